@@ -1,0 +1,174 @@
+//! Who rated what, in integer codes: the form that all arithmetic works on.
+
+use xxhash_rust::xxh3::Xxh3;
+
+/// One rating for each observed (user, item) pair, sorted by user and then by item.
+///
+/// This is a sparse matrix of users × items in compressed rows (CSR).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interactions {
+    /// Where each user's entries begin, and one past the last: `users + 1` numbers.
+    pub offsets: Vec<usize>,
+    /// The item code of each entry, rising within a user.
+    pub items: Vec<u32>,
+    /// The rating of each entry; NaN where the item was read but not rated.
+    pub ratings: Vec<f32>,
+    /// How many items there are, rated or not.
+    pub item_count: usize,
+}
+
+impl Interactions {
+    /// Builds rows from triples in any order; of several for one pair the last stays.
+    ///
+    /// Returns how many were left out for that reason, too.
+    pub fn from_triples(
+        user_count: usize,
+        item_count: usize,
+        mut triples: Vec<(u32, u32, f32)>,
+    ) -> (Self, usize) {
+        let before = triples.len();
+        // A stable sort: equal pairs keep their order, and the last of them is the newest.
+        triples.sort_by_key(|(user, item, _)| (*user, *item));
+        triples.reverse();
+        triples.dedup_by_key(|(user, item, _)| (*user, *item));
+        triples.reverse();
+        let mut offsets = vec![0; user_count + 1];
+        for (user, _, _) in &triples {
+            offsets[*user as usize + 1] += 1;
+        }
+        for user in 0..user_count {
+            offsets[user + 1] += offsets[user];
+        }
+        let interactions = Self {
+            offsets,
+            items: triples.iter().map(|(_, item, _)| *item).collect(),
+            ratings: triples.iter().map(|(_, _, rating)| *rating).collect(),
+            item_count,
+        };
+        let duplicates = before - interactions.len();
+        (interactions, duplicates)
+    }
+
+    /// How many users there are.
+    pub fn user_count(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The items and ratings of one user.
+    pub fn of(&self, user: usize) -> (&[u32], &[f32]) {
+        let range = self.offsets[user]..self.offsets[user + 1];
+        (&self.items[range.clone()], &self.ratings[range])
+    }
+
+    /// The same entries by item: users and items change places.
+    pub fn transposed(&self) -> Self {
+        let mut offsets = vec![0; self.item_count + 1];
+        for item in &self.items {
+            offsets[*item as usize + 1] += 1;
+        }
+        for item in 0..self.item_count {
+            offsets[item + 1] += offsets[item];
+        }
+        let mut next = offsets.clone();
+        let mut users = vec![0; self.len()];
+        let mut ratings = vec![0.0; self.len()];
+        for user in 0..self.user_count() {
+            let (items, given) = self.of(user);
+            for (item, rating) in items.iter().zip(given) {
+                let place = &mut next[*item as usize];
+                users[*place] = user as u32;
+                ratings[*place] = *rating;
+                *place += 1;
+            }
+        }
+        Self { offsets, items: users, ratings, item_count: self.user_count() }
+    }
+
+    /// Only the entries with a rating.
+    pub fn rated(&self) -> Self {
+        let mut rated = Self { offsets: vec![0], item_count: self.item_count, ..Self::default() };
+        for user in 0..self.user_count() {
+            let (items, ratings) = self.of(user);
+            for (item, rating) in items.iter().zip(ratings).filter(|(_, rating)| !rating.is_nan()) {
+                rated.items.push(*item);
+                rated.ratings.push(*rating);
+            }
+            rated.offsets.push(rated.len());
+        }
+        rated
+    }
+
+    /// How many users each item has: its popularity.
+    pub fn readers_per_item(&self) -> Vec<u32> {
+        let mut readers = vec![0; self.item_count];
+        for item in &self.items {
+            readers[*item as usize] += 1;
+        }
+        readers
+    }
+
+    /// A number that changes when any entry does. XXH3, 64 bits.
+    pub fn digest(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        for offset in &self.offsets {
+            hash.update(&(*offset as u64).to_le_bytes());
+        }
+        for (item, rating) in self.items.iter().zip(&self.ratings) {
+            hash.update(&item.to_le_bytes());
+            hash.update(&rating.to_bits().to_le_bytes());
+        }
+        hash.digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn turning_twice_gives_the_same_rows(
+            triples in prop::collection::vec((0u32..7, 0u32..9, 1f32..10.0), 0..60)
+        ) {
+            let (rows, left_out) = Interactions::from_triples(7, 9, triples.clone());
+            prop_assert_eq!(rows.len() + left_out, triples.len());
+            prop_assert_eq!(rows.transposed().transposed(), rows);
+        }
+
+        #[test]
+        fn the_last_of_several_ratings_stays(
+            triples in prop::collection::vec((0u32..3, 0u32..3, 1f32..10.0), 1..40)
+        ) {
+            let (rows, _) = Interactions::from_triples(3, 3, triples.clone());
+            for user in 0..3u32 {
+                let (items, ratings) = rows.of(user as usize);
+                prop_assert!(items.is_sorted());
+                for (item, rating) in items.iter().zip(ratings) {
+                    let last = triples.iter().rev().find(|t| (t.0, t.1) == (user, *item));
+                    prop_assert_eq!(last.map(|t| t.2), Some(*rating));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_a_rating_are_told_apart() {
+        let triples = vec![(0, 0, f32::NAN), (0, 1, 5.0), (1, 1, f32::NAN)];
+        let (rows, _) = Interactions::from_triples(2, 2, triples);
+        let rated = rows.rated();
+        assert_eq!(rated.offsets, [0, 1, 1]);
+        assert_eq!(rated.items, [1]);
+        assert_eq!(rows.readers_per_item(), [1, 2]);
+    }
+}

@@ -1,0 +1,125 @@
+//! From codes back to ids: which reader is number 7, and how does the catalogue spell book 3?
+
+use std::collections::HashMap;
+
+use polars::prelude::*;
+
+use crate::catalog::frame::UserRef;
+use crate::error::Result;
+
+/// Readers by code: integers first, then texts, each rising, as SQLite orders them.
+#[derive(Clone, Debug)]
+pub struct Users {
+    integers: Int64Chunked,
+    texts: StringChunked,
+}
+
+impl Users {
+    /// From a frame with the columns `user_integer` and `user_text`, a row for each code.
+    ///
+    /// # Errors
+    /// If a column is missing or of another type.
+    pub fn new(frame: DataFrame) -> Result<Self> {
+        Ok(Self {
+            integers: frame.column("user_integer")?.i64()?.rechunk().into_owned(),
+            texts: frame.column("user_text")?.str()?.rechunk().into_owned(),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.integers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The id behind a code.
+    pub fn get(&self, code: usize) -> UserRef<'_> {
+        match self.integers.get(code) {
+            Some(id) => UserRef::Integer(id),
+            None => UserRef::Text(self.texts.get(code).unwrap_or_default()),
+        }
+    }
+
+    /// The code of each id.
+    pub fn codes(&self) -> HashMap<UserRef<'_>, u32> {
+        (0..self.len()).map(|code| (self.get(code), code as u32)).collect()
+    }
+
+    /// The columns, to be written to disk: `user_integer`, `user_text`.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let columns = vec![self.integers.clone().into_column(), self.texts.clone().into_column()];
+        Ok(DataFrame::new_infer_height(columns)?)
+    }
+}
+
+/// Books by code, in the order of their keys.
+#[derive(Clone, Debug)]
+pub struct Items {
+    keys: StringChunked,
+    spellings: StringChunked,
+    valid: BooleanChunked,
+}
+
+impl Items {
+    /// From a frame with the columns `key`, `isbn` and `is_isbn`, a row for each code.
+    ///
+    /// # Errors
+    /// If a column is missing or of another type.
+    pub fn new(frame: DataFrame) -> Result<Self> {
+        Ok(Self {
+            keys: frame.column("key")?.str()?.rechunk().into_owned(),
+            spellings: frame.column("isbn")?.str()?.rechunk().into_owned(),
+            valid: frame.column("is_isbn")?.bool()?.rechunk().into_owned(),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the book is called inside: its ISBN-13, or the folded text.
+    pub fn key(&self, code: usize) -> &str {
+        self.keys.get(code).unwrap_or_default()
+    }
+
+    /// How the ratings table spells it most often.
+    pub fn spelling(&self, code: usize) -> &str {
+        self.spellings.get(code).unwrap_or_default()
+    }
+
+    /// Its ISBN-13, if the key is a valid ISBN.
+    pub fn isbn13(&self, code: usize) -> Option<&str> {
+        self.valid.get(code).unwrap_or(false).then(|| self.key(code))
+    }
+
+    /// The code of each key.
+    pub fn codes(&self) -> HashMap<&str, u32> {
+        (0..self.len()).map(|code| (self.key(code), code as u32)).collect()
+    }
+
+    /// The columns, to be written to disk: `key`, `isbn`, `is_isbn`.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn frame(&self) -> Result<DataFrame> {
+        let columns = vec![
+            self.keys.clone().into_column(),
+            self.spellings.clone().into_column(),
+            self.valid.clone().into_column(),
+        ];
+        Ok(DataFrame::new_infer_height(columns)?)
+    }
+}

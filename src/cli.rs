@@ -1,0 +1,240 @@
+//! The command line: what may be typed, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::console::Verbosity;
+
+/// Nightly book recommendations, inside your own SQLite database.
+///
+/// Reads `user_id, isbn, rating` rows from an application's SQLite file, learns what its readers
+/// like, and writes a ranked list for each of them into the table `recommendations` of the same
+/// file, while the application goes on working.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "\
+Start here:
+  nightshelf demo                        a made-up bookshop, and what it would recommend
+  nightshelf import ratings.csv --db shop.db
+  nightshelf run --db shop.db            the nightly job
+
+Exit codes:
+  0 done   1 failed   2 usage   65 no usable ratings   66 no such file   69 no such device
+  74 reading or writing failed   75 locked, try later   78 bad configuration
+  130 interrupted   143 terminated
+
+Every setting of the configuration file can also come from the environment, as NIGHTSHELF_<KEY>
+(NIGHTSHELF_FACTORS=128), and, for the common ones, from a flag. Flags win over the environment,
+the environment over the file."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say nothing on stderr but errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Say more: a line an epoch, settings, examples of rejected rows.
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub verbose: bool,
+    /// Print one JSON object on stdout.
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+}
+
+impl Cli {
+    /// How much to say on stderr.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a small bookshop database and run the nightly job on it.
+    Demo(Demo),
+    /// Load CSV or TSV files of ratings or books into a database.
+    Import(Import),
+    /// The nightly job: read, normalise, train, publish.
+    Run(Run),
+    /// Measure the model on a published split of ratings.
+    Evaluate(Evaluate),
+    /// Put the recommendations before the current ones back.
+    Rollback(Target),
+    /// Check that the published recommendations keep their promises.
+    Check(Target),
+}
+
+/// Which database.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The application's SQLite file.
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
+    pub db: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settings: Settings,
+}
+
+/// `nightshelf demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where to make the bookshop's database; replaced only if a demo made it.
+    #[arg(long, value_name = "FILE", default_value = "demo.db")]
+    pub db: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settings: Settings,
+}
+
+/// `nightshelf run`
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+    /// Do everything but write: the database is left as it is.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the settings that would be used, as TOML, and stop.
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// `nightshelf import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// CSV or TSV files, plain or gzip; `-` is not understood, since an import can be resumed.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hints: Hints,
+    /// Begin each file anew, although an earlier import of it was cut off half-way.
+    #[arg(long)]
+    pub restart: bool,
+}
+
+/// How to read a text file, where its first lines do not tell.
+#[derive(Debug, Default, Args)]
+pub struct Hints {
+    /// What the files hold; looked for in their first lines otherwise.
+    #[arg(long, value_enum)]
+    pub kind: Option<FileKind>,
+    /// What stands between two fields: `,` `;` `tab` or `::`; looked for otherwise.
+    #[arg(long, value_name = "TEXT")]
+    pub separator: Option<String>,
+    /// How letters are stored; UTF-8 where the bytes allow it, else Latin-1.
+    #[arg(long, value_enum)]
+    pub encoding: Option<Encoding>,
+    /// Whether the first line names the columns; looked for otherwise.
+    #[arg(long, value_name = "BOOL")]
+    pub header: Option<bool>,
+    /// The file's columns in order, such as `user,isbn,rating,rated_at` or
+    /// `isbn,title,author,year,publisher`; `-` skips one.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub columns: Vec<String>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileKind {
+    /// user, isbn, rating, and perhaps a time
+    Ratings,
+    /// isbn, title, author, year, publisher
+    Books,
+}
+
+/// How a file's letters are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Encoding {
+    /// UTF-8
+    Utf8,
+    /// Latin-1 (Windows-1252)
+    Latin1,
+}
+
+/// `nightshelf evaluate`
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Ratings to learn from: user, item, rating.
+    #[arg(long, value_name = "FILE")]
+    pub train: PathBuf,
+    /// Ratings to be foretold, of the same readers.
+    #[arg(long, value_name = "FILE")]
+    pub test: PathBuf,
+    /// Lengths of list to measure at.
+    #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10")]
+    pub k: Vec<usize>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settings: Settings,
+}
+
+/// Settings that have a flag. Each is also a key of the configuration file.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// What lists are ordered by: `ranking` or `rating`.
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub objective: Option<String>,
+    /// How the model is fitted: `als`, `adam` or `sgd`.
+    #[arg(long, value_name = "SOLVER")]
+    pub solver: Option<String>,
+    /// What the isbn column holds: `isbn`, or `text` for any catalogue.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Recommendations a reader.
+    #[arg(long, value_name = "N")]
+    pub top: Option<String>,
+    /// Numbers a reader and a book.
+    #[arg(long, value_name = "D")]
+    pub factors: Option<String>,
+    /// Passes over the ratings.
+    #[arg(long, value_name = "E")]
+    pub epochs: Option<String>,
+    /// Where the random numbers start.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<String>,
+    /// Threads to use; 0 for one a core.
+    #[arg(long, value_name = "T")]
+    pub threads: Option<String>,
+}
+
+impl Settings {
+    /// The flags that were given, as pairs of key and text.
+    pub fn given(&self) -> Vec<(&'static str, String)> {
+        [
+            ("device", &self.device),
+            ("objective", &self.objective),
+            ("solver", &self.solver),
+            ("key", &self.key),
+            ("top", &self.top),
+            ("factors", &self.factors),
+            ("epochs", &self.epochs),
+            ("seed", &self.seed),
+            ("threads", &self.threads),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| value.clone().map(|value| (key, value)))
+        .collect()
+    }
+}

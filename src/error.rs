@@ -1,0 +1,158 @@
+//! One error type for the whole house: what happened, to what, and what to do about it.
+//!
+//! Every failure that a person or a cron job can meet is one [`Error`]. Its [`Kind`] decides the
+//! exit code, in [`Kind::exit_code`] and nowhere else; its message says what happened, and its
+//! hint what to do next.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// What an operation of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The families of failure, one for each exit code of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything without a code of its own.
+    Failed,
+    /// The input holds no usable ratings.
+    NoRatings,
+    /// A file is not there or cannot be read.
+    NoInput,
+    /// The device that was asked for is not there.
+    NoDevice,
+    /// Reading or writing failed: disk full, read-only, corrupt.
+    Io,
+    /// Another run holds the lock, or the database stayed busy.
+    Busy,
+    /// The configuration is wrong.
+    Config,
+    /// Stopped by SIGINT.
+    Interrupted,
+    /// Stopped by SIGTERM.
+    Terminated,
+}
+
+impl Kind {
+    /// The exit code that the program ends with, as `sysexits.h` and the shell number them.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::NoRatings => 65,
+            Kind::NoInput => 66,
+            Kind::NoDevice => 69,
+            Kind::Io => 74,
+            Kind::Busy => 75,
+            Kind::Config => 78,
+            Kind::Interrupted => 130,
+            Kind::Terminated => 143,
+        }
+    }
+}
+
+/// A failure: its kind, what happened, and what to do.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// A failure of a kind, with a message that says what happened to what.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// Adds what the reader can do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Puts what was being attempted before the message.
+    pub fn while_doing(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// The family of this failure.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The next step to take, where one is known.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// An error of the file system, about one path.
+    pub fn file(error: &io::Error, doing: &str, path: &Path) -> Self {
+        let message = format!("cannot {doing} {}: {error}", path.display());
+        match error.kind() {
+            io::ErrorKind::NotFound if doing.starts_with("read") => Error::new(Kind::NoInput, message),
+            io::ErrorKind::PermissionDenied if doing.starts_with("read") => {
+                Error::new(Kind::NoInput, message)
+            }
+            io::ErrorKind::StorageFull => Error::new(Kind::Io, message).hint("free some space and run again"),
+            _ => Error::new(Kind::Io, message),
+        }
+    }
+
+    /// An error of polars: a defect or a lack of memory, never the user's data.
+    pub(crate) fn frame(error: &polars::error::PolarsError) -> Self {
+        Error::new(Kind::Failed, format!("working on the ratings' columns failed: {error}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<polars::error::PolarsError> for Error {
+    fn from(error: polars::error::PolarsError) -> Self {
+        Error::frame(&error)
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let message = match &error {
+            rusqlite::Error::SqliteFailure(_, Some(text)) => format!("SQLite says: {text}"),
+            other => format!("SQLite says: {other}"),
+        };
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Error::new(Kind::Busy, message)
+                .hint("another program kept the database locked; try again later"),
+            Some(Code::DiskFull) => {
+                Error::new(Kind::Io, message).hint("free some space on the database's disk and run again")
+            }
+            Some(Code::ReadOnly) => Error::new(Kind::Io, message)
+                .hint("the job needs to write to the database file and to its folder"),
+            Some(Code::CannotOpen | Code::PermissionDenied) => Error::new(Kind::NoInput, message)
+                .hint("check the path, and that this user may read the file and write to its folder"),
+            Some(Code::NotADatabase) => Error::new(Kind::NoInput, message)
+                .hint("this file is not a SQLite database, or it is encrypted"),
+            Some(Code::DatabaseCorrupt) => Error::new(Kind::Io, message)
+                .hint("the database is damaged: restore a copy, or see `.recover` in the sqlite3 shell"),
+            Some(Code::SystemIoFailure) => Error::new(Kind::Io, message),
+            _ => Error::new(Kind::Failed, message),
+        }
+    }
+}
+
+/// The candidate nearest to a mistyped word, if one is near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,83 @@
+//! Asks whether the published recommendations keep their promises.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::catalog::frame;
+use crate::config::Config;
+use crate::console::Console;
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::store::{Database, check, runs, source};
+
+/// Checks the tables alone, and against the ratings as they are now.
+///
+/// Ratings that came after the run are no fault of it: then the two promises about ratings are
+/// told, but not held against it.
+///
+/// # Errors
+/// [`Kind::Failed`] if nothing was published yet.
+pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
+    let patience = Duration::from_secs(config.output.patience);
+    let database = Database::open(db, patience, interrupt.clone())?;
+    let current = runs::current(&database)?.ok_or_else(|| {
+        Error::new(Kind::Failed, "nothing was published in this database yet")
+            .hint("`nightshelf run --db FILE` publishes the first set")
+    })?;
+    // The settings of the run that wrote the rows, where they are still known.
+    let settings: Option<Config> =
+        current.config.as_deref().and_then(|settings| serde_json::from_str(settings).ok());
+    let top = settings.as_ref().map_or(config.output.top, |settings| settings.output.top);
+    let mut findings = check::tables(&database, top)?;
+
+    let reading = source::read(&database, config, console)?;
+    let ratings = frame::encode(frame::normalise(reading.columns, config)?)?;
+    let against = check::against_ratings(&database, &ratings)?;
+    let digest = format!("{:016x}", ratings.digest());
+    let fresh = current.input_digest.as_deref() == Some(&digest);
+    let stale: Vec<_> = if fresh {
+        findings.extend(against);
+        Vec::new()
+    } else {
+        against.into_iter().filter(|finding| finding.broken > 0).collect()
+    };
+
+    let broken: Vec<_> = findings.iter().filter(|finding| finding.broken > 0).collect();
+    let mut text = String::new();
+    for finding in &findings {
+        let verdict = if finding.broken == 0 { "ok " } else { "NOT" };
+        text.push_str(&format!("{verdict}  {}", finding.promise));
+        if finding.broken > 0 {
+            text.push_str(&format!(": {} broken", finding.broken));
+            if let Some(example) = &finding.example {
+                text.push_str(&format!(", such as reader {example}"));
+            }
+        }
+        text.push('\n');
+    }
+    if !fresh {
+        text.push_str(&format!("--   the ratings have changed since run {}", current.run_id));
+        for finding in &stale {
+            text.push_str(&format!(
+                "\n--   since then: {} exceptions to: {}",
+                finding.broken, finding.promise
+            ));
+        }
+    }
+    let failure = (!broken.is_empty()).then(|| {
+        Error::new(Kind::Failed, format!("{} of {} promises are broken", broken.len(), findings.len()))
+            .hint("`nightshelf rollback` puts the set before back; `nightshelf run` makes a new one")
+    });
+    let as_json = |finding: &check::Finding| json!({ "promise": finding.promise, "broken": finding.broken, "example": finding.example });
+    let json = json!({
+        "ok": broken.is_empty(),
+        "run_id": current.run_id,
+        "ratings_changed": !fresh,
+        "checks": findings.iter().map(as_json).collect::<Vec<Value>>(),
+        "since_the_run": stale.iter().map(as_json).collect::<Vec<Value>>(),
+    });
+    Ok(Outcome { text, json, failure })
+}

@@ -1,0 +1,397 @@
+//! `nightshelf import`: files of ratings or books into the application's tables.
+//!
+//! Every file is looked at before the database is touched, so a mistyped name or a file that
+//! nobody understands costs nothing. Then each is read once, in batches that leave the
+//! application room; what was read so far stays, whatever happens, and is not read again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use serde_json::json;
+
+use crate::catalog::delimited::{Dialect, Field, Record, Records, number};
+use crate::cli::{FileKind, Import};
+use crate::config::Config;
+use crate::console::{Console, count, plain};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::store::import::{Progress, Stamp, Target};
+use crate::store::lock::Lock;
+use crate::store::{Database, HOLD};
+
+/// Records in the first batch; from then on their number follows from how long the batches take.
+const FIRST_BATCH: usize = 2_000;
+/// Below this, the price of a transaction would be most of the work.
+const SMALLEST_BATCH: usize = 200;
+/// Above this, memory and the wait after a signal grow for nothing.
+const LARGEST_BATCH: usize = 50_000;
+
+/// Loads files into the database, and says what became of each. One without a usable row makes
+/// it a failure of [`Kind::NoRatings`], after all of them are done.
+///
+/// # Errors
+/// [`Kind::NoInput`] for a missing file and [`Kind::Config`] for one that cannot be understood,
+/// before anything is written; else as [`Database::write`].
+pub fn import(args: &Import, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
+    let files: Vec<File> =
+        args.files.iter().map(|path| File::look(path, args, config)).collect::<Result<_>>()?;
+    let patience = Duration::from_secs(config.output.patience);
+    let mut database = Database::open_or_create(&args.target.db, patience, interrupt.clone())?;
+    let _lock = Lock::take(&database)?;
+
+    let mut told = Vec::new();
+    let mut failure = None;
+    for file in &files {
+        console.say(format!("{}: {}", file.name, file.dialect));
+        let load = file.load(&mut database, config, console, args.restart)?;
+        file.tell(&load, console);
+        if load.written() == 0 {
+            failure = failure.or_else(|| Some(file.useless(&load)));
+        }
+        told.push(file.json(&load));
+    }
+    database.checkpoint();
+    if failure.is_none() {
+        console.say(format!("next: nightshelf run --db {}", args.target.db.display()));
+    }
+    Ok(Outcome { failure, ..Outcome::from(json!({ "files": told })) })
+}
+
+/// A file that is understood.
+struct File {
+    path: PathBuf,
+    /// As people know it: without its folder.
+    name: String,
+    stamp: Stamp,
+    dialect: Dialect,
+    target: Target,
+}
+
+/// What became of a file.
+struct Load {
+    progress: Progress,
+    resumed_at: Option<u64>,
+}
+
+impl Load {
+    fn written(&self) -> u64 {
+        self.progress.records.saturating_sub(self.progress.rejects.total())
+    }
+}
+
+impl File {
+    fn look(path: &Path, args: &Import, config: &Config) -> Result<Self> {
+        let dialect = Dialect::sniff(path, &args.hints)?;
+        let stamp = path
+            .canonicalize()
+            .and_then(|full| Ok(Stamp::new(&full, &full.metadata()?)))
+            .map_err(|error| Error::file(&error, "read", path))?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        Ok(Self {
+            path: path.to_owned(),
+            name: plain(&name),
+            stamp,
+            target: Target::new(&config.source, dialect.kind, &dialect.columns)?,
+            dialect,
+        })
+    }
+
+    fn load(
+        &self,
+        database: &mut Database,
+        config: &Config,
+        console: &Console,
+        restart: bool,
+    ) -> Result<Load> {
+        let (table, mut progress) = self.target.begin(database, &self.stamp, restart)?;
+        for column in table.left_out() {
+            console.warn(format!("the table has no column {column}; the file's is left out"));
+        }
+        if !table.is_indexed() {
+            console.warn(
+                "the table has no unique index that tells one row from another, so this will be \
+                 slow; one on the reader's id and the ISBN (for books: the ISBN) helps",
+            );
+        }
+        // Without an index, one row alone may cost a look at the whole table.
+        let (mut batch, smallest) = if table.is_indexed() { (FIRST_BATCH, SMALLEST_BATCH) } else { (1, 1) };
+        let resumed_at = Some(progress.records).filter(|records| *records > 0);
+
+        let mut records = Records::open(&self.path, &self.dialect)?;
+        if let Some(done) = resumed_at {
+            console.say(format!("{}: goes on after record {}", self.name, count(done)));
+            while records.number() < done && records.next().transpose()?.is_some() {
+                if records.number().is_multiple_of(10_000) {
+                    database.interrupt().check().map_err(|error| self.resumable(error, done))?;
+                }
+            }
+        }
+
+        let size = self.path.metadata().map_or(0, |about| about.len());
+        let bar = console.bar(&self.name, size);
+        let mut shown = 0;
+        loop {
+            let before = progress.records;
+            let mut rows = Vec::with_capacity(batch);
+            let mut read = 0;
+            while read < batch
+                && let Some(record) = records.next().transpose()?
+            {
+                read += 1;
+                progress.records = record.number;
+                match row(&record, &self.dialect, table.fields(), config.source.implicit_rating) {
+                    Ok(row) => rows.push(row),
+                    Err(reason) => {
+                        let line = || record.fields.join(self.dialect.separator.text());
+                        progress.rejects.add(reason, || line().chars().take(200).collect());
+                    }
+                }
+            }
+            let finished = read < batch;
+            let (written, held) = table
+                .write(database, &rows, &self.stamp, &progress, finished)
+                .map_err(|error| self.resumable(error, before))?;
+            progress = written;
+            bar.advance(records.bytes_read().saturating_sub(shown));
+            shown = records.bytes_read();
+            if finished {
+                return Ok(Load { progress, resumed_at });
+            }
+            batch = next_batch(batch, held).clamp(smallest, LARGEST_BATCH);
+        }
+    }
+
+    /// A signal's own message is about publishing; here it matters what is kept.
+    fn resumable(&self, error: Error, records: u64) -> Error {
+        if !matches!(error.kind(), Kind::Interrupted | Kind::Terminated) {
+            return error;
+        }
+        let message = format!("stopped; {} records of {} are in the database", count(records), self.name);
+        Error::new(error.kind(), message).hint("the same command again goes on from there")
+    }
+
+    fn tell(&self, load: &Load, console: &Console) {
+        let (records, written) = (count(load.progress.records), count(load.written()));
+        let mut line = format!("{}: {records} records, {written} written", self.name);
+        let rejects = &load.progress.rejects;
+        if rejects.total() > 0 {
+            let reasons = rejects.iter().map(|(reason, number, _)| format!("{} {reason}", count(number)));
+            let reasons = reasons.collect::<Vec<_>>().join(", ");
+            line += &format!("; rejected, with examples in nightshelf_rejects: {reasons}");
+        }
+        console.say(line);
+        for (reason, _, examples) in rejects.iter() {
+            for example in examples {
+                console.detail(format!("  {reason}: {}", plain(example)));
+            }
+        }
+    }
+
+    fn useless(&self, load: &Load) -> Error {
+        let error = Error::new(Kind::NoRatings, format!("{} holds no usable row", self.name));
+        match load.progress.rejects.iter().max_by_key(|(_, number, _)| *number) {
+            Some((reason, _, examples)) => error.hint(format!(
+                "--columns, --separator and --header say how to read it; most rows were rejected as \
+                 {reason}: {}",
+                plain(&examples.join(" | "))
+            )),
+            None => error.hint("it has names of columns, but nothing below them"),
+        }
+    }
+
+    fn json(&self, load: &Load) -> serde_json::Value {
+        let rejects = load.progress.rejects.iter();
+        let rejected: BTreeMap<_, _> = rejects.map(|(reason, number, _)| (reason, number)).collect();
+        json!({
+            "file": self.path.display().to_string(),
+            "kind": if self.dialect.kind == FileKind::Ratings { "ratings" } else { "books" },
+            "records": load.progress.records,
+            "written": load.written(),
+            "rejected": rejected,
+            "resumed_at": load.resumed_at,
+        })
+    }
+}
+
+/// As many records as would have taken [`HOLD`]; at most twice as many as before, because the
+/// first batches go into a small table and are the fast ones.
+fn next_batch(batch: usize, held: Duration) -> usize {
+    let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-6);
+    (batch as f64 * ratio.min(2.0)) as usize
+}
+
+/// The values of a record for the table's columns, or why there are none. Whether an ISBN is one
+/// is not asked here: the nightly job repairs what can be repaired, and sees every row anyway.
+fn row(
+    record: &Record,
+    dialect: &Dialect,
+    wanted: &[Field],
+    implicit_rating: f64,
+) -> Result<Vec<Value>, &'static str> {
+    let columns = &dialect.columns;
+    let text = |place: usize| {
+        let text = record.fields.get(place).map(String::as_str);
+        text.filter(|text| !matches!(*text, "" | "NULL" | r"\N"))
+    };
+    // Up to the last one that matters the fields must be there, and behind the columns there may
+    // be nothing: else a separator in the text has moved them.
+    let matters = [Field::User, Field::Isbn, Field::Rating, Field::Title];
+    if columns.iter().rposition(|field| matters.contains(field)) >= Some(record.fields.len()) {
+        return Err("too_few_fields");
+    }
+    if (columns.len()..record.fields.len()).any(|place| text(place).is_some()) {
+        return Err("too_many_fields");
+    }
+    let value = |field: &Field| {
+        let text = columns.iter().position(|column| column == field).and_then(text);
+        match (field, text) {
+            (Field::User, None) => Err("missing_user"),
+            (Field::Isbn, None) => Err("missing_isbn"),
+            (Field::Rating, None) => Ok(shortest(implicit_rating)),
+            (Field::Rating, Some(text)) => number(text).map(shortest).ok_or("rating_not_a_number"),
+            (Field::User | Field::RatedAt | Field::Year, Some(text)) => Ok(integer_or_text(text)),
+            (_, Some(text)) => Ok(Value::Text(text.to_owned())),
+            (_, None) => Ok(Value::Null),
+        }
+    };
+    wanted.iter().map(value).collect()
+}
+
+/// An integer only if it is written as one would write it: "007" is a name.
+fn integer_or_text(text: &str) -> Value {
+    match text.parse::<i64>() {
+        Ok(integer) if integer.to_string() == text => Value::Integer(integer),
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+/// 5 rather than 5.0, for columns that are declared as something other than REAL.
+fn shortest(rating: f64) -> Value {
+    if rating.fract() == 0.0 && rating.abs() < 1e15 {
+        Value::Integer(rating as i64)
+    } else {
+        Value::Real(rating)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use clap::Parser;
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    const SOME: &str = "user_id,isbn,rating\n8,0002005018,5\n007,0002005018,\nann,x,7\n8,0002005018,6\n";
+
+    struct Shop(tempfile::TempDir);
+
+    impl Shop {
+        fn new(sql: &str) -> Self {
+            let shop = Self(tempfile::tempdir().unwrap());
+            shop.connection().execute_batch(sql).unwrap();
+            shop
+        }
+
+        fn connection(&self) -> Connection {
+            Connection::open(self.0.path().join("shop.db")).unwrap()
+        }
+
+        fn list(&self, sql: &str) -> Vec<String> {
+            let connection = self.connection();
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.collect::<rusqlite::Result<_>>().unwrap()
+        }
+
+        fn import(&self, text: &str, config: &Config) -> Result<Outcome> {
+            let file = self.0.path().join("some.csv");
+            if !file.exists() {
+                std::fs::write(&file, text).unwrap();
+            }
+            let db = self.0.path().join("shop.db");
+            let words = ["nightshelf", "import", file.to_str().unwrap(), "--db", db.to_str().unwrap()];
+            let Command::Import(args) = Cli::try_parse_from(words).unwrap().command else { panic!() };
+            import(&args, config, &Console::silent(), &Interrupt::never())
+        }
+    }
+
+    #[test]
+    fn rows_arrive_once_and_ids_keep_their_spelling() {
+        let shop = Shop::new("");
+        for _ in 0..2 {
+            let told = shop.import(SOME, &Config::default()).unwrap().json;
+            assert_eq!(told["files"][0]["written"], 4);
+            let rows =
+                shop.list("SELECT typeof(user_id) || user_id || isbn || rating FROM ratings ORDER BY rowid");
+            assert_eq!(rows, ["integer800020050186.0", "text00700020050180.0", "textannx7.0"]);
+        }
+    }
+
+    #[test]
+    fn what_is_rejected_is_counted_and_kept() {
+        let shop = Shop::new("");
+        let text = "user_id,isbn,rating\n8,1,5\n,1,5\n8,NULL,5\n8,2,bad\n8,3\n8,4,5,6\n8,5,5,\n";
+        let told = shop.import(text, &Config::default()).unwrap().json;
+        let reasons =
+            ["missing_isbn", "missing_user", "rating_not_a_number", "too_few_fields", "too_many_fields"];
+        assert_eq!(shop.list("SELECT reason FROM nightshelf_rejects ORDER BY reason"), reasons);
+        assert!(reasons.iter().all(|reason| told["files"][0]["rejected"][reason] == 1));
+        assert_eq!(told["files"][0]["written"], 2);
+        let only_bad = Shop::new("").import("user_id,isbn,rating\n8,1,bad\n", &Config::default());
+        assert_eq!(only_bad.unwrap().failure.unwrap().kind(), Kind::NoRatings);
+    }
+
+    #[test]
+    fn a_cut_off_import_goes_on_and_a_finished_one_starts_anew() {
+        let shop = Shop::new("");
+        shop.import(SOME, &Config::default()).unwrap();
+        let cut_off = "UPDATE nightshelf_imports SET records = 2, finished = 0; DELETE FROM ratings";
+        shop.connection().execute_batch(cut_off).unwrap();
+        let told = shop.import(SOME, &Config::default()).unwrap().json;
+        assert_eq!(told["files"][0]["resumed_at"], 2);
+        assert_eq!(told["files"][0]["records"], 4);
+        assert_eq!(shop.list("SELECT isbn FROM ratings ORDER BY rowid"), ["x", "0002005018"]);
+        let told = shop.import(SOME, &Config::default()).unwrap().json;
+        assert!(told["files"][0]["resumed_at"].is_null());
+        assert_eq!(shop.list("SELECT isbn FROM ratings").len(), 3);
+    }
+
+    #[test]
+    fn a_table_of_other_names_and_without_an_index_is_served() {
+        let shop = Shop::new("CREATE TABLE marks (reader TEXT, isbn TEXT, stars INTEGER)");
+        let mut config = Config::default();
+        config.source.table = "marks".into();
+        config.source.user = "reader".into();
+        config.source.rating = "stars".into();
+        let text = "user,isbn,rating,timestamp\n8,1,5,77\n8,1,4,78\n9,1,3,79\n";
+        for _ in 0..2 {
+            shop.import(text, &config).unwrap();
+            let rows = shop.list("SELECT typeof(reader) || reader || isbn || stars FROM marks");
+            assert_eq!(rows, ["text814", "text913"]);
+        }
+    }
+
+    #[test]
+    fn a_row_that_the_table_refuses_stops_nothing() {
+        let shop = Shop::new(
+            "CREATE TABLE ratings (user_id, isbn, rating CHECK (rating > 0), UNIQUE (isbn, user_id))",
+        );
+        let told = shop.import(SOME, &Config::default()).unwrap().json;
+        assert_eq!(told["files"][0]["rejected"], json!({ "refused_by_table": 1 }));
+        assert_eq!(told["files"][0]["written"], 3);
+    }
+
+    #[test]
+    fn a_query_and_a_view_are_refused() {
+        let mut config = Config::default();
+        config.source.query = "SELECT 1, 2, 3".into();
+        assert_eq!(Shop::new("").import(SOME, &config).unwrap_err().kind(), Kind::Config);
+        let view = Shop::new("CREATE VIEW ratings AS SELECT 1 AS user_id, 2 AS isbn, 3 AS rating");
+        assert_eq!(view.import(SOME, &Config::default()).unwrap_err().kind(), Kind::Config);
+    }
+}

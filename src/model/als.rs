@@ -1,0 +1,171 @@
+//! Alternating least squares: one side in closed form, then the other, a few times over.
+//!
+//! The losses stand in [`super`]; a half-step is [`AlsBackend::half_step`]. Each epoch ends with
+//! the readers, so that their factors are the exact answer to the books' factors that are kept:
+//! folding a reader in later gives the same numbers, and contributions add up to scores.
+
+use burn::tensor::Tensor;
+
+use super::kernels::{AlsBackend, Ridge, numbers, table};
+use super::{Factors, Watch, initial, not_finite};
+use crate::catalog::interactions::Interactions;
+use crate::config;
+use crate::error::Result;
+
+/// λ of each row: λ (n + α₀ #others)^ν.
+pub fn penalties(rows: &Interactions, model: &config::Model) -> Vec<f32> {
+    let others = model.unobserved_weight * rows.item_count as f64;
+    rows.offsets
+        .windows(2)
+        .map(|pair| {
+            let count = (pair[1] - pair[0]) as f64;
+            // A row without ratings has no say; any penalty keeps it at zero.
+            let weight = (count + others).max(1.0);
+            (model.regularization * weight.powf(model.exponent)) as f32
+        })
+        .collect()
+}
+
+/// λ of each row of the rating loss: λ n.
+pub fn scaled_by_count(rows: &Interactions, penalty: f64) -> Vec<f32> {
+    rows.offsets.windows(2).map(|pair| (penalty * (pair[1] - pair[0]).max(1) as f64) as f32).collect()
+}
+
+/// The readers' side of the ranking loss.
+pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &config::Model) -> Ridge<'a> {
+    Ridge {
+        offsets: &rows.offsets,
+        columns: &rows.items,
+        targets: None,
+        penalties,
+        bias_penalty: None,
+        unobserved_weight: model.unobserved_weight as f32,
+    }
+}
+
+/// Fits the ranking loss.
+///
+/// # Errors
+/// See [`super::fit_ranking`].
+pub fn ranking<B: AlsBackend>(
+    device: &B::Device,
+    by_user: &Interactions,
+    model: &config::Model,
+    watch: &Watch<'_>,
+) -> Result<Factors> {
+    let d = model.factors;
+    let by_item = by_user.transposed();
+    let (user_penalties, item_penalties) = (penalties(by_user, model), penalties(&by_item, model));
+    let users_side = ranking_ridge(by_user, &user_penalties, model);
+    let items_side = ranking_ridge(&by_item, &item_penalties, model);
+
+    let mut users: Tensor<B, 2> = table(initial(by_user.user_count(), d, model.seed), d, device);
+    let mut items = Vec::new();
+    for epoch in 1..=model.epochs {
+        let (solved, _) = B::half_step(&items_side, users, watch.interrupt)?;
+        let (solved_users, least) = B::half_step(&users_side, solved.clone(), watch.interrupt)?;
+        users = solved_users;
+        items = numbers(solved)?;
+        report(epoch, least + weighted_norm(&items, &item_penalties, d), by_user.len(), watch)?;
+    }
+    Ok(Factors { width: d, users: numbers(users)?, items })
+}
+
+/// Fits the rating loss. Rows of the result are d factors and a bias.
+///
+/// # Errors
+/// See [`super::fit_rating`].
+pub fn rating<B: AlsBackend>(
+    device: &B::Device,
+    by_user: &Interactions,
+    mean: f32,
+    rating: &config::Rating,
+    seed: u64,
+    watch: &Watch<'_>,
+) -> Result<Factors> {
+    let width = rating.rating_factors + 1;
+    let by_item = by_user.transposed();
+    let mut users = Side::new(by_user, scaled_by_count(by_user, rating.user_regularization));
+    let mut items = Side::new(&by_item, scaled_by_count(&by_item, rating.item_regularization));
+
+    let mut user_table = initial(by_user.user_count(), width, seed);
+    user_table.chunks_exact_mut(width).for_each(|row| row[width - 1] = 0.0);
+    let mut item_table = Vec::new();
+    let damping = rating.bias_damping as f32;
+    for epoch in 1..=rating.rating_epochs {
+        let solved = items.solve::<B>(device, &user_table, width, mean, damping, watch)?;
+        item_table = solved.0;
+        let solved = users.solve::<B>(device, &item_table, width, mean, damping, watch)?;
+        user_table = solved.0;
+        let penalty: f64 = item_table
+            .chunks_exact(width)
+            .zip(&items.penalties)
+            .map(|(row, penalty)| {
+                let (factors, bias) = (&row[..width - 1], row[width - 1]);
+                f64::from(super::dot(factors, factors) * penalty + damping * bias * bias)
+            })
+            .sum();
+        report(epoch, solved.1 + penalty, by_user.len(), watch)?;
+    }
+    Ok(Factors { width, users: user_table, items: item_table })
+}
+
+/// One side of the rating loss: its rows, and what they should come to once the other side's
+/// biases are taken off.
+struct Side<'a> {
+    rows: &'a Interactions,
+    penalties: Vec<f32>,
+    targets: Vec<f32>,
+}
+
+impl<'a> Side<'a> {
+    fn new(rows: &'a Interactions, penalties: Vec<f32>) -> Self {
+        Self { rows, penalties, targets: vec![0.0; rows.len()] }
+    }
+
+    /// Solves this side for factors and biases, given the other side's.
+    ///
+    /// The other side's rows y, b become features y, 1: the own bias is one more unknown, and the
+    /// other's is known.
+    fn solve<B: AlsBackend>(
+        &mut self,
+        device: &B::Device,
+        others: &[f32],
+        width: usize,
+        mean: f32,
+        damping: f32,
+        watch: &Watch<'_>,
+    ) -> Result<(Vec<f32>, f64)> {
+        let biases: Vec<f32> = others.chunks_exact(width).map(|row| row[width - 1]).collect();
+        let mut features = others.to_vec();
+        features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
+        for ((target, other), rating) in self.targets.iter_mut().zip(&self.rows.items).zip(&self.rows.ratings)
+        {
+            *target = rating - mean - biases[*other as usize];
+        }
+        let ridge = Ridge {
+            offsets: &self.rows.offsets,
+            columns: &self.rows.items,
+            targets: Some(&self.targets),
+            penalties: &self.penalties,
+            bias_penalty: Some(damping),
+            unobserved_weight: 0.0,
+        };
+        let (solved, least) = B::half_step(&ridge, table(features, width, device), watch.interrupt)?;
+        Ok((numbers(solved)?, least))
+    }
+}
+
+/// Σ penalty |row|².
+fn weighted_norm(rows: &[f32], penalties: &[f32], d: usize) -> f64 {
+    rows.chunks_exact(d).zip(penalties).map(|(row, penalty)| f64::from(super::dot(row, row) * penalty)).sum()
+}
+
+fn report(epoch: usize, loss: f64, pairs: usize, watch: &Watch<'_>) -> Result<()> {
+    let loss = loss / pairs.max(1) as f64;
+    if !loss.is_finite() {
+        return Err(not_finite(&format!("training, epoch {epoch}")));
+    }
+    (watch.epoch)(epoch, loss);
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Which of a reader's own books carried a recommendation most.
+//!
+//! The readers' factors are the closed-form answer to their own ratings, so each score is a sum
+//! over those ratings (see [`RowSystem::contributions`]); the greatest term is the reason given.
+
+use rayon::prelude::*;
+
+use super::als;
+use super::kernels::Ridge;
+use super::kernels::cpu::Prepared;
+use super::kernels::row::RowSystem;
+use super::topn::Scored;
+use super::{Factors, RatingModel};
+use crate::catalog::interactions::Interactions;
+use crate::config::Config;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
+/// Readers that one task explains.
+const USERS: usize = 64;
+
+/// For each entry of each user's list, the user's own item with the greatest contribution to its
+/// ranking score; `None` where no contribution is positive.
+///
+/// # Errors
+/// On a signal, or if the factors are not finite.
+pub fn ranking(
+    factors: &Factors,
+    interactions: &Interactions,
+    config: &Config,
+    lists: &[Vec<Scored>],
+    interrupt: &Interrupt,
+) -> Result<Vec<Vec<Option<u32>>>> {
+    let penalties = als::penalties(interactions, &config.model);
+    let ridge = als::ranking_ridge(interactions, &penalties, &config.model);
+    let prepared = Prepared::new(&factors.items, factors.width, ridge.unobserved_weight)?;
+    reasons(&ridge, &prepared, lists, interrupt)
+}
+
+/// The same for the rating model: contributions of rated items to what is above the book's own
+/// and the overall average.
+///
+/// # Errors
+/// On a signal.
+pub fn rating(
+    model: &RatingModel,
+    rated: &Interactions,
+    config: &Config,
+    lists: &[Vec<Scored>],
+    interrupt: &Interrupt,
+) -> Result<Vec<Vec<Option<u32>>>> {
+    let width = model.factors.width;
+    let mut features = model.factors.items.clone();
+    let biases: Vec<f32> = features.chunks_exact(width).map(|row| row[width - 1]).collect();
+    features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
+    let targets: Vec<f32> = rated
+        .items
+        .iter()
+        .zip(&rated.ratings)
+        .map(|(item, rating)| rating - model.mean - biases[*item as usize])
+        .collect();
+    let penalties = als::scaled_by_count(rated, config.rating.user_regularization);
+    let ridge = Ridge {
+        offsets: &rated.offsets,
+        columns: &rated.items,
+        targets: Some(&targets),
+        penalties: &penalties,
+        bias_penalty: Some(config.rating.bias_damping as f32),
+        unobserved_weight: 0.0,
+    };
+    reasons(&ridge, &Prepared::new(&features, width, 0.0)?, lists, interrupt)
+}
+
+fn reasons(
+    ridge: &Ridge<'_>,
+    prepared: &Prepared,
+    lists: &[Vec<Scored>],
+    interrupt: &Interrupt,
+) -> Result<Vec<Vec<Option<u32>>>> {
+    let d = prepared.spectrum.values.len();
+    let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
+        .par_chunks(USERS)
+        .enumerate()
+        .map_init(
+            || (RowSystem::default(), Vec::new()),
+            |(system, contributions), (block, lists)| {
+                interrupt.check()?;
+                let explain = |(place, list): (usize, &Vec<Scored>)| {
+                    let user = block * USERS + place;
+                    let own = &ridge.columns[ridge.offsets[user]..ridge.offsets[user + 1]];
+                    if own.is_empty() || list.is_empty() {
+                        return vec![None; list.len()];
+                    }
+                    system.load(ridge, user, &prepared.features, &prepared.spectrum.values);
+                    list.iter()
+                        .map(|entry| {
+                            let feature = &prepared.features[entry.item as usize * d..][..d];
+                            system.contributions(feature, contributions);
+                            greatest(own, contributions)
+                        })
+                        .collect()
+                };
+                Ok(pulp::Arch::new().dispatch(|| lists.iter().enumerate().map(explain).collect::<Vec<_>>()))
+            },
+        )
+        .collect::<Result<_>>()?;
+    Ok(blocks.into_iter().flatten().collect())
+}
+
+/// The item with the greatest positive contribution; the first of equals.
+fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
+    let mut best = None;
+    let mut most = 0.0;
+    for (item, contribution) in items.iter().zip(contributions) {
+        if *contribution > most {
+            (best, most) = (Some(*item), *contribution);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::model::device::Device;
+    use crate::model::{Watch, fit_ranking};
+
+    #[test]
+    fn contributions_add_up_to_the_score() {
+        let triples = (0..400u32).map(|n| (n * n % 31, (n * 7 + n * n / 5) % 23, 1.0)).collect();
+        let (interactions, _) = Interactions::from_triples(31, 23, triples);
+        for factors in [4, 16] {
+            let mut config = Config::default();
+            config.model.factors = factors;
+            let interrupt = Interrupt::never();
+            let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+            let fitted = fit_ranking(Device::Cpu, &interactions, &config, &watch).expect("fitted");
+            let penalties = als::penalties(&interactions, &config.model);
+            let ridge = als::ranking_ridge(&interactions, &penalties, &config.model);
+            let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");
+            let (mut system, mut terms) = (RowSystem::default(), Vec::new());
+            for user in 0..31 {
+                system.load(&ridge, user, &prepared.features, &prepared.spectrum.values);
+                for item in 0..23 {
+                    let feature = &prepared.features[item * factors..][..factors];
+                    system.contributions(feature, &mut terms);
+                    let sum: f32 = terms.iter().sum();
+                    let score = fitted.score(user, item);
+                    assert!((sum - score).abs() < 1e-4, "{sum} {score}");
+                }
+            }
+        }
+    }
+}

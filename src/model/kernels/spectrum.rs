@@ -1,0 +1,79 @@
+//! The basis in which every row's base matrix is diagonal: eigenvectors of α₀ YᵀY.
+
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::model::not_finite;
+
+/// Rows of Y that are summed into one partial product. Fixed, so that the sum does not depend on
+/// the number of threads.
+const BLOCK: usize = 8192;
+
+/// Eigenvalues and eigenvectors of α₀ YᵀY.
+#[derive(Debug)]
+pub struct Spectrum {
+    /// Λ: d eigenvalues, none negative.
+    pub values: Vec<f32>,
+    /// Q: d × d, row by row, an eigenvector in each column.
+    pub basis: Vec<f32>,
+}
+
+impl Spectrum {
+    /// Of a Gram matrix (d × d, row by row), scaled by α₀.
+    ///
+    /// # Errors
+    /// If the matrix is not finite.
+    pub fn of_gram(gram: &[f64], d: usize, scale: f32) -> Result<Self> {
+        let scaled = Mat::from_fn(d, d, |row, column| gram[row * d + column] * f64::from(scale));
+        let eigen = match scaled.self_adjoint_eigen(Side::Lower) {
+            Ok(eigen) if gram.iter().all(|value| value.is_finite()) => eigen,
+            _ => return Err(not_finite("training, Gram matrix")),
+        };
+        let vectors = eigen.U();
+        Ok(Self {
+            // Rounding can push a zero eigenvalue slightly under zero.
+            values: eigen.S().column_vector().iter().map(|value| value.max(0.0) as f32).collect(),
+            basis: (0..d * d).map(|place| vectors[(place / d, place % d)] as f32).collect(),
+        })
+    }
+
+    /// Qᵀ, row by row.
+    pub fn transposed_basis(&self) -> Vec<f32> {
+        let d = self.values.len();
+        (0..d * d).map(|place| self.basis[(place % d) * d + place / d]).collect()
+    }
+}
+
+/// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks.
+pub fn gram(rows: &[f32], d: usize) -> Vec<f64> {
+    let partial: Vec<Vec<f32>> = rows
+        .par_chunks(BLOCK * d)
+        .map(|block| {
+            let y = MatRef::from_row_major_slice(block, block.len() / d, d);
+            let mut product = vec![0.0; d * d];
+            let into = MatMut::from_row_major_slice_mut(&mut product, d, d);
+            faer::linalg::matmul::matmul(into, Accum::Replace, y.transpose(), y, 1.0, Par::Seq);
+            product
+        })
+        .collect();
+    let mut sum = vec![0.0; d * d];
+    for product in partial {
+        for (sum, value) in sum.iter_mut().zip(product) {
+            *sum += f64::from(value);
+        }
+    }
+    sum
+}
+
+/// Y B for a `d` × `d` matrix B, row by row.
+pub fn rotated(rows: &[f32], matrix: &[f32], d: usize) -> Vec<f32> {
+    let mut product = vec![0.0; rows.len()];
+    let matrix = MatRef::from_row_major_slice(matrix, d, d);
+    product.par_chunks_mut(BLOCK * d).zip(rows.par_chunks(BLOCK * d)).for_each(|(product, block)| {
+        let y = MatRef::from_row_major_slice(block, block.len() / d, d);
+        let into = MatMut::from_row_major_slice_mut(product, block.len() / d, d);
+        faer::linalg::matmul::matmul(into, Accum::Replace, y, matrix, 1.0, Par::Seq);
+    });
+    product
+}

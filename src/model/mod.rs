@@ -1,0 +1,202 @@
+//! Matrix factorisation: from who-read-what to two tables of numbers, and from those to lists.
+//!
+//! # The losses
+//!
+//! **Ranking** (implicit feedback). With S the observed pairs, x_u and y_i the factors of reader u
+//! and book i, n_u and n_i their numbers of ratings:
+//!
+//! ```text
+//! L = Σ_S (1 − x_u·y_i)² + α₀ Σ_{all u,i} (x_u·y_i)² + Σ_u λ_u |x_u|² + Σ_i λ_i |y_i|²
+//! λ_u = λ (n_u + α₀ #items)^ν          λ_i = λ (n_i + α₀ #users)^ν
+//! ```
+//!
+//! Hu, Koren, Volinsky: "Collaborative filtering for implicit feedback datasets" (2008), with the
+//! scaling of λ from Rendle, Krichene, Zhang, Koren: "Revisiting the performance of iALS on item
+//! recommendation benchmarks" (2021).
+//!
+//! **Rating** (explicit feedback). With R the rated pairs, r_ui the rating, μ the mean, b biases:
+//!
+//! ```text
+//! L = Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U n_u |x_u|² + β b_u²)
+//!                                           + Σ_i (λ_I n_i |y_i|² + β b_i²)
+//! ```
+//!
+//! Koren, Bell, Volinsky: "Matrix factorization techniques for recommender systems" (2009), with
+//! the scaling by counts of Zhou et al., "Large-scale parallel collaborative filtering" (2008).
+//!
+//! # The rooms
+//!
+//! [`als`] minimises both in closed form, one side at a time; [`minibatch`] minimises both with
+//! Adam or plain gradient descent through burn's autodiff. Each half-step of ALS is one operation
+//! of a backend ([`kernels`]). [`topn`] turns factors into lists, [`because`] says which of the
+//! reader's own books carried an entry, [`saved`] keeps a model on disk. burn's `Backend` type
+//! lives behind this door only: [`device`] chooses, plain slices go in and out. Knows no SQL and
+//! no polars.
+
+pub mod als;
+pub mod because;
+pub mod device;
+pub mod kernels;
+pub mod minibatch;
+pub mod saved;
+pub mod topn;
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+
+use crate::catalog::interactions::Interactions;
+use crate::config::{Config, Solver};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use device::Device;
+
+/// Two tables of numbers, a row for each user and each item.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Factors {
+    /// Numbers in a row, d.
+    pub width: usize,
+    /// users × d, row by row.
+    pub users: Vec<f32>,
+    /// items × d, row by row.
+    pub items: Vec<f32>,
+}
+
+impl Factors {
+    /// The factors of one user: d numbers.
+    pub fn user(&self, code: usize) -> &[f32] {
+        &self.users[code * self.width..(code + 1) * self.width]
+    }
+
+    /// The factors of one item: d numbers.
+    pub fn item(&self, code: usize) -> &[f32] {
+        &self.items[code * self.width..(code + 1) * self.width]
+    }
+
+    /// x_u·y_i.
+    pub fn score(&self, user: usize, item: usize) -> f32 {
+        dot(self.user(user), self.item(item))
+    }
+
+    /// # Errors
+    /// [`Kind::Failed`] if any number is not finite, naming the stage.
+    fn finite(self, stage: &str) -> Result<Self> {
+        if self.users.iter().chain(&self.items).all(|value| value.is_finite()) {
+            return Ok(self);
+        }
+        Err(not_finite(stage))
+    }
+}
+
+/// The model of stars: a mean, biases and factors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RatingModel {
+    /// μ.
+    pub mean: f32,
+    /// Rows of d + 1 numbers: the factors, then the bias.
+    pub factors: Factors,
+    /// Lowest and highest rating.
+    pub scale: (f32, f32),
+}
+
+impl RatingModel {
+    /// Expected stars, before clipping.
+    pub fn raw(&self, user: usize, item: usize) -> f32 {
+        let d = self.factors.width - 1;
+        let (x, y) = (self.factors.user(user), self.factors.item(item));
+        self.mean + x[d] + y[d] + dot(&x[..d], &y[..d])
+    }
+
+    /// Expected stars, inside the scale.
+    pub fn stars(&self, user: usize, item: usize) -> f32 {
+        self.raw(user, item).clamp(self.scale.0, self.scale.1)
+    }
+
+    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers: so
+    /// that lists can be made as for the ranking model.
+    pub fn as_products(&self) -> Factors {
+        let mut products = self.factors.clone();
+        for row in products.users.chunks_exact_mut(products.width) {
+            row[products.width - 1] = 1.0;
+        }
+        products
+    }
+}
+
+/// What a training run tells while it goes on, and who may stop it.
+pub struct Watch<'a> {
+    /// Asked between pieces of work.
+    pub interrupt: &'a Interrupt,
+    /// Told after each epoch, from 1: the epoch and the loss for each observed pair.
+    pub epoch: &'a (dyn Fn(usize, f64) + Sync),
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// Fits the ranking loss.
+///
+/// # Errors
+/// [`Kind::Failed`] if the numbers run away, [`Kind::Interrupted`] on a signal,
+/// [`Kind::NoDevice`] if the device fails.
+pub fn fit_ranking(
+    device: Device,
+    interactions: &Interactions,
+    config: &Config,
+    watch: &Watch<'_>,
+) -> Result<Factors> {
+    let model = &config.model;
+    let factors = match model.solver {
+        Solver::Als => device::on!(device, B, at => als::ranking::<B>(&at, interactions, model, watch)),
+        Solver::Adam | Solver::Sgd => device::on!(device, B, at => {
+            minibatch::ranking::<B>(&at, interactions, model, &config.minibatch, watch)
+        }),
+    };
+    factors?.finite("training the ranking model")
+}
+
+/// Fits the rating loss to the rated pairs of `interactions`, all of which lie in `scale`.
+///
+/// # Errors
+/// As [`fit_ranking`].
+pub fn fit_rating(
+    device: Device,
+    rated: &Interactions,
+    scale: (f32, f32),
+    config: &Config,
+    watch: &Watch<'_>,
+) -> Result<RatingModel> {
+    let (rating, seed) = (&config.rating, config.model.seed);
+    let mean = rated.ratings.iter().map(|rating| f64::from(*rating)).sum::<f64>() / rated.len().max(1) as f64;
+    let mean = mean as f32;
+    let factors = match config.model.solver {
+        Solver::Als => device::on!(device, B, at => als::rating::<B>(&at, rated, mean, rating, seed, watch)),
+        Solver::Adam | Solver::Sgd => device::on!(device, B, at => {
+            minibatch::rating::<B>(&at, rated, mean, config, watch)
+        }),
+    };
+    Ok(RatingModel { mean, factors: factors?.finite("training the rating model")?, scale })
+}
+
+/// `rows` × `width` numbers from N(0, 0.1/√width), the same for the same seed everywhere.
+fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let deviation = 0.1 / (width as f32).sqrt();
+    match Normal::new(0.0, deviation) {
+        Ok(normal) => (0..rows * width).map(|_| normal.sample(&mut random)).collect(),
+        Err(_) => vec![0.0; rows * width],
+    }
+}
+
+/// The product of two rows.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    kernels::row::dot(a, b)
+}
+
+fn not_finite(stage: &str) -> Error {
+    Error::new(Kind::Failed, format!("{stage}: the numbers ran away (NaN or infinity)"))
+        .hint("raise regularization, or lower learning_rate if the solver is adam or sgd")
+}

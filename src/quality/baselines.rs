@@ -1,0 +1,78 @@
+//! What anybody could do without a model.
+
+use crate::catalog::interactions::Interactions;
+
+/// The same list for everyone, most readers first, without what each has read.
+pub fn popularity(train: &Interactions, n: usize) -> Vec<Vec<u32>> {
+    let readers = train.readers_per_item();
+    let mut order: Vec<u32> = (0..readers.len() as u32).collect();
+    order.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
+    (0..train.user_count())
+        .map(|user| {
+            let own = train.of(user).0;
+            order.iter().filter(|item| own.binary_search(item).is_err()).take(n).copied().collect()
+        })
+        .collect()
+}
+
+/// Mean plus damped biases, each averaged with a few ratings of no bias at all (Funk 2006; the
+/// baseline of Koren 2008, section 2.1, with items first and readers on what is left).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DampedBias {
+    mean: f32,
+    users: Vec<f32>,
+    items: Vec<f32>,
+}
+
+impl DampedBias {
+    /// Ratings of no bias that each average begins with.
+    const DAMPING: f32 = 5.0;
+
+    /// From rated pairs.
+    pub fn new(rated: &Interactions) -> Self {
+        let mean =
+            rated.ratings.iter().map(|rating| f64::from(*rating)).sum::<f64>() / rated.len().max(1) as f64;
+        let mean = mean as f32;
+        let damped = |rows: &Interactions, known: &dyn Fn(usize, u32) -> f32| -> Vec<f32> {
+            (0..rows.user_count())
+                .map(|row| {
+                    let (others, ratings) = rows.of(row);
+                    let sum: f32 =
+                        others.iter().zip(ratings).map(|(other, rating)| rating - known(row, *other)).sum();
+                    sum / (ratings.len() as f32 + Self::DAMPING)
+                })
+                .collect()
+        };
+        let items = damped(&rated.transposed(), &|_, _| mean);
+        let users = damped(rated, &|_, item| mean + items[item as usize]);
+        Self { mean, users, items }
+    }
+
+    /// Expected stars; a code that was not trained on has no bias.
+    pub fn predict(&self, user: Option<u32>, item: Option<u32>) -> f32 {
+        let bias = |biases: &[f32], code: Option<u32>| code.map_or(0.0, |code| biases[code as usize]);
+        self.mean + bias(&self.users, user) + bias(&self.items, item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn popular_books_are_those_with_most_readers_but_not_ones_own() {
+        let triples =
+            vec![(0, 2, 1.0), (1, 2, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 0, 1.0), (1, 0, 1.0), (3, 2, 1.0)];
+        let (train, _) = Interactions::from_triples(4, 3, triples);
+        assert_eq!(popularity(&train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
+    }
+
+    #[test]
+    fn biases_shrink_with_few_ratings() {
+        let (rated, _) = Interactions::from_triples(2, 1, vec![(0, 0, 10.0), (1, 0, 4.0)]);
+        let bias = DampedBias::new(&rated);
+        assert_eq!(bias.predict(None, None), 7.0);
+        assert_eq!(bias.predict(Some(0), Some(0)), 7.5);
+        assert_eq!(bias.predict(Some(1), None), 6.5);
+    }
+}

@@ -1,0 +1,4 @@
+//! How good is it? Figures that the field agrees on, and something simple to compare with.
+
+pub mod baselines;
+pub mod metrics;

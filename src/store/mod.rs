@@ -1,0 +1,196 @@
+//! SQLite: somebody else's database, in which we are guests.
+//!
+//! Reading happens in one short transaction ([`source`]). Writing happens in many small ones,
+//! always through [`Database::write`], which is where we promise not to keep the application
+//! waiting. [`publish`] makes the new recommendations visible all at once; [`runs`] keeps the diary;
+//! [`check`] asks whether what we promise about the tables is true.
+
+pub mod check;
+pub mod import;
+pub mod lock;
+pub mod publish;
+pub mod runs;
+pub mod slots;
+pub mod source;
+pub mod titles;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+
+/// How long one wait for a lock lasts before we look whether we were asked to stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How long a COMMIT may wait for readers. While it waits in a rollback-journal database, nobody
+/// new gets in, so it gives up early and tries the whole transaction again later.
+const COMMIT_WAIT: Duration = Duration::from_millis(40);
+
+/// The pause after each of our transactions. SQLite's own busy handler, which most applications
+/// use, looks again at least every 25 ms in its first tenth of a second: a writer that waits for
+/// us always finds one of these gaps.
+const BREATH: Duration = Duration::from_millis(26);
+
+/// How long we want to hold the write lock at a time. With [`BREATH`] and a slow disk's commit on
+/// top, a writer of the application waits well under the promised 250 ms.
+pub const HOLD: Duration = Duration::from_millis(50);
+
+/// An open database, and the manners we keep in it.
+#[derive(Debug)]
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+    patience: Duration,
+    interrupt: Interrupt,
+}
+
+impl Database {
+    /// Opens a database that must exist.
+    ///
+    /// `patience` is how long, in all, to wait for locks that others hold.
+    ///
+    /// # Errors
+    /// [`Kind::NoInput`] if there is no such file or it is no database.
+    pub fn open(path: &Path, patience: Duration, interrupt: Interrupt) -> Result<Self> {
+        Self::with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE, patience, interrupt)
+    }
+
+    /// Opens a database, or makes an empty one.
+    ///
+    /// # Errors
+    /// As [`Database::open`], and [`Kind::Io`] if the file cannot be made.
+    pub fn open_or_create(path: &Path, patience: Duration, interrupt: Interrupt) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        Self::with_flags(path, flags, patience, interrupt)
+    }
+
+    fn with_flags(path: &Path, flags: OpenFlags, patience: Duration, interrupt: Interrupt) -> Result<Self> {
+        let may_create = flags.contains(OpenFlags::SQLITE_OPEN_CREATE);
+        if path.is_dir() || (!may_create && !path.is_file()) {
+            return Err(Error::new(Kind::NoInput, format!("there is no database file {}", path.display()))
+                .hint("check --db; `nightshelf import` makes a new database from files"));
+        }
+        let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).and_then(
+            |connection| {
+                connection.busy_timeout(WAIT)?;
+                // The application may not enforce them; that is for it to say.
+                connection.pragma_update(None, "foreign_keys", false)?;
+                // A spilled cache would lock readers out before the commit.
+                connection.pragma_update(None, "cache_spill", false)?;
+                // The file is looked at only now: this finds what is no database.
+                connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+                Ok(connection)
+            },
+        );
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => {
+                let doing = format!("cannot open {}", path.display());
+                return Err(Error::from(error).while_doing(&doing));
+            }
+        };
+        let path = std::fs::canonicalize(path).map_err(|error| Error::file(&error, "read", path))?;
+        Ok(Self { connection, path, patience, interrupt })
+    }
+
+    /// For reading outside of any transaction of ours.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Where the database lies, with links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether somebody asked us to stop.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// The folder beside the database in which lock and models live: `shop.db.nightshelf/`.
+    pub fn folder(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".nightshelf");
+        name.into()
+    }
+
+    /// Runs `work`, which reads, and again from the start for as long as others keep readers out
+    /// (they do while committing to a rollback-journal database).
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal, and whatever
+    /// SQLite says otherwise.
+    pub fn read<T>(&self, doing: &str, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            self.interrupt.check()?;
+            match work(&self.connection) {
+                Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {}
+                Err(error) if error.kind() == Kind::Interrupted || error.kind() == Kind::Terminated => {
+                    return Err(error);
+                }
+                other => return other.map_err(|error| error.while_doing(doing)),
+            }
+        }
+    }
+
+    /// Runs `work` in one write transaction, and again from the start for as long as others keep
+    /// the database locked. Returns what `work` returned and how long the lock was held.
+    ///
+    /// `work` must be short (see [`HOLD`]) and must not mind being run twice.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal, and whatever
+    /// SQLite says otherwise; nothing is written then.
+    pub fn write<T>(
+        &mut self,
+        doing: &str,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<(T, Duration)> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            self.interrupt.check()?;
+            match self.attempt(&mut work) {
+                Ok(done) => {
+                    std::thread::sleep(BREATH);
+                    return Ok(done);
+                }
+                Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
+                    std::thread::sleep(BREATH);
+                }
+                Err(error) => return Err(error.while_doing(doing)),
+            }
+        }
+    }
+
+    fn attempt<T>(&mut self, work: &mut impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<(T, Duration)> {
+        // IMMEDIATE, because a transaction that has read and then wants to write is refused at
+        // once, whatever the timeout, if somebody wrote in between.
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let since = Instant::now();
+        let value = work(&transaction)?;
+        transaction.busy_timeout(COMMIT_WAIT)?;
+        let committed = transaction.commit();
+        let held = since.elapsed();
+        self.connection.busy_timeout(WAIT)?;
+        committed?;
+        Ok((value, held))
+    }
+
+    /// Carries finished pages of the write-ahead log over into the database, without making
+    /// anybody wait. What readers still need stays for later.
+    pub fn checkpoint(&self) {
+        // Only tidiness: nothing depends on its success.
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let _ = self.connection.execute_batch("PRAGMA optimize");
+    }
+}
+
+/// Quotes an identifier for SQL.
+pub fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}

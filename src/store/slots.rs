@@ -1,0 +1,384 @@
+//! Write everything, then flip one thing.
+//!
+//! `recommendations` must change all at once, under readers, whatever its size, and keep the
+//! indexes, triggers and views that the user has put on it. Deleting and inserting in one
+//! transaction would hold the write lock for seconds; renaming a table would leave the user's
+//! indexes and triggers on the old one.
+//!
+//! So each published table has two twins of exactly its shape, the slots *a* and *b*:
+//! `nightshelf_a_recommendations` with an index `nightshelf_a_…` for each of the user's. A new set
+//! is written into the free slot, in small transactions that nobody notices. Then one transaction
+//! exchanges the *root pages* of the table and of its twin, and of each index and its twin, in
+//! `sqlite_schema`: a few numbers, the same few for ten rows and for ten million. Names, and with
+//! them views and triggers, stay where they are. The slot now holds the set from before, which is
+//! what `rollback` exchanges again.
+//!
+//! SQLite's documentation warns of writing to `sqlite_schema`, and rightly. What makes it sound
+//! here: both b-trees were made by SQLite from the same `CREATE` statement but for the name, which
+//! is checked in the very transaction that exchanges them; and the schema version is raised, so
+//! every connection reads the schema anew before its next statement.
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use crate::error::{Error, Kind, Result};
+use crate::store::source::Table;
+use crate::store::{Database, HOLD, quote};
+
+/// The published tables: name and definition.
+pub const PUBLISHED: [(&str, &str); 2] = [
+    ("recommendations", include_str!("../../sql/recommendations.sql")),
+    ("recommendations_popular", include_str!("../../sql/recommendations_popular.sql")),
+];
+
+/// Rows that are deleted or copied in the first transaction of many; later ones adapt.
+const FIRST_BATCH: usize = 10_000;
+
+/// One of the two twins of each published table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// `nightshelf_a_…`
+    A,
+    /// `nightshelf_b_…`
+    B,
+}
+
+impl Slot {
+    /// What a published table or index is called in this slot.
+    pub fn name(self, published: &str) -> String {
+        match self {
+            Slot::A => format!("nightshelf_a_{published}"),
+            Slot::B => format!("nightshelf_b_{published}"),
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Slot::A => Slot::B,
+            Slot::B => Slot::A,
+        }
+    }
+
+    fn letter(self) -> &'static str {
+        match self {
+            Slot::A => "a",
+            Slot::B => "b",
+        }
+    }
+
+    /// The slot that holds the set before the current one.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn previous(connection: &Connection) -> Result<Option<Self>> {
+        let sql = "SELECT value FROM nightshelf_meta WHERE key = 'previous_slot'";
+        let letter: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(match letter.as_deref() {
+            Some("a") => Some(Slot::A),
+            Some("b") => Some(Slot::B),
+            _ => None,
+        })
+    }
+
+    /// The slot that a new set may be written to.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn free(connection: &Connection) -> Result<Self> {
+        Ok(Self::previous(connection)?.map_or(Slot::A, Slot::other))
+    }
+}
+
+/// A table or an index, as `sqlite_schema` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Object {
+    name: String,
+    sql: String,
+    root: i64,
+}
+
+/// A table first, then its indexes by name; `None` if there is no such table.
+fn objects(connection: &Connection, table: &str) -> Result<Option<Vec<Object>>> {
+    let sql = "SELECT name, sql, rootpage FROM sqlite_schema \
+               WHERE tbl_name = ?1 COLLATE NOCASE AND type IN ('table', 'index') AND sql IS NOT NULL \
+               ORDER BY type DESC, name";
+    let objects = connection
+        .prepare(sql)?
+        .query_map([table], |row| Ok(Object { name: row.get(0)?, sql: row.get(1)?, root: row.get(2)? }))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(if objects.is_empty() { None } else { Some(objects) })
+}
+
+/// The objects' definitions under the names of a slot.
+fn renamed(objects: &[Object], slot: Slot) -> Result<Vec<String>> {
+    let table = slot.name(&objects[0].name);
+    let definition = |(place, object): (usize, &Object)| {
+        let own = if place == 0 { table.clone() } else { slot.name(&object.name) };
+        let on = (place > 0).then_some(table.as_str());
+        rename(&object.sql, &own, on).ok_or_else(|| {
+            Error::new(
+                Kind::Failed,
+                format!("cannot understand how {} was made: {}", object.name, object.sql),
+            )
+            .hint("drop it and make it again in plain SQL, without comments before its name")
+        })
+    };
+    objects.iter().enumerate().map(definition).collect()
+}
+
+/// A `CREATE TABLE` or `CREATE INDEX` statement, as stored by SQLite, with other names.
+fn rename(sql: &str, name: &str, on: Option<&str>) -> Option<String> {
+    let prefixes = ["CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX "];
+    let prefix = prefixes.into_iter().find(|prefix| sql.starts_with(prefix))?;
+    let rest = after_name(sql[prefix.len()..].trim_start())?;
+    let Some(on) = on else {
+        return Some(format!("{prefix}{}{rest}", quote(name)));
+    };
+    let rest = rest.trim_start();
+    let keyword = rest.get(..2)?;
+    let rest = keyword.eq_ignore_ascii_case("on").then(|| rest[2..].trim_start())?;
+    Some(format!("{prefix}{} ON {}{}", quote(name), quote(on), after_name(rest)?))
+}
+
+/// What follows a name, quoted in any of SQLite's ways or bare.
+fn after_name(sql: &str) -> Option<&str> {
+    let first = sql.chars().next()?;
+    let close = match first {
+        '"' | '`' | '\'' => first,
+        '[' => ']',
+        _ => {
+            let end = sql.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))?;
+            return (end > 0).then(|| &sql[end..]);
+        }
+    };
+    let mut rest = &sql[1..];
+    loop {
+        rest = &rest[rest.find(close)? + close.len_utf8()..];
+        // A doubled quote stands for itself.
+        match rest.strip_prefix(close) {
+            Some(more) if close != ']' => rest = more,
+            _ => return Some(rest),
+        }
+    }
+}
+
+/// Whether the user's database has a table under one of our names that is not ours.
+fn refuse_foreign(connection: &Connection, table: &str, definition: &str) -> Result<()> {
+    let Some(found) = Table::find(connection, table)? else {
+        return Ok(());
+    };
+    let ours: &[&str] = match definition.contains("because") {
+        true => {
+            &["user_id", "rank", "isbn", "isbn13", "score", "predicted_rating", "source", "because", "run_id"]
+        }
+        false => &["rank", "isbn", "isbn13", "score", "run_id"],
+    };
+    match ours.iter().find(|column| !found.has(column)) {
+        None => Ok(()),
+        Some(missing) => Err(Error::new(
+            Kind::Config,
+            format!(
+                "there is a {table} in this database that nightshelf did not make: it has no column {missing}"
+            ),
+        )
+        .hint(format!("rename it: nightshelf writes its own table of the name {table}"))),
+    }
+}
+
+/// Makes the tables of a slot, empty, in the shape that the published ones have now.
+///
+/// # Errors
+/// [`Kind::Config`] if a table of a published name is not ours.
+pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
+    for (table, definition) in PUBLISHED {
+        refuse_foreign(transaction, table, definition)?;
+        for statement in shape(transaction, table, definition, slot)? {
+            transaction.execute_batch(&statement)?;
+        }
+    }
+    Ok(())
+}
+
+/// The statements that make a slot's twin of a published table.
+fn shape(connection: &Connection, table: &str, definition: &str, slot: Slot) -> Result<Vec<String>> {
+    match objects(connection, table)? {
+        Some(live) => renamed(&live, slot),
+        None => {
+            let create = &definition[definition.find("CREATE").unwrap_or_default()..];
+            Ok(rename(create.trim_end(), &slot.name(table), None).into_iter().collect())
+        }
+    }
+}
+
+/// Whether a slot's tables have exactly the shape of the published ones.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn fits(connection: &Connection, slot: Slot) -> Result<bool> {
+    for (table, definition) in PUBLISHED {
+        let expected = shape(connection, table, definition, slot)?;
+        let found = objects(connection, &slot.name(table))?.unwrap_or_default();
+        if !expected.iter().eq(found.iter().map(|object| &object.sql)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Exchanges the published tables with those of a slot, and notes where the set from before is.
+///
+/// # Errors
+/// [`Kind::Busy`] if the shape of a published table was changed since the slot was prepared.
+pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
+    if !fits(transaction, slot)? {
+        return Err(Error::new(
+            Kind::Failed,
+            "the table recommendations, or an index on it, was changed while the new set was written",
+        )
+        .hint("run again: the new set will take the new shape"));
+    }
+    let mut had_a_set = true;
+    for (table, definition) in PUBLISHED {
+        if objects(transaction, table)?.is_none() {
+            had_a_set = false;
+            transaction.execute_batch(definition)?;
+        }
+    }
+    let mut exchanges = Vec::new();
+    for (table, _) in PUBLISHED {
+        let live = objects(transaction, table)?.unwrap_or_default();
+        let twins = objects(transaction, &slot.name(table))?.unwrap_or_default();
+        for (live, twin) in live.iter().zip(&twins) {
+            exchanges.push((live.name.clone(), twin.root));
+            exchanges.push((twin.name.clone(), live.root));
+        }
+    }
+    transaction.pragma_update(None, "writable_schema", true)?;
+    for (name, root) in exchanges {
+        let sql = "UPDATE sqlite_schema SET rootpage = ?2 WHERE name = ?1 AND type IN ('table', 'index')";
+        transaction.execute(sql, (name, root))?;
+    }
+    let version: i64 = transaction.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+    transaction.pragma_update(None, "schema_version", (version + 1) & 0x7fff_ffff)?;
+    // Also makes this connection forget the schema it knows.
+    transaction.execute_batch("PRAGMA writable_schema = RESET")?;
+    if had_a_set {
+        let sql = "INSERT OR REPLACE INTO nightshelf_meta VALUES ('previous_slot', ?1)";
+        transaction.execute(sql, [slot.letter()])?;
+    } else {
+        transaction.execute("DELETE FROM nightshelf_meta WHERE key = 'previous_slot'", [])?;
+    }
+    Ok(())
+}
+
+/// Empties a slot and drops its tables, a little at a time.
+///
+/// # Errors
+/// Whatever SQLite says, busy or full.
+pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
+    for (table, _) in PUBLISHED {
+        let name = slot.name(table);
+        if objects(database.connection(), &name)?.is_none() {
+            continue;
+        }
+        let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
+        let table = quote(&name);
+        let mut batch = Batch::default();
+        let mut emptied = false;
+        while !emptied {
+            // The last rows go with the table, which costs as much as deleting them.
+            let delete = format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?1)"
+            );
+            let ((), held) = database.write("clearing an old set", |transaction| {
+                emptied = transaction.prepare_cached(&delete)?.execute([batch.rows as i64])? < batch.rows;
+                if emptied {
+                    transaction.execute_batch(&format!("DROP TABLE {table}"))?;
+                }
+                Ok(())
+            })?;
+            batch.adapt(held);
+        }
+    }
+    Ok(())
+}
+
+/// Copies one slot into another, which must be prepared and empty, a little at a time.
+///
+/// # Errors
+/// Whatever SQLite says, busy or full.
+pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
+    for (table, _) in PUBLISHED {
+        let (source, target) = (quote(&from.name(table)), quote(&to.name(table)));
+        let columns = columns_in_both(database.connection(), &from.name(table), &to.name(table))?;
+        let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
+        let mut batch = Batch::default();
+        let mut offset = 0;
+        loop {
+            let sql = format!(
+                "INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} \
+                 ORDER BY {key} LIMIT ?1 OFFSET ?2"
+            );
+            let (copied, held) = database.write("copying the set from before", |transaction| {
+                Ok(transaction.prepare_cached(&sql)?.execute((batch.rows as i64, offset as i64))?)
+            })?;
+            offset += copied;
+            if copied < batch.rows {
+                break;
+            }
+            batch.adapt(held);
+        }
+    }
+    Ok(())
+}
+
+fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<String> {
+    let missing = || Error::new(Kind::Failed, "the set from before is incomplete");
+    let one = Table::find(connection, one)?.ok_or_else(missing)?;
+    let other = Table::find(connection, other)?.ok_or_else(missing)?;
+    let shared: Vec<_> = one.columns.iter().filter(|name| other.has(name)).map(|name| quote(name)).collect();
+    Ok(shared.join(", "))
+}
+
+/// How many rows fit into one transaction of [`HOLD`].
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Rows to write next.
+    pub rows: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { rows: FIRST_BATCH }
+    }
+}
+
+impl Batch {
+    /// Learns from how long the last transaction held the lock.
+    pub fn adapt(&mut self, held: std::time::Duration) {
+        let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-3);
+        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 2.0)) as usize).clamp(200, 100_000);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_renamed_however_they_quote() {
+        for (sql, on, expected) in [
+            ("CREATE TABLE t(a)", None, "CREATE TABLE \"n\"(a)"),
+            ("CREATE TABLE \"a \"\"t\"(a)", None, "CREATE TABLE \"n\"(a)"),
+            ("CREATE TABLE [t t] (a)", None, "CREATE TABLE \"n\" (a)"),
+            ("CREATE INDEX i ON t(a)", Some("m"), "CREATE INDEX \"n\" ON \"m\"(a)"),
+            ("CREATE UNIQUE INDEX `i i`\n  on 't' (a)", Some("m"), "CREATE UNIQUE INDEX \"n\" ON \"m\" (a)"),
+        ] {
+            assert_eq!(rename(sql, "n", on).as_deref(), Some(expected), "{sql}");
+        }
+        for sql in
+            ["CREATE VIEW v AS SELECT 1", "CREATE TABLE", "CREATE INDEX i", "CREATE INDEX /* */ i ON t(a)"]
+        {
+            assert_eq!(rename(sql, "n", Some("m")), None, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The ratings, out of the application's table and into columns.
+//!
+//! One `SELECT`, which is one short read transaction: it is over before training starts, so the
+//! write-ahead log can be checkpointed meanwhile. SQLite lets any value stand in any column, so
+//! every value is looked at; what cannot be used is counted and kept as an example.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+
+use crate::catalog::frame::{RatingColumns, UserRef};
+use crate::catalog::rejects::Rejects;
+use crate::config::{Config, Source};
+use crate::console::Console;
+use crate::error::{Error, Kind, Result, nearest};
+use crate::store::{Database, quote};
+
+/// Rows between two looks at signals and at the bar.
+const STRIDE: u64 = 1 << 16;
+
+/// What came out of the ratings table.
+#[derive(Debug)]
+pub struct Reading {
+    /// The rows that can be used.
+    pub columns: RatingColumns,
+    /// The rows that cannot.
+    pub rejects: Rejects,
+    /// All of them.
+    pub rows: u64,
+}
+
+/// Reads all ratings.
+///
+/// # Errors
+/// [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
+/// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
+pub fn read(database: &Database, config: &Config, console: &Console) -> Result<Reading> {
+    database.read("reading the ratings", |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        let mut statement = connection.prepare(&select.sql).map_err(|error| match select.from_user {
+            true => Error::from(error).while_doing("the query in [source] does not work"),
+            false => error.into(),
+        })?;
+        if select.from_user && !(statement.readonly() && (2..=4).contains(&statement.column_count())) {
+            return Err(Error::new(
+                Kind::Config,
+                "the query in [source] is not a SELECT of two to four columns",
+            )
+            .hint("it should give user, isbn, rating and, if there is one, the time of the rating"));
+        }
+        let width = statement.column_count();
+        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let bar = console.bar("read", 0);
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            reading.rows += 1;
+            if reading.rows.is_multiple_of(STRIDE) {
+                database.interrupt().check()?;
+                bar.advance(STRIDE);
+            }
+            if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
+                reading.rejects.add(reason, || show(row, width));
+            }
+        }
+        Ok(reading)
+    })
+}
+
+/// The statement to read with.
+#[derive(Debug)]
+struct Select {
+    sql: String,
+    from_user: bool,
+}
+
+impl Select {
+    fn resolve(connection: &Connection, source: &Source) -> Result<Self> {
+        if !source.query.is_empty() {
+            return Ok(Self { sql: source.query.clone(), from_user: true });
+        }
+        let table =
+            Table::find(connection, &source.table)?.ok_or_else(|| no_table(connection, &source.table))?;
+        let mut columns = vec![table.column("user", &source.user)?, table.column("isbn", &source.isbn)?];
+        columns.push(match source.rating.as_str() {
+            "" => "NULL".into(),
+            name => table.column("rating", name)?,
+        });
+        let has_time = !source.rated_at.is_empty();
+        match table.column("rated_at", &source.rated_at) {
+            Ok(column) if has_time => columns.push(column),
+            // A time that somebody asked for by name must be there; the default one may be missing.
+            Err(error) if has_time && source.rated_at != Source::default().rated_at => return Err(error),
+            _ => {}
+        }
+        if source.rating.is_empty() {
+            columns[2] = format!("{:?}", source.implicit_rating);
+        }
+        // An index that covers the columns would otherwise give its own order, and "the last of
+        // several ratings" would change when somebody adds one.
+        let order = if table.has_rowid { " ORDER BY rowid" } else { "" };
+        let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quote(&table.name));
+        Ok(Self { sql, from_user: false })
+    }
+}
+
+/// A table or view of the application, and what its columns are called.
+#[derive(Debug)]
+pub struct Table {
+    /// As the schema spells it.
+    pub name: String,
+    /// Its columns, as the schema spells them.
+    pub columns: Vec<String>,
+    /// Whether its rows have a rowid to be ordered by.
+    pub has_rowid: bool,
+}
+
+impl Table {
+    /// Looks a table or view up, as SQLite does: case does not matter.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn find(connection: &Connection, name: &str) -> Result<Option<Self>> {
+        let sql = "SELECT name, type, wr FROM pragma_table_list \
+                   WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+        let found = connection.query_row(sql, [name], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+        });
+        let (name, kind, without_rowid) = match found {
+            Ok(found) => found,
+            Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let columns = connection
+            .prepare("SELECT name FROM pragma_table_xinfo(?1)")?
+            .query_map([&name], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        let hidden = columns.iter().any(|column| column.eq_ignore_ascii_case("rowid"));
+        Ok(Some(Self { name, columns, has_rowid: kind == "table" && !without_rowid && !hidden }))
+    }
+
+    /// Whether there is such a column, as SQLite compares names.
+    pub fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.eq_ignore_ascii_case(name))
+    }
+
+    /// The quoted name of a column that must be there.
+    fn column(&self, key: &str, name: &str) -> Result<String> {
+        // Checked here because SQLite takes an unknown name in double quotes for a text.
+        if self.has(name) {
+            return Ok(quote(name));
+        }
+        let near = nearest(name, self.columns.iter().map(String::as_str)).unwrap_or("the right one");
+        Err(Error::new(
+            Kind::Config,
+            format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", ")),
+        )
+        .hint(format!("set {key} = {near:?} under [source] in the configuration file")))
+    }
+}
+
+fn no_table(connection: &Connection, name: &str) -> Error {
+    let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
+               AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'nightshelf_%' ORDER BY name";
+    let tables: Vec<String> = connection
+        .prepare(sql)
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .unwrap_or_default();
+    let error = if tables.is_empty() {
+        Error::new(Kind::Config, format!("there is no table {name}: this database is empty"))
+    } else {
+        Error::new(Kind::Config, format!("there is no table {name}; there are {}", tables.join(", ")))
+    };
+    match nearest(name, tables.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("set table = {near:?} under [source] in the configuration file")),
+        None => {
+            error.hint("set table under [source] in the configuration file, or `nightshelf import` files")
+        }
+    }
+}
+
+/// Takes one row into the columns, or says why not.
+fn take(
+    row: &Row<'_>,
+    width: usize,
+    implicit_rating: f64,
+    columns: &mut RatingColumns,
+) -> std::result::Result<(), &'static str> {
+    let value = |index: usize| match row.get_ref(index) {
+        Ok(value) if index < width => value,
+        _ => ValueRef::Null,
+    };
+    let user = match value(0) {
+        ValueRef::Null => return Err("user_missing"),
+        ValueRef::Integer(id) => UserRef::Integer(id),
+        // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
+        ValueRef::Real(id) if is_whole(id) => UserRef::Integer(id as i64),
+        ValueRef::Real(_) => return Err("user_not_an_id"),
+        ValueRef::Text(id) => match std::str::from_utf8(id) {
+            Ok("") => return Err("user_missing"),
+            Ok(id) => UserRef::Text(id),
+            Err(_) => return Err("user_not_utf8"),
+        },
+        ValueRef::Blob(_) => return Err("user_is_blob"),
+    };
+    let number;
+    let isbn = match value(1) {
+        ValueRef::Null => return Err("isbn_missing"),
+        ValueRef::Integer(isbn) => {
+            number = isbn.to_string();
+            &number
+        }
+        ValueRef::Real(isbn) if is_whole(isbn) => {
+            number = (isbn as i64).to_string();
+            &number
+        }
+        ValueRef::Real(isbn) => {
+            number = isbn.to_string();
+            &number
+        }
+        ValueRef::Text(isbn) => std::str::from_utf8(isbn).map_err(|_| "isbn_not_utf8")?,
+        ValueRef::Blob(_) => return Err("isbn_is_blob"),
+    };
+    if isbn.trim().is_empty() {
+        return Err("isbn_missing");
+    }
+    let rating = match value(2) {
+        ValueRef::Null if width < 3 => implicit_rating,
+        ValueRef::Null => return Err("rating_missing"),
+        ValueRef::Integer(rating) => rating as f64,
+        ValueRef::Real(rating) => rating,
+        ValueRef::Text(text) => number_in(text).ok_or("rating_not_a_number")?,
+        ValueRef::Blob(_) => return Err("rating_is_blob"),
+    };
+    if !rating.is_finite() {
+        return Err("rating_not_finite");
+    }
+    let rating = if rating == implicit_rating { f32::NAN } else { rating as f32 };
+    columns.push(user, isbn, rating, moment(value(3)));
+    Ok(())
+}
+
+/// Whether a floating number is a whole one that an integer holds exactly.
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0
+}
+
+fn number_in(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+/// A point in time as a number that grows: seconds, or whatever unit the column counts in.
+/// What says nothing of the kind is older than all else.
+fn moment(value: ValueRef<'_>) -> f64 {
+    use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+    match value {
+        ValueRef::Integer(time) => time as f64,
+        ValueRef::Real(time) if time.is_finite() => time,
+        ValueRef::Text(text) => {
+            let Ok(text) = std::str::from_utf8(text).map(str::trim) else {
+                return f64::NEG_INFINITY;
+            };
+            let seconds = |time: NaiveDateTime| time.and_utc().timestamp_micros() as f64 / 1e6;
+            DateTime::parse_from_rfc3339(text)
+                .map(|time| seconds(time.naive_utc()))
+                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(seconds))
+                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(seconds))
+                .or_else(|_| {
+                    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                        .map(|day| seconds(day.and_time(NaiveTime::MIN)))
+                })
+                .ok()
+                .or_else(|| text.parse().ok().filter(|time: &f64| time.is_finite()))
+                .unwrap_or(f64::NEG_INFINITY)
+        }
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+/// A rejected row as text, for people.
+fn show(row: &Row<'_>, width: usize) -> String {
+    (0..width.min(3))
+        .map(|index| match row.get_ref(index) {
+            Ok(ValueRef::Null) | Err(_) => "NULL".to_owned(),
+            Ok(ValueRef::Integer(value)) => value.to_string(),
+            Ok(ValueRef::Real(value)) => value.to_string(),
+            Ok(ValueRef::Text(text)) => format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(60)])),
+            Ok(ValueRef::Blob(bytes)) => format!("a blob of {} bytes", bytes.len()),
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_in_every_common_form_are_comparable() {
+        let text = |text: &str| moment(ValueRef::Text(text.as_bytes()));
+        assert_eq!(text("1970-01-02"), 86_400.0);
+        assert_eq!(text("1970-01-02 00:00:01"), 86_401.0);
+        assert_eq!(text("1970-01-02T00:00:01.5Z"), 86_401.5);
+        assert_eq!(text("1970-01-02T02:00:00+02:00"), 86_400.0);
+        assert_eq!(text("86400"), moment(ValueRef::Integer(86_400)));
+        for nonsense in ["", "soon", "NaN", "inf"] {
+            assert_eq!(text(nonsense), f64::NEG_INFINITY, "{nonsense:?}");
+        }
+        assert!(moment(ValueRef::Null) < moment(ValueRef::Integer(i64::MIN)));
+    }
+}
