@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS nightshelf_runs (
 CREATE TABLE IF NOT EXISTS nightshelf_rejects (
   reject_id INTEGER PRIMARY KEY,
   run_id    INTEGER,           -- NULL for an import
-  origin    TEXT NOT NULL,     -- 'ratings', or the name of an imported file
+  origin    TEXT NOT NULL,     -- 'ratings', or the full path of an imported file
   reason    TEXT NOT NULL,
   count     INTEGER NOT NULL,
   examples  TEXT NOT NULL      -- JSON: a few of the rows

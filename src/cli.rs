@@ -99,9 +99,12 @@ pub struct Demo {
 /// `nightshelf run`
 #[derive(Debug, Args)]
 pub struct Run {
+    /// The application's SQLite file.
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB", required_unless_present = "print_config")]
+    pub db: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub target: Target,
+    pub settings: Settings,
     /// Do everything but write: the database is left as it is.
     #[arg(long)]
     pub dry_run: bool,

@@ -145,9 +145,9 @@ pub struct Model {
     pub factors: usize,
     /// Passes over the ratings.
     pub epochs: usize,
-    /// λ.
+    /// λ; 0 to choose it from the data.
     pub regularization: f64,
-    /// α₀, the weight of a pair that was not observed.
+    /// α₀, the weight of a pair that was not observed; 0 to choose it from the data.
     pub unobserved_weight: f64,
     /// ν, how λ grows with the number of ratings.
     pub exponent: f64,
@@ -162,8 +162,8 @@ impl Default for Model {
             solver: Solver::Als,
             factors: 64,
             epochs: 16,
-            regularization: 0.01,
-            unobserved_weight: 0.03,
+            regularization: 0.0,
+            unobserved_weight: 0.0,
             exponent: 1.0,
             seed: 42,
         }
@@ -221,7 +221,7 @@ pub struct Output {
     pub top: usize,
     /// Books in `recommendations_popular`.
     pub popular: usize,
-    /// Seconds to wait, in all, for a database that others keep locked.
+    /// Seconds to wait for a database that others keep locked before giving up.
     pub patience: u64,
 }
 
@@ -297,22 +297,20 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let positive = [
-            ("factors", self.model.factors),
-            ("epochs", self.model.epochs),
-            ("rating_factors", self.rating.rating_factors),
-            ("rating_epochs", self.rating.rating_epochs),
-            ("batch_size", self.minibatch.batch_size),
-            ("top", self.output.top),
-            ("popular", self.output.popular),
+            ("factors", self.model.factors, 4096),
+            ("epochs", self.model.epochs, 1_000_000),
+            ("rating_factors", self.rating.rating_factors, 4096),
+            ("rating_epochs", self.rating.rating_epochs, 1_000_000),
+            ("batch_size", self.minibatch.batch_size, 1 << 30),
+            ("top", self.output.top, 10_000),
+            ("popular", self.output.popular, 1_000_000),
         ];
-        for (name, value) in positive {
-            let most = if name.contains("factors") { 4096 } else { 1_000_000_000 };
+        for (name, value, most) in positive {
             if value == 0 || value > most {
                 return Err(format!("{name} is {value}, but must be from 1 to {most}"));
             }
         }
         let above_zero = [
-            ("regularization", self.model.regularization),
             ("user_regularization", self.rating.user_regularization),
             ("item_regularization", self.rating.item_regularization),
             ("bias_damping", self.rating.bias_damping),
@@ -324,6 +322,7 @@ impl Config {
             }
         }
         let not_negative = [
+            ("regularization", self.model.regularization),
             ("unobserved_weight", self.model.unobserved_weight),
             ("exponent", self.model.exponent),
             ("weight_decay", self.minibatch.weight_decay),
@@ -332,6 +331,10 @@ impl Config {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(format!("{name} is {value}, but must be 0 or more"));
             }
+        }
+        const WEEK: u64 = 7 * 24 * 3600;
+        if self.output.patience > WEEK {
+            return Err(format!("patience is {} seconds, but must be {WEEK} at most", self.output.patience));
         }
         match self.source.scale.as_slice() {
             [] => {}
@@ -500,7 +503,7 @@ mod tests {
             (("NIGHTSHELF_FACTORS", "0"), "from 1"),
             (("NIGHTSHELF_SOLVER", "magic"), "als"),
             (("NIGHTSHELF_SCALE", "10,1"), "lowest and highest"),
-            (("NIGHTSHELF_REGULARIZATION", "nan"), "above 0"),
+            (("NIGHTSHELF_REGULARIZATION", "nan"), "0 or more"),
         ] {
             let error = load(None, &[env], &[]).expect_err("bad");
             let text = error.to_string();

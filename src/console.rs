@@ -50,6 +50,15 @@ impl Console {
         }
     }
 
+    /// A line about a step of a long stage: on a terminal the bar tells, in a log this does.
+    pub fn step(&self, line: impl AsRef<str>) {
+        if self.terminal {
+            self.detail(line);
+        } else {
+            self.say(line);
+        }
+    }
+
     /// A line for people who asked for details.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Verbose {

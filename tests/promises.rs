@@ -1,1 +1,30 @@
+//! What users may rely on, tried from outside: the real binary on real database files.
+//!
+//! One file a promise. `common` makes databases and runs the program.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "promises/beside_an_application.rs"]
+mod beside_an_application;
+#[path = "promises/common.rs"]
+mod common;
+#[path = "promises/demo.rs"]
+mod demo;
+#[path = "promises/device.rs"]
+mod device;
+#[path = "promises/documents.rs"]
+mod documents;
+#[path = "promises/edges.rs"]
+mod edges;
+#[path = "promises/import.rs"]
+mod import;
+#[path = "promises/input.rs"]
+mod input;
+#[path = "promises/killed.rs"]
+mod killed;
+#[path = "promises/night.rs"]
+mod night;
+#[path = "promises/operations.rs"]
+mod operations;
+#[path = "promises/quality.rs"]
+mod quality;

@@ -141,7 +141,7 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
     let judged = judge(&frame, config)?;
     for (reason, rows, examples) in judged.dropped.iter() {
-        rejects.add_many(&format!("isbn_{reason}"), rows, || examples.join(", "));
+        rejects.add_many(reason, rows, || examples.join(", "));
     }
     let spellings = judged.spellings;
 
@@ -235,7 +235,7 @@ fn verdict(spelling: &str, config: &Config) -> Verdict {
         (Some(Key::Isbn { isbn13, repaired }), _) => item(isbn13, repaired, None),
         (Some(Key::Opaque { text, reason }), Invalid::Keep) => item(text, false, Some(reason)),
         (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Verdict::Dropped(reason.word()),
-        (None, _) => Verdict::Dropped("missing"),
+        (None, _) => Verdict::Dropped("missing_isbn"),
     }
 }
 
@@ -401,7 +401,7 @@ mod tests {
         let rows = [(UserRef::Integer(1), "0306406152", 7.0), (UserRef::Integer(2), "0306406153", 7.0)];
         let encoded = encoded(&rows, &config);
         assert_eq!((encoded.users.len(), encoded.items.len()), (1, 1));
-        assert_eq!(encoded.rejects.iter().next().map(|(reason, ..)| reason), Some("isbn_bad_check_digit"));
+        assert_eq!(encoded.rejects.iter().next().map(|(reason, ..)| reason), Some("bad_check_digit"));
     }
 
     #[test]

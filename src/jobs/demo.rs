@@ -14,6 +14,7 @@ use crate::jobs::Outcome;
 use crate::jobs::bookshop::Bookshop;
 use crate::jobs::nightly::{self, Night};
 use crate::store::Database;
+use crate::store::lock::Lock;
 use crate::store::titles::Titles;
 
 /// Readers that are shown.
@@ -57,6 +58,8 @@ fn make(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) ->
             .hint("choose another file with --db; the demo never touches a database of yours"));
         }
         let folder = earlier.folder();
+        // Not under the hands of another demo.
+        let _lock = Lock::take(&earlier)?;
         drop(earlier);
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let mut path = db.as_os_str().to_owned();
@@ -194,7 +197,8 @@ fn next_steps(db: &Path, console: &Console) -> String {
                     JOIN books USING (isbn) WHERE user_id = (SELECT min(user_id) FROM recommendations)
                     ORDER BY rank\"
   Readers whom the table does not know get:
-    sqlite3 {db} \"SELECT rank, title, score FROM recommendations_popular JOIN books USING (isbn) LIMIT 10\"
+    sqlite3 {db} \"SELECT rank, title, score FROM recommendations_popular JOIN books USING (isbn)
+                    ORDER BY rank LIMIT 10\"
   Each night is written down:
     sqlite3 {db} \"SELECT run_id, kind, status, started_at, counts FROM nightshelf_runs\"
 

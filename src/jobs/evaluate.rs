@@ -36,6 +36,8 @@ pub fn evaluate(
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
     let split = Split::read(&args.train, &args.test, config)?;
+    let config =
+        &Config { model: model::settled(&config.model, &split.train.interactions), ..config.clone() };
     console.say(format!(
         "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
         count(split.train.interactions.len()),
@@ -239,7 +241,7 @@ impl Judge<'_> {
         let bar = self.console.bar(what, epochs as u64);
         let epoch = |epoch: usize, loss: f64| {
             bar.advance(1);
-            self.console.detail(format!("           {what}, epoch {epoch}: loss {loss:.5} a rating"));
+            self.console.step(format!("           {what}, epoch {epoch}: loss {loss:.5} a rating"));
         };
         fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
     }

@@ -67,25 +67,20 @@ impl Model<'_> {
         Ok(finished)
     }
 
-    /// Removes unfinished models, and all finished ones but the newest few.
-    pub fn forget_all_but_newest(folder: &Path, few: usize) {
+    /// Removes unfinished models, and those of all runs but a few.
+    pub fn forget_all_but(folder: &Path, runs: &[i64]) {
         let Ok(entries) = fs::read_dir(folder) else {
             return;
         };
-        let mut finished: Vec<(i64, PathBuf)> = Vec::new();
         for path in entries.flatten().map(|entry| entry.path()) {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            match name.strip_prefix(PREFIX).and_then(|number| number.parse().ok()) {
-                Some(run_id) => finished.push((run_id, path)),
-                // Left over from a run that died; we hold the lock.
-                None if name.starts_with(UNFINISHED) => drop(remove(&path)),
-                None => {}
+            let run = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
+            // Unfinished ones are left over from runs that died: we hold the lock.
+            if run.is_some_and(|run| !runs.contains(&run)) || name.starts_with(UNFINISHED) {
+                // What cannot be removed now is tried again after the next run.
+                let _ = remove(&path);
             }
         }
-        finished.sort();
-        finished.truncate(finished.len().saturating_sub(few));
-        // What cannot be removed now is tried again after the next run.
-        finished.iter().for_each(|(_, path)| drop(remove(path)));
     }
 }
 

@@ -34,13 +34,17 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
             import::import(args, &config, console, interrupt)?
         }
         Command::Run(args) => {
-            let config = settle(&args.target.settings)?;
-            if args.print_config {
-                console.data(&config.to_toml());
-                return Ok(());
+            let config = settle(&args.settings)?;
+            match &args.db {
+                Some(db) if !args.print_config => {
+                    let night = nightly::Night { db, config: &config, dry_run: args.dry_run };
+                    nightly::run(&night, console, interrupt)?
+                }
+                _ => {
+                    console.data(&config.to_toml());
+                    return Ok(());
+                }
             }
-            let night = nightly::Night { db: &args.target.db, config: &config, dry_run: args.dry_run };
-            nightly::run(&night, console, interrupt)?
         }
         Command::Evaluate(args) => {
             let config = settle(&args.settings)?;
@@ -82,7 +86,9 @@ impl From<Value> for Outcome {
 
 /// Settles the settings, and the number of threads with them.
 fn settle(settings: &Settings) -> Result<Config> {
-    let config = Config::load(settings.config.as_deref(), std::env::vars(), &settings.given())?;
+    let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let config = Config::load(settings.config.as_deref(), environment, &settings.given())?;
     let threads = config.compute.threads;
     if threads > 0 {
         for variable in ["POLARS_MAX_THREADS", "MATMUL_NUM_THREADS"] {

@@ -19,7 +19,7 @@ use crate::model::{self, Watch};
 use crate::store::lock::Lock;
 use crate::store::publish::Publication;
 use crate::store::runs::{self, RunKind, Story};
-use crate::store::{Database, source};
+use crate::store::{Database, slots, source};
 
 /// What to do tonight.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,15 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     console.say(format!("device     {device}: {why}"));
     let patience = Duration::from_secs(config.output.patience);
     let mut database = Database::open(night.db, patience, interrupt.clone())?;
-    let mut job = Job { config, device, console, clock: Clock::default(), loss: None };
+    database.read("looking at the database", slots::refuse_foreign_tables)?;
+    let mut job = Job {
+        config: config.clone(),
+        device,
+        console,
+        clock: Clock::default(),
+        loss: None,
+        rejects: Rejects::default(),
+    };
     if night.dry_run {
         let tonight = job.work(&database)?;
         console.say("dry run    nothing was written");
@@ -58,7 +66,7 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     match done {
         Ok(tonight) => Ok(job.report(Some(run_id), "published", &tonight).into()),
         Err(error) => {
-            runs::ended(&mut database, run_id, &error);
+            runs::ended(&mut database, run_id, &error, &job.rejects);
             Err(error)
         }
     }
@@ -103,7 +111,7 @@ fn seconds(since: Instant) -> Value {
 /// Everything that one night knows by its end.
 struct Tonight {
     rows: u64,
-    rejects: Rejects,
+    rejected: u64,
     ratings: Encoded,
     fitted: Fitted,
     shelf: Shelf,
@@ -116,7 +124,7 @@ impl Tonight {
             "ratings": {
                 "read": self.rows,
                 "kept": self.ratings.interactions.len(),
-                "rejected": self.rejects.total(),
+                "rejected": self.rejected,
                 "repaired": self.ratings.repaired,
                 "duplicates": self.ratings.duplicates,
                 "opaque": self.ratings.opaque.total(),
@@ -130,41 +138,47 @@ impl Tonight {
 
 /// A night's work in progress.
 struct Job<'a> {
-    config: &'a Config,
+    /// The settings; those left to the data are settled once it is known.
+    config: Config,
     device: Device,
     console: &'a Console,
     clock: Clock,
     loss: Option<f64>,
+    rejects: Rejects,
 }
 
 impl Job<'_> {
     /// Everything up to the finished lists; writes nothing.
     fn work(&mut self, database: &Database) -> Result<Tonight> {
-        let (config, console) = (self.config, self.console);
-        let reading = self.clock.time("read", || source::read(database, config, console))?;
-        let (rows, mut rejects) = (reading.rows, reading.rejects);
+        let (config, console) = (self.config.clone(), self.console);
+        let reading = self.clock.time("read", || source::read(database, &config, console))?;
+        let rows = reading.rows;
+        self.rejects = reading.rejects;
         console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));
 
-        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, config))?;
+        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, &config))?;
         let mut ratings = self.clock.time("encode", || frame::encode(normalised))?;
-        rejects.absorb(std::mem::take(&mut ratings.rejects));
-        self.say_what_was_read(&ratings, &rejects);
+        self.rejects.absorb(std::mem::take(&mut ratings.rejects));
+        self.say_what_was_read(&ratings);
         if ratings.interactions.is_empty() {
-            return Err(no_ratings(rows, &rejects));
+            return Err(no_ratings(rows, &self.rejects));
         }
+        self.config.model = model::settled(&config.model, &ratings.interactions);
 
         let fitted = self.train(database.interrupt(), &ratings)?;
         let shelf = self.recommend(database.interrupt(), &ratings, &fitted)?;
         let metrics = self.clock.time("evaluate", || {
             let mut metrics = shelf.metrics(ratings.items.len());
             metrics["loss"] = json!(self.loss);
+            metrics["regularization"] = json!(self.config.model.regularization);
+            metrics["unobserved_weight"] = json!(self.config.model.unobserved_weight);
             metrics
         });
-        Ok(Tonight { rows, rejects, ratings, fitted, shelf, metrics })
+        Ok(Tonight { rows, rejected: self.rejects.total(), ratings, fitted, shelf, metrics })
     }
 
     fn train(&mut self, interrupt: &Interrupt, ratings: &Encoded) -> Result<Fitted> {
-        let (config, console, device) = (self.config, self.console, self.device);
+        let (config, console, device) = (&self.config, self.console, self.device);
         let rated = ratings.interactions.rated();
         let stars = ratings.scale.filter(|_| !rated.is_empty());
         if stars.is_none() && config.model.objective == Objective::Rating {
@@ -182,7 +196,7 @@ impl Job<'_> {
                     let loss = std::sync::Mutex::new(None);
                     let epoch = |epoch: usize, value: f64| {
                         bar.advance(1);
-                        console.detail(format!("           epoch {epoch}: loss {value:.5} a rating"));
+                        console.step(format!("           epoch {epoch}: loss {value:.5} a rating"));
                         if let Ok(mut loss) = loss.lock() {
                             *loss = Some(value);
                         }
@@ -199,7 +213,7 @@ impl Job<'_> {
                     let bar = console.bar("train stars", config.rating.rating_epochs as u64);
                     let epoch = |epoch: usize, value: f64| {
                         bar.advance(1);
-                        console.detail(format!("           stars, epoch {epoch}: loss {value:.5} a rating"));
+                        console.step(format!("           stars, epoch {epoch}: loss {value:.5} a rating"));
                     };
                     let watch = Watch { interrupt, epoch: &epoch };
                     Some(model::fit_rating(device, &rated, scale, config, &watch)?)
@@ -208,17 +222,20 @@ impl Job<'_> {
             Ok(Fitted { ranking, rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        let config = &self.config.model;
         console.say(format!(
-            "train      {} factors, {} epochs{loss}, {:.1} s",
-            config.model.factors,
-            config.model.epochs,
+            "train      {} factors, {} epochs, λ {:.1e}, α₀ {:.3}{loss}, {:.1} s",
+            config.factors,
+            config.epochs,
+            config.regularization,
+            config.unobserved_weight,
             self.clock.of("train")
         ));
         Ok(fitted)
     }
 
     fn recommend(&mut self, interrupt: &Interrupt, ratings: &Encoded, fitted: &Fitted) -> Result<Shelf> {
-        let (config, console) = (self.config, self.console);
+        let (config, console) = (&self.config, self.console);
         let shelf = self.clock.time("recommend", || {
             let bar = console.bar("recommend", ratings.users.len() as u64);
             recommend::fill(&ratings.interactions, fitted, config, interrupt, &|users| {
@@ -235,7 +252,7 @@ impl Job<'_> {
     }
 
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: &Tonight) -> Result<()> {
-        let (config, console) = (self.config, self.console);
+        let (config, console) = (&self.config, self.console);
         let since = Instant::now();
         let kept = Model {
             run_id,
@@ -244,7 +261,8 @@ impl Job<'_> {
             items: &tonight.ratings.items,
             fitted: &tonight.fitted,
         };
-        kept.write(&database.folder())?;
+        let folder = database.folder();
+        let model = kept.write(&folder)?;
         let publication = Publication {
             run_id,
             users: &tonight.ratings.users,
@@ -260,20 +278,25 @@ impl Job<'_> {
             input_digest: Some(digest.clone()),
         };
         let bar = console.bar("publish", tonight.shelf.rows.len() as u64);
-        publication.publish(database, &bar, |transaction| {
+        let published = publication.publish(database, &bar, |transaction| {
             let mut timings = self.clock.timings();
             timings["publish_s"] = seconds(since);
-            runs::note_rejects(transaction, run_id, &tonight.rejects)?;
+            runs::note_rejects(transaction, run_id, &self.rejects)?;
             runs::published(transaction, run_id, &story(timings))
-        })?;
+        });
         drop(bar);
-        Model::forget_all_but_newest(&database.folder(), 2);
+        if let Err(error) = published {
+            // A model that nobody sees the lists of. If this fails, the next run removes it.
+            let _ = std::fs::remove_dir_all(model);
+            return Err(error);
+        }
+        Model::forget_all_but(&folder, &runs::last_published(database)?);
         self.clock.stages.insert("publish_s".into(), seconds(since));
         console.say(format!("publish    run {run_id}, {:.1} s", self.clock.of("publish")));
         Ok(())
     }
 
-    fn say_what_was_read(&self, ratings: &Encoded, rejects: &Rejects) {
+    fn say_what_was_read(&self, ratings: &Encoded) {
         let spent = self.clock.of("normalise") + self.clock.of("encode");
         self.console.say(format!(
             "normalise  {} ratings of {} books by {} readers, {spent:.1} s",
@@ -285,12 +308,12 @@ impl Job<'_> {
             (ratings.duplicates, "older ratings of the same book left out"),
             (ratings.repaired, "with lost zeros put back"),
             (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
-            (rejects.total(), "rejected"),
+            (self.rejects.total(), "rejected"),
         ];
         for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
             self.console.say(format!("           {} {what}", count(rows)));
         }
-        for (reason, rows, examples) in rejects.iter() {
+        for (reason, rows, examples) in self.rejects.iter() {
             self.console.detail(format!(
                 "             {reason}: {}, such as {}",
                 count(rows),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::catalog::rejects::Rejects;
 use crate::config::Config;
 use crate::console::Console;
 use crate::error::Result;
@@ -31,7 +32,7 @@ pub fn rollback(db: &Path, config: &Config, console: &Console, interrupt: &Inter
         runs::published(transaction, run_id, &story)
     });
     if let Err(error) = done {
-        runs::ended(&mut database, run_id, &error);
+        runs::ended(&mut database, run_id, &error, &Rejects::default());
         return Err(error);
     }
     let to = runs::current(&database)?.map(|run| run.run_id);

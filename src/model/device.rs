@@ -1,8 +1,8 @@
 //! CPU or GPU: looked for before it is touched.
 //!
 //! burn loads the CUDA driver when the first tensor is made, on a thread of its own, and panics
-//! there if the driver is missing. So we look first: the driver library, a device, and the
-//! compiler for kernels (NVRTC), in this order, and say what is missing.
+//! there if the driver is missing. So we look first: the driver library, a device, the
+//! compiler for kernels (NVRTC) and its headers, in this order, and say what is missing.
 
 use crate::error::{Error, Kind, Result};
 
@@ -111,7 +111,19 @@ fn look(number: usize) -> std::result::Result<String, String> {
     if !compiler {
         return Err(format!("{name} is there, but not the CUDA kernel compiler (libnvrtc)"));
     }
+    if !has_headers() {
+        return Err(format!("{name} is there, but not the CUDA headers (set CUDA_PATH to the toolkit)"));
+    }
     Ok(name)
+}
+
+/// Whether the toolkit lies where burn looks for its headers; it panics where it does not.
+#[cfg(feature = "cuda")]
+fn has_headers() -> bool {
+    std::env::var("CUDA_PATH").is_ok()
+        || ["/usr/local/cuda", "/opt/cuda", "/usr/bin/nvcc"]
+            .into_iter()
+            .any(|path| std::path::Path::new(path).exists())
 }
 
 #[cfg(not(feature = "cuda"))]

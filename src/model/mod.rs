@@ -46,7 +46,7 @@ use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
 use crate::catalog::interactions::Interactions;
-use crate::config::{Config, Solver};
+use crate::config::{self, Config, Solver};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use device::Device;
@@ -135,6 +135,33 @@ impl std::fmt::Debug for Watch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Watch")
     }
+}
+
+/// The settings of the ranking loss, those that were left at 0 chosen from the data.
+///
+/// α₀ = ½√density, from 0.02 to 0.3: the denser the table, the more a missing pair says. λ such
+/// that λ α₀ √(#users #items) = 4.5: the geometric mean of the penalties that every reader and every
+/// book carry whatever their number of ratings, which is what a group of readers and books must
+/// outweigh to get a factor. So scaled, one constant serves tables of any size: of the values tried
+/// from 1.5 to 12 it was best or near the best on three data sets, with 6,754 × 13,670 (density
+/// 0.25%), 79,785 × 218,645 (0.004%) and 943 × 1,682 (5%) readers and books, and the settings
+/// published for far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for
+/// the first collapses the second to one list for everybody.
+pub fn settled(model: &config::Model, interactions: &Interactions) -> config::Model {
+    const LEAST_PENALTY: f64 = 4.5;
+    // On the tables of a small club the rule would smother what few ratings say.
+    const GREATEST_REGULARIZATION: f64 = 0.1;
+    let pairs = interactions.user_count() as f64 * interactions.item_count as f64;
+    let mut settled = model.clone();
+    if settled.unobserved_weight == 0.0 {
+        let density = interactions.len() as f64 / pairs.max(1.0);
+        settled.unobserved_weight = (0.5 * density.sqrt()).clamp(0.02, 0.3);
+    }
+    if settled.regularization == 0.0 {
+        let penalty = LEAST_PENALTY / (settled.unobserved_weight * pairs.sqrt());
+        settled.regularization = penalty.min(GREATEST_REGULARIZATION);
+    }
+    settled
 }
 
 /// Fits the ranking loss.

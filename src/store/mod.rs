@@ -129,7 +129,9 @@ impl Database {
         loop {
             self.interrupt.check()?;
             match work(&self.connection) {
-                Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {}
+                Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
+                    std::thread::sleep(BREATH);
+                }
                 Err(error) if error.kind() == Kind::Interrupted || error.kind() == Kind::Terminated => {
                     return Err(error);
                 }
@@ -184,9 +186,9 @@ impl Database {
     /// Carries finished pages of the write-ahead log over into the database, without making
     /// anybody wait. What readers still need stays for later.
     pub fn checkpoint(&self) {
-        // Only tidiness: nothing depends on its success.
+        // Only tidiness: nothing depends on its success. No `PRAGMA optimize`: it would analyse the
+        // application's tables, and so change how its own queries are planned.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        let _ = self.connection.execute_batch("PRAGMA optimize");
     }
 }
 

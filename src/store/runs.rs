@@ -1,7 +1,7 @@
 //! The diary: one row for each time the job ran, and what it could not use.
 
 use chrono::{SecondsFormat, Utc};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 use crate::catalog::rejects::Rejects;
@@ -94,8 +94,8 @@ pub fn published(transaction: &Transaction<'_>, run_id: i64, story: &Story) -> R
     Ok(())
 }
 
-/// Marks a run that ended in an error.
-pub fn ended(database: &mut Database, run_id: i64, error: &Error) {
+/// Marks a run that ended in an error, and keeps what it could not use.
+pub fn ended(database: &mut Database, run_id: i64, error: &Error, rejects: &Rejects) {
     let status = match error.kind() {
         Kind::Interrupted | Kind::Terminated => "interrupted",
         _ => "failed",
@@ -105,23 +105,37 @@ pub fn ended(database: &mut Database, run_id: i64, error: &Error) {
     let text = error.to_string();
     // The error itself is on its way to the user; a row that cannot be written now is closed by
     // the next run.
-    let _ = database.connection().execute(sql, params![run_id, status, now(), text]);
+    let connection = database.connection();
+    let _ = connection.execute(sql, params![run_id, status, now(), text]);
+    let _ = note_rejects(connection, run_id, rejects);
 }
 
 /// Replaces what is known of rejected rows of one run.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn note_rejects(transaction: &Transaction<'_>, run_id: i64, rejects: &Rejects) -> Result<()> {
-    transaction.execute("DELETE FROM nightshelf_rejects WHERE run_id = ?1", [run_id])?;
+pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> Result<()> {
+    connection.execute("DELETE FROM nightshelf_rejects WHERE run_id = ?1", [run_id])?;
     for (reason, count, examples) in rejects.iter() {
-        transaction.execute(
+        connection.execute(
             "INSERT INTO nightshelf_rejects (run_id, origin, reason, count, examples) \
              VALUES (?1, 'ratings', ?2, ?3, ?4)",
             params![run_id, reason, count as i64, Value::from(examples.to_vec()).to_string()],
         )?;
     }
     Ok(())
+}
+
+/// The runs of the current set and of the set before, newest first.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn last_published(database: &Database) -> Result<Vec<i64>> {
+    let sql = "SELECT run_id FROM nightshelf_runs WHERE kind = 'nightly' AND status = 'published' \
+               ORDER BY run_id DESC LIMIT 2";
+    let mut statement = database.connection().prepare(sql)?;
+    let runs = statement.query_map([], |row| row.get(0))?;
+    Ok(runs.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The run whose rows are published now, and its input digest and settings.

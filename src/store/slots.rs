@@ -161,7 +161,14 @@ fn after_name(sql: &str) -> Option<&str> {
     }
 }
 
-/// Whether the user's database has a table under one of our names that is not ours.
+/// Refuses a database that has a table under one of our names that is not ours.
+///
+/// # Errors
+/// [`Kind::Config`], naming the table and what to do.
+pub fn refuse_foreign_tables(connection: &Connection) -> Result<()> {
+    PUBLISHED.into_iter().try_for_each(|(table, definition)| refuse_foreign(connection, table, definition))
+}
+
 fn refuse_foreign(connection: &Connection, table: &str, definition: &str) -> Result<()> {
     let Some(found) = Table::find(connection, table)? else {
         return Ok(());
@@ -189,8 +196,8 @@ fn refuse_foreign(connection: &Connection, table: &str, definition: &str) -> Res
 /// # Errors
 /// [`Kind::Config`] if a table of a published name is not ours.
 pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
+    refuse_foreign_tables(transaction)?;
     for (table, definition) in PUBLISHED {
-        refuse_foreign(transaction, table, definition)?;
         for statement in shape(transaction, table, definition, slot)? {
             transaction.execute_batch(&statement)?;
         }
@@ -227,7 +234,7 @@ pub fn fits(connection: &Connection, slot: Slot) -> Result<bool> {
 /// Exchanges the published tables with those of a slot, and notes where the set from before is.
 ///
 /// # Errors
-/// [`Kind::Busy`] if the shape of a published table was changed since the slot was prepared.
+/// [`Kind::Failed`] if the shape of a published table was changed since the slot was prepared.
 pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
     if !fits(transaction, slot)? {
         return Err(Error::new(

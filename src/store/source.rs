@@ -189,13 +189,13 @@ fn take(
         _ => ValueRef::Null,
     };
     let user = match value(0) {
-        ValueRef::Null => return Err("user_missing"),
+        ValueRef::Null => return Err("missing_user"),
         ValueRef::Integer(id) => UserRef::Integer(id),
         // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
         ValueRef::Real(id) if is_whole(id) => UserRef::Integer(id as i64),
         ValueRef::Real(_) => return Err("user_not_an_id"),
         ValueRef::Text(id) => match std::str::from_utf8(id) {
-            Ok("") => return Err("user_missing"),
+            Ok("") => return Err("missing_user"),
             Ok(id) => UserRef::Text(id),
             Err(_) => return Err("user_not_utf8"),
         },
@@ -203,7 +203,7 @@ fn take(
     };
     let number;
     let isbn = match value(1) {
-        ValueRef::Null => return Err("isbn_missing"),
+        ValueRef::Null => return Err("missing_isbn"),
         ValueRef::Integer(isbn) => {
             number = isbn.to_string();
             &number
@@ -220,11 +220,11 @@ fn take(
         ValueRef::Blob(_) => return Err("isbn_is_blob"),
     };
     if isbn.trim().is_empty() {
-        return Err("isbn_missing");
+        return Err("missing_isbn");
     }
     let rating = match value(2) {
         ValueRef::Null if width < 3 => implicit_rating,
-        ValueRef::Null => return Err("rating_missing"),
+        ValueRef::Null => return Err("missing_rating"),
         ValueRef::Integer(rating) => rating as f64,
         ValueRef::Real(rating) => rating,
         ValueRef::Text(text) => number_in(text).ok_or("rating_not_a_number")?,

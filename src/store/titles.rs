@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::isbn::{self, Key};
+use crate::catalog::frame;
 use crate::config::Config;
 use crate::console::plain;
 use crate::error::Result;
@@ -13,6 +13,7 @@ use crate::store::{Database, quote};
 #[derive(Clone, Debug, Default)]
 pub struct Titles {
     by_key: HashMap<String, String>,
+    config: Config,
 }
 
 impl Titles {
@@ -23,7 +24,7 @@ impl Titles {
     pub fn load(database: &Database, config: &Config) -> Result<Self> {
         let source = &config.source;
         database.read("reading the books", |connection| {
-            let mut titles = Self::default();
+            let mut titles = Self { config: config.clone(), ..Self::default() };
             let Some(table) = Table::find(connection, &source.books)? else {
                 return Ok(titles);
             };
@@ -52,7 +53,7 @@ impl Titles {
                         Some(author) => format!("{title}, {author}"),
                         None => title,
                     };
-                    titles.by_key.insert(key(&isbn), plain(&title));
+                    titles.by_key.insert(titles.key(&isbn), plain(&title));
                 }
             }
             Ok(titles)
@@ -61,19 +62,15 @@ impl Titles {
 
     /// What to call a book, in any spelling of its ISBN.
     pub fn of(&self, spelling: &str) -> String {
-        self.by_key.get(&key(spelling)).cloned().unwrap_or_else(|| plain(spelling))
+        self.by_key.get(&self.key(spelling)).cloned().unwrap_or_else(|| plain(spelling))
     }
 
     /// Whether a book has a title here.
     pub fn has(&self, spelling: &str) -> bool {
-        self.by_key.contains_key(&key(spelling))
+        self.by_key.contains_key(&self.key(spelling))
     }
-}
 
-fn key(spelling: &str) -> String {
-    match isbn::parse(spelling) {
-        Some(Key::Isbn { isbn13, .. }) => isbn13,
-        Some(Key::Opaque { text, .. }) => text,
-        None => String::new(),
+    fn key(&self, spelling: &str) -> String {
+        frame::key(spelling, &self.config).unwrap_or_default()
     }
 }

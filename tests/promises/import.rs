@@ -1,0 +1,176 @@
+//! Files of ratings and books, in the dialects that are found in the wild.
+
+use std::io::Write;
+
+use crate::common::{Shop, isbn};
+
+fn write(shop: &Shop, name: &str, bytes: &[u8]) -> String {
+    let path = shop.folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// The Book-Crossing way: everything quoted, semicolons, Latin-1.
+fn book_crossing(readers: u64) -> Vec<u8> {
+    let mut text = String::from("\"User-ID\";\"ISBN\";\"Book-Rating\"\r\n");
+    for reader in 0..readers {
+        for book in 0..6 {
+            let rating = (reader * 3 + book) % 11;
+            text.push_str(&format!("\"{reader}\";\"{}\";\"{rating}\"\r\n", isbn(reader % 4 * 10 + book)));
+        }
+    }
+    text.into_bytes()
+}
+
+#[test]
+fn every_dialect_gives_the_same_rows() {
+    let mut expected = None;
+    let rows: Vec<(u64, String, u64)> = (0..40).map(|n| (n % 13, isbn(n), n % 10 + 1)).collect();
+    let line = |separator: &str, quote: &str, header: &str| {
+        let mut text = String::from(header);
+        for (user, isbn, rating) in &rows {
+            let fields = [user.to_string(), isbn.clone(), rating.to_string()];
+            text.push_str(&fields.map(|field| format!("{quote}{field}{quote}")).join(separator));
+            text.push('\n');
+        }
+        text.into_bytes()
+    };
+    for (name, bytes) in [
+        ("a.csv", line(",", "", "user_id,isbn,rating\n")),
+        ("b.csv", line(";", "\"", "\"User-ID\";\"ISBN\";\"Book-Rating\"\n")),
+        ("c.tsv", line("\t", "", "")),
+        ("d.dat", line("::", "", "")),
+        ("e.csv.gz", gzip(&line(",", "", "userId,movieId,rating\n"))),
+        ("f.csv", [b"\xef\xbb\xbf".to_vec(), line(",", "", "user_id,isbn,rating\n")].concat()),
+    ] {
+        let shop = Shop::empty();
+        shop.sql("DROP TABLE ratings");
+        let file = write(&shop, name, &bytes);
+        let report = shop.call(&["import", &file, "--json"]).ok().json();
+        assert_eq!(report["files"][0]["written"], 40, "{name}: {report}");
+        let found = shop.rows("SELECT typeof(user_id), user_id, isbn, rating FROM ratings ORDER BY isbn");
+        assert_eq!(found.len(), 40);
+        assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "{name}");
+    }
+}
+
+#[test]
+fn imported_ratings_are_ready_for_the_night() {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    let ratings = write(&shop, "BX-Book-Ratings.csv.gz", &gzip(&book_crossing(200)));
+    let mut books =
+        b"\"ISBN\";\"Book-Title\";\"Book-Author\";\"Year-Of-Publication\";\"Publisher\"\n".to_vec();
+    for n in 0..40 {
+        books.extend(
+            format!("\"{}\";\"Caf\u{e9} \\\"{n}\\\"; a novel\";\"Zo\u{eb}\";\"1999\";\"P\"\n", isbn(n))
+                .chars()
+                .map(|c| c as u8),
+        );
+    }
+    let books = write(&shop, "BX-Books.csv", &books);
+    shop.call(&["import", &ratings, &books]).ok();
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), 1200);
+    assert_eq!(
+        shop.one::<String>("SELECT title FROM books WHERE isbn = '9781000000009'"),
+        "Café \"0\"; a novel"
+    );
+    assert_eq!(shop.one::<String>("SELECT author FROM books LIMIT 1"), "Zoë");
+    shop.night();
+    shop.keeps_its_promises(10);
+    let titled: i64 = shop.one("SELECT count(*) FROM recommendations JOIN books USING (isbn)");
+    assert_eq!(titled, shop.one::<i64>("SELECT count(*) FROM recommendations"));
+}
+
+#[test]
+fn importing_again_changes_nothing_and_newer_rows_replace() {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    let file = write(&shop, "r.csv", b"user,isbn,rating\nann,9780306406157,4\n007,9780306406157,5\n");
+    shop.call(&["import", &file]).ok();
+    shop.call(&["import", &file]).ok();
+    assert_eq!(shop.rows("SELECT user_id, rating FROM ratings ORDER BY user_id"), ["007|5", "ann|4"]);
+    let newer = write(&shop, "newer.csv", b"user,isbn,rating\nann,9780306406157,9\n");
+    shop.call(&["import", &newer]).ok();
+    assert_eq!(shop.rows("SELECT rating FROM ratings WHERE user_id = 'ann'"), ["9"]);
+}
+
+#[test]
+fn an_application_table_without_a_key_is_upserted_too() {
+    let shop = Shop::empty();
+    shop.add("ann", isbn(1), 3);
+    let file =
+        write(&shop, "r.csv", format!("user,isbn,rating\nann,{},8\nbob,{},7\n", isbn(1), isbn(1)).as_bytes());
+    shop.call(&["import", &file]).ok();
+    assert_eq!(
+        shop.rows("SELECT user_id, CAST(rating AS INTEGER) FROM ratings ORDER BY 1"),
+        ["ann|8", "bob|7"]
+    );
+}
+
+#[test]
+fn rejects_are_counted_with_examples() {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    let file = write(
+        &shop,
+        "r.csv",
+        b"user,isbn,rating\nann,9780306406157,4\n,9780306406157,4\nbob,,4\nbob,x,great\nbob\n",
+    );
+    let report = shop.call(&["import", &file, "--json"]).ok().json();
+    assert_eq!(report["files"][0]["written"], 1, "{report}");
+    let rejected: i64 = shop.one("SELECT sum(count) FROM nightshelf_rejects WHERE run_id IS NULL");
+    assert_eq!(rejected, 4);
+    assert!(shop.one::<i64>("SELECT count(*) FROM nightshelf_rejects WHERE examples LIKE '%great%'") == 1);
+    let useless = write(&shop, "useless.csv", b"user,isbn,rating\n,,\nx,y,z\n");
+    shop.call(&["import", &useless]).failed(65, "");
+}
+
+#[test]
+fn a_killed_import_goes_on_where_it_was() {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings; PRAGMA journal_mode = wal");
+    let mut text = String::from("user,isbn,rating\n");
+    for n in 0..300_000u64 {
+        text.push_str(&format!("{},{},{}\n", n / 10, isbn(n % 977), n % 10 + 1));
+    }
+    let file = write(&shop, "large.csv", text.as_bytes());
+    let mut resumed = 0;
+    for _ in 0..3 {
+        let mut import = shop.start(&["import", &file]);
+        std::thread::sleep(std::time::Duration::from_millis(350));
+        import.kill().unwrap();
+        import.wait().unwrap();
+        assert_eq!(shop.one::<String>("PRAGMA integrity_check"), "ok");
+    }
+    let report = shop.call(&["import", &file, "--json"]).ok().json();
+    resumed += report["files"][0]["resumed_at"].as_i64().unwrap_or_default();
+    assert!(resumed > 0, "{report}");
+    let (rows, sum): (i64, f64) =
+        (shop.one("SELECT count(*) FROM ratings"), shop.one("SELECT sum(rating) FROM ratings"));
+    let whole = Shop::empty();
+    whole.sql("DROP TABLE ratings");
+    whole.call(&["import", &file]).ok();
+    assert_eq!(rows, whole.one::<i64>("SELECT count(*) FROM ratings"));
+    assert_eq!(sum, whole.one::<f64>("SELECT sum(rating) FROM ratings"));
+}
+
+#[test]
+fn what_cannot_be_imported_is_said_before_anything_is_written() {
+    let shop = Shop::empty();
+    let before = std::fs::read(&shop.path).unwrap();
+    let good = write(&shop, "r.csv", b"user,isbn,rating\nann,9780306406157,4\n");
+    shop.call(&["import", &good, "/nowhere/r.csv"]).failed(66, "/nowhere/r.csv");
+    let odd = write(&shop, "odd.csv", b"alpha beta gamma\none two three\n");
+    shop.call(&["import", &odd]).failed(78, "alpha beta gamma");
+    let cut = gzip(&book_crossing(2000));
+    assert!(std::fs::read(&shop.path).unwrap() == before);
+    let cut = write(&shop, "cut.csv.gz", &cut[..cut.len() / 2]);
+    shop.call(&["import", &cut]).failed(74, "cut.csv.gz");
+}
