@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::model::device::{self, Device};
+use crate::model::settled::Settled;
 use crate::model::topn::Index;
 use crate::model::{self, Factors, RatingModel, Watch};
 use crate::quality::baselines::{self, DampedBias};
@@ -36,8 +37,7 @@ pub fn evaluate(
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
     let split = Split::read(&args.train, &args.test, config)?;
-    let config =
-        &Config { model: model::settled(&config.model, &split.train.interactions), ..config.clone() };
+    let config = &Settled::new(config, &split.train.interactions);
     console.say(format!(
         "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
         count(split.train.interactions.len()),
@@ -195,7 +195,7 @@ impl Answers {
 /// Trains and asks.
 struct Judge<'a> {
     split: &'a Split,
-    config: &'a Config,
+    config: &'a Settled,
     console: &'a Console,
     interrupt: &'a Interrupt,
     device: Device,

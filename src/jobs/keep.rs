@@ -11,10 +11,10 @@ use polars::prelude::{DataFrame, ParquetWriter};
 use serde_json::json;
 
 use crate::catalog::vocabulary::{Items, Users};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::jobs::recommend::Fitted;
 use crate::model::saved;
+use crate::model::settled::Settled;
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
@@ -25,7 +25,7 @@ pub struct Model<'a> {
     /// The run that trained it.
     pub run_id: i64,
     /// Its settings.
-    pub config: &'a Config,
+    pub config: &'a Settled,
     /// Readers by code.
     pub users: &'a Users,
     /// Books by code.
@@ -57,7 +57,7 @@ impl Model<'_> {
             "run_id": self.run_id,
             "users": self.users.len(),
             "items": self.items.len(),
-            "config": self.config,
+            "config": &**self.config,
         });
         let path = unfinished.join("manifest.json");
         fs::write(&path, format!("{manifest:#}\n")).map_err(|error| Error::file(&error, "write", &path))?;

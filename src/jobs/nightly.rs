@@ -15,6 +15,7 @@ use crate::jobs::Outcome;
 use crate::jobs::keep::Model;
 use crate::jobs::recommend::{self, Fitted, Shelf};
 use crate::model::device::{self, Device};
+use crate::model::settled::Settled;
 use crate::model::{self, Watch};
 use crate::store::lock::Lock;
 use crate::store::publish::Publication;
@@ -43,14 +44,8 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let patience = Duration::from_secs(config.output.patience);
     let mut database = Database::open(night.db, patience, interrupt.clone())?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
-    let mut job = Job {
-        config: config.clone(),
-        device,
-        console,
-        clock: Clock::default(),
-        loss: None,
-        rejects: Rejects::default(),
-    };
+    let mut job =
+        Job { config, device, console, clock: Clock::default(), loss: None, rejects: Rejects::default() };
     if night.dry_run {
         let tonight = job.work(&database)?;
         console.say("dry run    nothing was written");
@@ -112,6 +107,7 @@ fn seconds(since: Instant) -> Value {
 struct Tonight {
     rows: u64,
     rejected: u64,
+    settings: Settled,
     ratings: Encoded,
     fitted: Fitted,
     shelf: Shelf,
@@ -138,8 +134,7 @@ impl Tonight {
 
 /// A night's work in progress.
 struct Job<'a> {
-    /// The settings; those left to the data are settled once it is known.
-    config: Config,
+    config: &'a Config,
     device: Device,
     console: &'a Console,
     clock: Clock,
@@ -150,35 +145,35 @@ struct Job<'a> {
 impl Job<'_> {
     /// Everything up to the finished lists; writes nothing.
     fn work(&mut self, database: &Database) -> Result<Tonight> {
-        let (config, console) = (self.config.clone(), self.console);
-        let reading = self.clock.time("read", || source::read(database, &config, console))?;
+        let (config, console) = (self.config, self.console);
+        let reading = self.clock.time("read", || source::read(database, config, console))?;
         let rows = reading.rows;
         self.rejects = reading.rejects;
         console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));
 
-        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, &config))?;
+        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, config))?;
         let mut ratings = self.clock.time("encode", || frame::encode(normalised))?;
         self.rejects.absorb(std::mem::take(&mut ratings.rejects));
         self.say_what_was_read(&ratings);
         if ratings.interactions.is_empty() {
             return Err(no_ratings(rows, &self.rejects));
         }
-        self.config.model = model::settled(&config.model, &ratings.interactions);
+        let settings = Settled::new(config, &ratings.interactions);
 
-        let fitted = self.train(database.interrupt(), &ratings)?;
-        let shelf = self.recommend(database.interrupt(), &ratings, &fitted)?;
+        let fitted = self.train(database.interrupt(), &ratings, &settings)?;
+        let shelf = self.recommend(database.interrupt(), &ratings, &settings, &fitted)?;
         let metrics = self.clock.time("evaluate", || {
             let mut metrics = shelf.metrics(ratings.items.len());
             metrics["loss"] = json!(self.loss);
-            metrics["regularization"] = json!(self.config.model.regularization);
-            metrics["unobserved_weight"] = json!(self.config.model.unobserved_weight);
+            metrics["regularization"] = json!(settings.model.regularization);
+            metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
             metrics
         });
-        Ok(Tonight { rows, rejected: self.rejects.total(), ratings, fitted, shelf, metrics })
+        Ok(Tonight { rows, rejected: self.rejects.total(), settings, ratings, fitted, shelf, metrics })
     }
 
-    fn train(&mut self, interrupt: &Interrupt, ratings: &Encoded) -> Result<Fitted> {
-        let (config, console, device) = (&self.config, self.console, self.device);
+    fn train(&mut self, interrupt: &Interrupt, ratings: &Encoded, config: &Settled) -> Result<Fitted> {
+        let (console, device) = (self.console, self.device);
         let rated = ratings.interactions.rated();
         let stars = ratings.scale.filter(|_| !rated.is_empty());
         if stars.is_none() && config.model.objective == Objective::Rating {
@@ -222,7 +217,7 @@ impl Job<'_> {
             Ok(Fitted { ranking, rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
-        let config = &self.config.model;
+        let config = &config.model;
         console.say(format!(
             "train      {} factors, {} epochs, λ {:.1e}, α₀ {:.3}{loss}, {:.1} s",
             config.factors,
@@ -234,8 +229,14 @@ impl Job<'_> {
         Ok(fitted)
     }
 
-    fn recommend(&mut self, interrupt: &Interrupt, ratings: &Encoded, fitted: &Fitted) -> Result<Shelf> {
-        let (config, console) = (&self.config, self.console);
+    fn recommend(
+        &mut self,
+        interrupt: &Interrupt,
+        ratings: &Encoded,
+        config: &Settled,
+        fitted: &Fitted,
+    ) -> Result<Shelf> {
+        let console = self.console;
         let shelf = self.clock.time("recommend", || {
             let bar = console.bar("recommend", ratings.users.len() as u64);
             recommend::fill(&ratings.interactions, fitted, config, interrupt, &|users| {
@@ -252,7 +253,7 @@ impl Job<'_> {
     }
 
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: &Tonight) -> Result<()> {
-        let (config, console) = (&self.config, self.console);
+        let (config, console) = (&tonight.settings, self.console);
         let since = Instant::now();
         let kept = Model {
             run_id,

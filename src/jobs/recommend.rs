@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::catalog::interactions::Interactions;
-use crate::config::{Config, Objective};
+use crate::config::Objective;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::because;
+use crate::model::settled::Settled;
 use crate::model::topn::{Index, Scored};
 use crate::model::{Factors, RatingModel};
 use crate::store::publish::{Origin, Recommendation};
@@ -57,7 +58,7 @@ impl Shelf {
 pub fn fill(
     interactions: &Interactions,
     fitted: &Fitted,
-    config: &Config,
+    config: &Settled,
     interrupt: &Interrupt,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Shelf> {
@@ -117,7 +118,7 @@ pub fn fill(
 fn rank(
     interactions: &Interactions,
     fitted: &Fitted,
-    config: &Config,
+    config: &Settled,
     interrupt: &Interrupt,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Vec<Scored>>> {

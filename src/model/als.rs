@@ -26,9 +26,10 @@ pub fn penalties(rows: &Interactions, model: &config::Model) -> Vec<f32> {
         .collect()
 }
 
-/// λ of each row of the rating loss: λ n.
-pub fn scaled_by_count(rows: &Interactions, penalty: f64) -> Vec<f32> {
-    rows.offsets.windows(2).map(|pair| (penalty * (pair[1] - pair[0]).max(1) as f64) as f32).collect()
+/// λ of each row of the rating loss: λ (n + β).
+pub fn rating_penalties(rows: &Interactions, regularization: f64, damping: f64) -> Vec<f32> {
+    let penalty = |count: usize| (regularization * (count as f64 + damping)) as f32;
+    rows.offsets.windows(2).map(|pair| penalty(pair[1] - pair[0])).collect()
 }
 
 /// The readers' side of the ranking loss.
@@ -85,8 +86,10 @@ pub fn rating<B: AlsBackend>(
 ) -> Result<Factors> {
     let width = rating.rating_factors + 1;
     let by_item = by_user.transposed();
-    let mut users = Side::new(by_user, scaled_by_count(by_user, rating.user_regularization));
-    let mut items = Side::new(&by_item, scaled_by_count(&by_item, rating.item_regularization));
+    let mut users =
+        Side::new(by_user, rating_penalties(by_user, rating.user_regularization, rating.bias_damping));
+    let mut items =
+        Side::new(&by_item, rating_penalties(&by_item, rating.item_regularization, rating.bias_damping));
 
     let mut user_table = initial(by_user.user_count(), width, seed);
     user_table.chunks_exact_mut(width).for_each(|row| row[width - 1] = 0.0);

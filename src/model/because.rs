@@ -9,10 +9,10 @@ use super::als;
 use super::kernels::Ridge;
 use super::kernels::cpu::Prepared;
 use super::kernels::row::RowSystem;
+use super::settled::Settled;
 use super::topn::Scored;
 use super::{Factors, RatingModel};
 use crate::catalog::interactions::Interactions;
-use crate::config::Config;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -27,7 +27,7 @@ const USERS: usize = 64;
 pub fn ranking(
     factors: &Factors,
     interactions: &Interactions,
-    config: &Config,
+    config: &Settled,
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
@@ -45,7 +45,7 @@ pub fn ranking(
 pub fn rating(
     model: &RatingModel,
     rated: &Interactions,
-    config: &Config,
+    config: &Settled,
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
@@ -59,7 +59,8 @@ pub fn rating(
         .zip(&rated.ratings)
         .map(|(item, rating)| rating - model.mean - biases[*item as usize])
         .collect();
-    let penalties = als::scaled_by_count(rated, config.rating.user_regularization);
+    let penalties =
+        als::rating_penalties(rated, config.rating.user_regularization, config.rating.bias_damping);
     let ridge = Ridge {
         offsets: &rated.offsets,
         columns: &rated.items,
@@ -77,7 +78,6 @@ fn reasons(
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
-    let d = prepared.spectrum.values.len();
     let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
         .par_chunks(USERS)
         .enumerate()
@@ -85,26 +85,48 @@ fn reasons(
             || (RowSystem::default(), Vec::new()),
             |(system, contributions), (block, lists)| {
                 interrupt.check()?;
-                let explain = |(place, list): (usize, &Vec<Scored>)| {
+                let reasons = |(place, list): (usize, &Vec<Scored>)| {
                     let user = block * USERS + place;
-                    let own = &ridge.columns[ridge.offsets[user]..ridge.offsets[user + 1]];
-                    if own.is_empty() || list.is_empty() {
-                        return vec![None; list.len()];
-                    }
-                    system.load(ridge, user, &prepared.features, &prepared.spectrum.values);
-                    list.iter()
-                        .map(|entry| {
-                            let feature = &prepared.features[entry.item as usize * d..][..d];
-                            system.contributions(feature, contributions);
-                            greatest(own, contributions)
-                        })
-                        .collect()
+                    pulp::Arch::new().dispatch(Explain { ridge, prepared, system, contributions, user, list })
                 };
-                Ok(pulp::Arch::new().dispatch(|| lists.iter().enumerate().map(explain).collect::<Vec<_>>()))
+                Ok(lists.iter().enumerate().map(reasons).collect())
             },
         )
         .collect::<Result<_>>()?;
     Ok(blocks.into_iter().flatten().collect())
+}
+
+/// One user's reasons; a type for the sake of vector registers, as in [`super::kernels::cpu`].
+struct Explain<'a> {
+    ridge: &'a Ridge<'a>,
+    prepared: &'a Prepared,
+    system: &'a mut RowSystem,
+    contributions: &'a mut Vec<f32>,
+    user: usize,
+    list: &'a [Scored],
+}
+
+impl pulp::NullaryFnOnce for Explain<'_> {
+    type Output = Vec<Option<u32>>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<Option<u32>> {
+        let Ridge { offsets, columns, .. } = self.ridge;
+        let Prepared { features, spectrum } = self.prepared;
+        let own = &columns[offsets[self.user]..offsets[self.user + 1]];
+        let mut reasons = vec![None; self.list.len()];
+        if own.is_empty() || reasons.is_empty() {
+            return reasons;
+        }
+        let d = spectrum.values.len();
+        self.system.load(self.ridge, self.user, features, &spectrum.values);
+        for (reason, entry) in reasons.iter_mut().zip(self.list) {
+            let feature = &features[entry.item as usize * d..][..d];
+            self.system.contributions(feature, self.contributions);
+            *reason = greatest(own, self.contributions);
+        }
+        reasons
+    }
 }
 
 /// The item with the greatest positive contribution; the first of equals.
@@ -123,6 +145,7 @@ fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::model::device::Device;
     use crate::model::{Watch, fit_ranking};
 
@@ -135,6 +158,7 @@ mod tests {
             config.model.factors = factors;
             let interrupt = Interrupt::never();
             let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+            let config = Settled::new(&config, &interactions);
             let fitted = fit_ranking(Device::Cpu, &interactions, &config, &watch).expect("fitted");
             let penalties = als::penalties(&interactions, &config.model);
             let ridge = als::ranking_ridge(&interactions, &penalties, &config.model);

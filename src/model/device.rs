@@ -33,13 +33,13 @@ macro_rules! on {
                 let $at = burn_ndarray::NdArrayDevice::Cpu;
                 $body
             }
-            #[cfg(feature = "cuda")]
+            #[cfg(all(feature = "cuda", not(test)))]
             $crate::model::device::Device::Cuda(number) => {
                 type $B = $crate::model::device::Cuda;
                 let $at = burn_cuda::CudaDevice::new(number);
                 $body
             }
-            #[cfg(not(feature = "cuda"))]
+            #[cfg(not(all(feature = "cuda", not(test))))]
             $crate::model::device::Device::Cuda(_) => Err($crate::model::device::without_cuda()),
         }
     };
@@ -49,8 +49,9 @@ pub(crate) use on;
 /// The backend on the CPU.
 pub(crate) type Cpu = burn_ndarray::NdArray<f32>;
 
-/// The backend on a GPU.
-#[cfg(feature = "cuda")]
+/// The backend on a GPU. Not in unit tests: burn's kernels for it are compiled in this crate, which
+/// takes minutes, and they are tried through the program itself (`tests/promises/device.rs`).
+#[cfg(all(feature = "cuda", not(test)))]
 pub(crate) type Cuda = burn_cuda::Cuda<f32, i32>;
 
 /// Chooses a device from the setting `auto`, `cpu`, `cuda` or `cuda:N`, and says why.
@@ -131,7 +132,7 @@ fn look(_number: usize) -> std::result::Result<String, String> {
     Err("this build has no CUDA in it".into())
 }
 
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(all(feature = "cuda", not(test))))]
 pub(crate) fn without_cuda() -> Error {
     Error::new(Kind::NoDevice, "this build has no CUDA in it")
 }

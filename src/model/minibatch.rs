@@ -17,9 +17,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use super::kernels::{numbers, table};
+use super::settled::Settled;
 use super::{Factors, Watch, initial, not_finite};
 use crate::catalog::interactions::Interactions;
-use crate::config::{Config, Minibatch, Model, Solver};
+use crate::config::{Minibatch, Model, Solver};
 use crate::error::Result;
 
 /// Users and items that are drawn at each step to stand for all pairs, observed or not.
@@ -78,7 +79,7 @@ pub fn rating<B: Backend<FloatElem = f32>>(
     device: &B::Device,
     rated: &Interactions,
     mean: f32,
-    config: &Config,
+    config: &Settled,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
     let rating = &config.rating;
@@ -201,10 +202,12 @@ impl Setting<'_> {
                 let split = |rows: Tensor<B, 2>| (rows.clone().narrow(1, 0, d), rows.narrow(1, d, 1));
                 let ((x, b_u), (y, b_i)) = (split(x), split(y));
                 let predicted = (x.clone() * y.clone()).sum_dim(1) + b_u.clone() + b_i.clone() + mean;
-                let penalty = square(x) * user
-                    + square(y) * item
-                    + square(b_u) * damping / batch.user_counts
-                    + square(b_i) * damping / batch.item_counts;
+                let share = |counts: &Tensor<B, 2>| counts.clone().recip() * damping;
+                let (of_user, of_item) = (share(&batch.user_counts), share(&batch.item_counts));
+                let penalty = square(x) * ((of_user.clone() + 1.0) * user)
+                    + square(y) * ((of_item.clone() + 1.0) * item)
+                    + square(b_u) * of_user
+                    + square(b_i) * of_item;
                 (square(batch.ratings - predicted) + penalty).mean()
             }
             Loss::Ranking { regularization, unobserved_weight, exponent } => {

@@ -17,19 +17,21 @@
 //! **Rating** (explicit feedback). With R the rated pairs, r_ui the rating, μ the mean, b biases:
 //!
 //! ```text
-//! L = Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U n_u |x_u|² + β b_u²)
-//!                                           + Σ_i (λ_I n_i |y_i|² + β b_i²)
+//! L = Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U (n_u + β) |x_u|² + β b_u²)
+//!                                           + Σ_i (λ_I (n_i + β) |y_i|² + β b_i²)
 //! ```
 //!
 //! Koren, Bell, Volinsky: "Matrix factorization techniques for recommender systems" (2009), with
 //! the scaling by counts of Zhou et al., "Large-scale parallel collaborative filtering" (2008).
+//! Every row begins with β average ratings, in its factors as in its bias: without them, one
+//! single rating of a book nobody else rated would move its factors as far as a hundred do.
 //!
 //! # The rooms
 //!
 //! [`als`] minimises both in closed form, one side at a time; [`minibatch`] minimises both with
 //! Adam or plain gradient descent through burn's autodiff. Each half-step of ALS is one operation
 //! of a backend ([`kernels`]). [`topn`] turns factors into lists, [`because`] says which of the
-//! reader's own books carried an entry, [`saved`] keeps a model on disk. burn's `Backend` type
+//! reader's own books carried an entry, [`settled`] chooses what depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type
 //! lives behind this door only: [`device`] chooses, plain slices go in and out. Knows no SQL and
 //! no polars.
 
@@ -39,6 +41,7 @@ pub mod device;
 pub mod kernels;
 pub mod minibatch;
 pub mod saved;
+pub mod settled;
 pub mod topn;
 
 use rand::SeedableRng;
@@ -46,10 +49,11 @@ use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
 use crate::catalog::interactions::Interactions;
-use crate::config::{self, Config, Solver};
+use crate::config::Solver;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use device::Device;
+use settled::Settled;
 
 /// Two tables of numbers, a row for each user and each item.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,33 +141,6 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// The settings of the ranking loss, those that were left at 0 chosen from the data.
-///
-/// α₀ = ½√density, from 0.02 to 0.3: the denser the table, the more a missing pair says. λ such
-/// that λ α₀ √(#users #items) = 4.5: the geometric mean of the penalties that every reader and every
-/// book carry whatever their number of ratings, which is what a group of readers and books must
-/// outweigh to get a factor. So scaled, one constant serves tables of any size: of the values tried
-/// from 1.5 to 12 it was best or near the best on three data sets, with 6,754 × 13,670 (density
-/// 0.25%), 79,785 × 218,645 (0.004%) and 943 × 1,682 (5%) readers and books, and the settings
-/// published for far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for
-/// the first collapses the second to one list for everybody.
-pub fn settled(model: &config::Model, interactions: &Interactions) -> config::Model {
-    const LEAST_PENALTY: f64 = 4.5;
-    // On the tables of a small club the rule would smother what few ratings say.
-    const GREATEST_REGULARIZATION: f64 = 0.1;
-    let pairs = interactions.user_count() as f64 * interactions.item_count as f64;
-    let mut settled = model.clone();
-    if settled.unobserved_weight == 0.0 {
-        let density = interactions.len() as f64 / pairs.max(1.0);
-        settled.unobserved_weight = (0.5 * density.sqrt()).clamp(0.02, 0.3);
-    }
-    if settled.regularization == 0.0 {
-        let penalty = LEAST_PENALTY / (settled.unobserved_weight * pairs.sqrt());
-        settled.regularization = penalty.min(GREATEST_REGULARIZATION);
-    }
-    settled
-}
-
 /// Fits the ranking loss.
 ///
 /// # Errors
@@ -172,7 +149,7 @@ pub fn settled(model: &config::Model, interactions: &Interactions) -> config::Mo
 pub fn fit_ranking(
     device: Device,
     interactions: &Interactions,
-    config: &Config,
+    config: &Settled,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
     let model = &config.model;
@@ -193,7 +170,7 @@ pub fn fit_rating(
     device: Device,
     rated: &Interactions,
     scale: (f32, f32),
-    config: &Config,
+    config: &Settled,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
     let (rating, seed) = (&config.rating, config.model.seed);

@@ -162,28 +162,26 @@ impl Index {
 /// One user's list while it grows.
 struct Search {
     length: f32,
+    /// Places of the books that the user has read, rising.
     seen: Vec<u32>,
-    /// How many of `seen` lie before the next block.
-    passed: usize,
     heap: BinaryHeap<Scored>,
 }
 
 impl Search {
     fn new(user: &[f32], seen: Vec<u32>) -> Self {
-        Self { length: super::dot(user, user).sqrt(), seen, passed: 0, heap: BinaryHeap::new() }
+        Self { length: super::dot(user, user).sqrt(), seen, heap: BinaryHeap::new() }
     }
 
     /// Whether an item no longer than `longest` might still enter. A tie might, by its code.
     fn could_take(&self, longest: f32, n: usize) -> bool {
-        self.heap.len() < n
-            || self.heap.peek().is_some_and(|worst| self.length * longest * SLACK >= worst.score)
+        self.length * longest * SLACK >= self.floor(n)
     }
 
     fn take(&mut self, first_place: usize, codes: &[u32], scores: &[f32], n: usize) {
+        let mut floor = self.floor(n);
         for (offset, (code, score)) in codes.iter().zip(scores).enumerate() {
-            let next_seen = self.seen.get(self.passed);
-            if next_seen.is_some_and(|place| *place as usize == first_place + offset) {
-                self.passed += 1;
+            // Nearly all end here, so whether the book was read is asked of the few others only.
+            if *score < floor || self.seen.binary_search(&((first_place + offset) as u32)).is_ok() {
                 continue;
             }
             let entry = Scored { item: *code, score: *score };
@@ -194,6 +192,15 @@ impl Search {
             {
                 *worst = entry;
             }
+            floor = self.floor(n);
+        }
+    }
+
+    /// The score under which nothing enters any more.
+    fn floor(&self, n: usize) -> f32 {
+        match self.heap.peek() {
+            Some(worst) if self.heap.len() >= n => worst.score,
+            _ => f32::NEG_INFINITY,
         }
     }
 }

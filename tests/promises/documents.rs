@@ -76,6 +76,8 @@ fn the_example_queries_run_on_the_real_tables() {
     shop.sql("CREATE TABLE books (isbn TEXT PRIMARY KEY, title, author, year, publisher)");
     let connection = shop.open();
     let queries = read("sql/queries.sql");
+    let queries: Vec<&str> = queries.lines().map(|line| line.split("--").next().unwrap()).collect();
+    let queries = queries.join("\n");
     let mut asked = 0;
     for sql in queries.split(';').filter(|sql| sql.to_uppercase().contains("SELECT")) {
         let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));

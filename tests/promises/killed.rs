@@ -19,7 +19,7 @@ fn killed_at_any_moment_nothing_is_lost() {
         let whole = since.elapsed();
         let per_set: i64 = shop.one("SELECT count(*) FROM recommendations");
         let mut random = Random(whole.as_nanos() as u64);
-        let mut interrupted = 0;
+        let mut met = 0;
         for _ in 0..KILLS / 2 {
             let before: i64 = shop.one("SELECT max(run_id) FROM recommendations");
             let mut night = shop.start(&["run"]);
@@ -37,19 +37,16 @@ fn killed_at_any_moment_nothing_is_lost() {
                 after == last,
                 shop.one::<String>("SELECT status FROM nightshelf_runs ORDER BY run_id DESC") == "published"
             );
-            interrupted +=
+            met +=
                 i64::from(shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'running'"));
             shop.keeps_its_promises(10);
         }
-        assert!(interrupted > 0, "no kill hit a run: the test shows nothing");
+        assert!(met > 0, "no kill hit a run: the test shows nothing");
         shop.night();
         shop.call(&["rollback"]).ok();
         assert_eq!(shop.one::<i64>("SELECT count(*) FROM recommendations"), per_set);
         assert_eq!(shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'running'"), 0);
-        assert!(
-            shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'interrupted'")
-                >= interrupted
-        );
+        assert!(shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'interrupted'") > 0);
         // Nothing is left over: one twin of each table holds the set before, the other is gone.
         let twins: i64 = shop.one("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'nightshelf\\__\\_%' ESCAPE '\\' AND type = 'table'");
         assert_eq!(twins, 2);

@@ -35,6 +35,32 @@ impl Prepared {
     }
 }
 
+/// Some rows in a run. A type and not a closure, because only what is inlined into it is compiled
+/// for this processor's vector registers, and a closure's body often is not.
+struct SolveRows<'a> {
+    ridge: &'a Ridge<'a>,
+    prepared: &'a Prepared,
+    system: &'a mut RowSystem,
+    first: usize,
+    solutions: &'a mut [f32],
+}
+
+impl pulp::NullaryFnOnce for SolveRows<'_> {
+    /// The sum of the rows' least losses.
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let Prepared { features, spectrum } = self.prepared;
+        let mut loss = 0.0;
+        for (row, solution) in self.solutions.chunks_exact_mut(spectrum.values.len()).enumerate() {
+            self.system.load(self.ridge, self.first + row, features, &spectrum.values);
+            loss += self.system.solve(solution);
+        }
+        loss
+    }
+}
+
 /// Solves every row. See [`super::AlsBackend::half_step`].
 ///
 /// # Errors
@@ -52,15 +78,8 @@ pub fn half_step(
         .enumerate()
         .map_init(RowSystem::default, |system, (chunk, solutions)| {
             interrupt.check()?;
-            // Compiled for this processor's vector registers, whatever the build was for.
-            Ok(pulp::Arch::new().dispatch(|| {
-                let mut loss = 0.0;
-                for (row, solution) in solutions.chunks_exact_mut(d).enumerate() {
-                    system.load(ridge, chunk * ROWS + row, &prepared.features, &prepared.spectrum.values);
-                    loss += system.solve(solution);
-                }
-                loss
-            }))
+            let first = chunk * ROWS;
+            Ok(pulp::Arch::new().dispatch(SolveRows { ridge, prepared: &prepared, system, first, solutions }))
         })
         .collect::<Result<Vec<f64>>>()?;
     if !prepared.spectrum.basis.is_empty() {

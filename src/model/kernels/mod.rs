@@ -104,7 +104,7 @@ impl AlsBackend for crate::model::device::Cpu {
     }
 }
 
-#[cfg(feature = "cuda")]
+#[cfg(all(feature = "cuda", not(test)))]
 impl AlsBackend for crate::model::device::Cuda {}
 
 /// A tensor from rows of `width` numbers.

@@ -96,6 +96,7 @@ impl RowSystem {
     /// With A the row's matrix, x = A⁻¹Vᵀt, so x·y = Σ_l t_l (V A⁻¹ y)_l; in the variables of
     /// [`super`], V A⁻¹ y = (I + WWᵀ)⁻¹ W s = W (I + WᵀW)⁻¹ s with s = D^-½ y.
     /// (Hu, Koren, Volinsky 2008, section 5.)
+    #[inline(always)]
     pub fn contributions(&mut self, feature: &[f32], contributions: &mut Vec<f32>) {
         let d = self.d;
         self.scratch.clear();

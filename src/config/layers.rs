@@ -1,0 +1,232 @@
+//! File, environment and flags, laid over the defaults key by key.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::Config;
+use crate::error::{Error, Kind, Result, nearest};
+
+/// One layer of settings: a table in the file's own shape, and what to call it in an error.
+#[derive(Debug)]
+struct Layer {
+    origin: String,
+    table: Table,
+}
+
+impl Config {
+    /// Lays file, environment and flags over the defaults and checks the result.
+    ///
+    /// `flags` are pairs of a key's name and the text that was given for it.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for an unknown key (naming the nearest valid one), a value of the wrong
+    /// type or out of range; [`Kind::NoInput`] for a file that is not there.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[(&str, String)],
+    ) -> Result<Self> {
+        let defaults = default_table()?;
+        let mut layers = Vec::new();
+        if let Some(path) = file {
+            layers.push(file_layer(path, &defaults)?);
+        }
+        layers.extend(environment_layers(environment, &defaults)?);
+        for (key, text) in flags {
+            layers.push(word_layer(format!("--{}", key.replace('_', "-")), key, text, &defaults)?);
+        }
+        let mut merged = defaults;
+        let mut config = Config::default();
+        for layer in layers {
+            for (section, keys) in layer.table {
+                if let (Some(Value::Table(into)), Value::Table(keys)) = (merged.get_mut(&section), keys) {
+                    into.extend(keys);
+                }
+            }
+            // After each layer, so that the message can name the layer that broke it.
+            config = Table::try_into(merged.clone()).map_err(|error| bad(&layer.origin, error.message()))?;
+            config.check().map_err(|problem| bad(&layer.origin, &problem))?;
+        }
+        Ok(config)
+    }
+
+    /// The settings as a TOML file that would give them.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+fn bad(origin: &str, problem: &str) -> Error {
+    Error::new(Kind::Config, format!("{origin}: {problem}"))
+        .hint("`nightshelf run --print-config` shows every key; jobs/nightly.toml explains them")
+}
+
+fn default_table() -> Result<Table> {
+    Table::try_from(Config::default())
+        .map_err(|error| Error::new(Kind::Failed, format!("the default settings do not hold: {error}")))
+}
+
+fn file_layer(path: &Path, defaults: &Table) -> Result<Layer> {
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file(&error, "read", path))?;
+    let mut table: Table = text.parse().map_err(|error| bad(&origin, &format!("{error}")))?;
+    for (section, keys) in &mut table {
+        let Some(known) = defaults.get(section).and_then(Value::as_table) else {
+            return Err(unknown(&origin, "section", section, defaults.keys()));
+        };
+        let Value::Table(keys) = keys else {
+            return Err(bad(&origin, &format!("{section} must be a section, [{section}]")));
+        };
+        for (key, value) in keys.iter_mut() {
+            let Some(default) = known.get(key) else {
+                return Err(unknown(&origin, "key", key, all_keys(defaults)));
+            };
+            // `scale = [1, 10]` and `regularization = 1` are what people write.
+            widen(value, default);
+        }
+    }
+    Ok(Layer { origin, table })
+}
+
+fn environment_layers(
+    environment: impl IntoIterator<Item = (String, String)>,
+    defaults: &Table,
+) -> Result<Vec<Layer>> {
+    // Paths are flags of the command line, with variables of their own.
+    const PATHS: [&str; 2] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG"];
+    let mut variables: Vec<_> = environment
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("NIGHTSHELF_") && !PATHS.contains(&name.as_str()))
+        .collect();
+    variables.sort();
+    variables
+        .into_iter()
+        .map(|(name, text)| {
+            let key = name["NIGHTSHELF_".len()..].to_lowercase();
+            word_layer(name, &key, &text, defaults)
+        })
+        .collect()
+}
+
+/// A layer of one key, from the text of a flag or a variable.
+fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result<Layer> {
+    let found = defaults.iter().find_map(|(section, keys)| {
+        let default = keys.as_table()?.get(key)?;
+        Some((section, default))
+    });
+    let Some((section, default)) = found else {
+        return Err(unknown(&origin, "key", key, all_keys(defaults)));
+    };
+    let not_a = |what: &str| bad(&origin, &format!("{text:?} is not {what}"));
+    let value = match default {
+        Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| not_a("a whole number"))?),
+        Value::Float(_) => Value::Float(text.trim().parse().map_err(|_| not_a("a number"))?),
+        Value::Array(_) => text
+            .trim_matches(['[', ']', ' '])
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| part.trim().parse().map(Value::Float))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array)
+            .map_err(|_| not_a("a list of numbers, such as 1,10"))?,
+        _ => Value::String(text.to_owned()),
+    };
+    let keys = Table::from_iter([(key.to_owned(), value)]);
+    let table = Table::from_iter([(section.clone(), Value::Table(keys))]);
+    Ok(Layer { origin, table })
+}
+
+/// Turns whole numbers into floating ones where the key holds those.
+fn widen(value: &mut Value, default: &Value) {
+    match (&mut *value, default) {
+        (Value::Integer(whole), Value::Float(_)) => *value = Value::Float(*whole as f64),
+        (Value::Array(values), Value::Array(_)) => {
+            values.iter_mut().for_each(|value| widen(value, &Value::Float(0.0)));
+        }
+        _ => {}
+    }
+}
+
+fn all_keys(defaults: &Table) -> impl Iterator<Item = &String> {
+    defaults.values().filter_map(Value::as_table).flat_map(Table::keys)
+}
+
+fn unknown<'a>(origin: &str, what: &str, word: &str, known: impl IntoIterator<Item = &'a String>) -> Error {
+    let meant = match nearest(word, known.into_iter().map(String::as_str)) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => String::new(),
+    };
+    bad(origin, &format!("there is no {what} called {word}{meant}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Minibatch;
+
+    fn load(file: Option<&Path>, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config> {
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let flags: Vec<_> = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        Config::load(file, env, &flags)
+    }
+
+    #[test]
+    fn flags_beat_environment_beats_file_beats_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("n.toml");
+        std::fs::write(&path, "[model]\nfactors = 8\nepochs = 3\nregularization = 1\n").expect("written");
+        let config = load(
+            Some(&path),
+            &[("NIGHTSHELF_FACTORS", "16"), ("NIGHTSHELF_TOP", "7"), ("HOME", "x")],
+            &[("factors", "32")],
+        )
+        .expect("valid");
+        assert_eq!(config.model.factors, 32);
+        assert_eq!(config.model.epochs, 3);
+        assert_eq!(config.model.regularization, 1.0);
+        assert_eq!(config.output.top, 7);
+        assert_eq!(config.minibatch, Minibatch::default());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = load(None, &[("NIGHTSHELF_FACTOR", "3")], &[]).expect_err("unknown");
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(error.to_string().contains("did you mean factors?"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_names_where_it_came_from() {
+        for (env, expected) in [
+            (("NIGHTSHELF_FACTORS", "many"), "whole number"),
+            (("NIGHTSHELF_FACTORS", "0"), "from 1"),
+            (("NIGHTSHELF_SOLVER", "magic"), "als"),
+            (("NIGHTSHELF_SCALE", "10,1"), "lowest and highest"),
+            (("NIGHTSHELF_REGULARIZATION", "nan"), "0 or more"),
+        ] {
+            let error = load(None, &[env], &[]).expect_err("bad");
+            let text = error.to_string();
+            assert!(text.contains(env.0) && text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_one_name() {
+        let defaults = default_table().expect("defaults");
+        let mut names: Vec<_> = all_keys(&defaults).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn printed_settings_give_the_same_settings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("printed.toml");
+        let config = load(None, &[("NIGHTSHELF_SCALE", "1,5")], &[("key", "text")]).expect("valid");
+        std::fs::write(&path, config.to_toml()).expect("written");
+        assert_eq!(load(Some(&path), &[], &[]).expect("valid"), config);
+    }
+}
