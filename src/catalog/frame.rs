@@ -10,18 +10,9 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::catalog::interactions::Interactions;
 use crate::catalog::isbn::{self, Key, Reason};
 use crate::catalog::rejects::Rejects;
-use crate::catalog::vocabulary::{Items, Users};
+use crate::catalog::vocabulary::{Items, UserRef, Users};
 use crate::config::{Config, Invalid, KeyKind};
 use crate::error::Result;
-
-/// A reader's id, as SQLite stored it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UserRef<'a> {
-    /// INTEGER.
-    Integer(i64),
-    /// TEXT.
-    Text(&'a str),
-}
 
 /// Ratings as they are read, a column each.
 pub struct RatingColumns {

@@ -4,8 +4,16 @@ use std::collections::HashMap;
 
 use polars::prelude::*;
 
-use crate::catalog::frame::UserRef;
 use crate::error::Result;
+
+/// A reader's id, as SQLite stored it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UserRef<'a> {
+    /// INTEGER.
+    Integer(i64),
+    /// TEXT.
+    Text(&'a str),
+}
 
 /// Readers by code: integers first, then texts, each rising, as SQLite orders them.
 #[derive(Clone, Debug)]

@@ -9,8 +9,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::catalog::delimited::{self, Dialect, Field, Records};
-use crate::catalog::frame::{self, Encoded, RatingColumns, UserRef};
+use crate::catalog::frame::{self, Encoded, RatingColumns};
 use crate::catalog::interactions::Interactions;
+use crate::catalog::vocabulary::UserRef;
 use crate::cli;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};

@@ -63,8 +63,8 @@ pub fn ranking<B: AlsBackend>(
     let mut users: Tensor<B, 2> = table(initial(by_user.user_count(), d, model.seed), d, device);
     let mut items = Vec::new();
     for epoch in 1..=model.epochs {
-        let (solved, _) = B::half_step(&items_side, users, watch.interrupt)?;
-        let (solved_users, least) = B::half_step(&users_side, solved.clone(), watch.interrupt)?;
+        let (solved, _) = B::half_step(&items_side, &users, watch.interrupt)?;
+        let (solved_users, least) = B::half_step(&users_side, &solved, watch.interrupt)?;
         users = solved_users;
         items = numbers(solved)?;
         report(epoch, least + weighted_norm(&items, &item_penalties, d), by_user.len(), watch)?;
@@ -154,7 +154,7 @@ impl<'a> Side<'a> {
             bias_penalty: Some(damping),
             unobserved_weight: 0.0,
         };
-        let (solved, least) = B::half_step(&ridge, table(features, width, device), watch.interrupt)?;
+        let (solved, least) = B::half_step(&ridge, &table(features, width, device), watch.interrupt)?;
         Ok((numbers(solved)?, least))
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::types::ValueRef;
 
-use crate::catalog::frame::{Encoded, UserRef};
+use crate::catalog::frame::Encoded;
+use crate::catalog::vocabulary::UserRef;
 use crate::error::Result;
 use crate::store::Database;
 

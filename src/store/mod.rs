@@ -25,9 +25,10 @@ use crate::interrupt::Interrupt;
 /// How long one wait for a lock lasts before we look whether we were asked to stop.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How long a COMMIT may wait for readers. While it waits in a rollback-journal database, nobody
-/// new gets in, so it gives up early and tries the whole transaction again later.
-const COMMIT_WAIT: Duration = Duration::from_millis(40);
+/// How long a COMMIT may wait for readers to finish, at first and at most. While it waits in a
+/// rollback-journal database nobody new gets in, so it gives up early and tries the whole
+/// transaction again later; but where reads are long and follow closely, it has to insist.
+const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
 
 /// The pause after each of our transactions. SQLite's own busy handler, which most applications
 /// use, looks again at least every 25 ms in its first tenth of a second: a writer that waits for
@@ -154,28 +155,34 @@ impl Database {
         mut work: impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> Result<(T, Duration)> {
         let deadline = Instant::now() + self.patience;
+        let [mut commit_wait, longest] = COMMIT_WAIT;
         loop {
             self.interrupt.check()?;
-            match self.attempt(&mut work) {
+            match self.attempt(commit_wait, &mut work) {
                 Ok(done) => {
                     std::thread::sleep(BREATH);
                     return Ok(done);
                 }
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
                     std::thread::sleep(BREATH);
+                    commit_wait = (commit_wait * 2).min(longest);
                 }
                 Err(error) => return Err(error.while_doing(doing)),
             }
         }
     }
 
-    fn attempt<T>(&mut self, work: &mut impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<(T, Duration)> {
+    fn attempt<T>(
+        &mut self,
+        commit_wait: Duration,
+        work: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<(T, Duration)> {
         // IMMEDIATE, because a transaction that has read and then wants to write is refused at
         // once, whatever the timeout, if somebody wrote in between.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let since = Instant::now();
         let value = work(&transaction)?;
-        transaction.busy_timeout(COMMIT_WAIT)?;
+        transaction.busy_timeout(commit_wait)?;
         let committed = transaction.commit();
         let held = since.elapsed();
         self.connection.busy_timeout(WAIT)?;

@@ -2,8 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use crate::catalog::frame::UserRef;
-use crate::catalog::vocabulary::{Items, Users};
+use crate::catalog::vocabulary::{Items, UserRef, Users};
 use crate::console::Bar;
 use crate::error::{Error, Kind, Result};
 use crate::store::slots::{self, Batch, Slot};

@@ -7,8 +7,9 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use crate::catalog::frame::{RatingColumns, UserRef};
+use crate::catalog::frame::RatingColumns;
 use crate::catalog::rejects::Rejects;
+use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, Source};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result, nearest};

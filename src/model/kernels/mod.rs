@@ -30,8 +30,9 @@ pub mod row;
 pub mod spectrum;
 pub mod tensor;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use burn_ndarray::NdArrayTensor;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -84,7 +85,7 @@ pub trait AlsBackend: Backend<FloatElem = f32> {
     /// numbers are not finite.
     fn half_step(
         ridge: &Ridge<'_>,
-        features: Tensor<Self, 2>,
+        features: &Tensor<Self, 2>,
         interrupt: &Interrupt,
     ) -> Result<(Tensor<Self, 2>, f64)> {
         tensor::half_step(ridge, features, interrupt)
@@ -94,12 +95,20 @@ pub trait AlsBackend: Backend<FloatElem = f32> {
 impl AlsBackend for crate::model::device::Cpu {
     fn half_step(
         ridge: &Ridge<'_>,
-        features: Tensor<Self, 2>,
+        features: &Tensor<Self, 2>,
         interrupt: &Interrupt,
     ) -> Result<(Tensor<Self, 2>, f64)> {
         let [_, d] = features.dims();
         let device = features.device();
-        let (solutions, loss) = cpu::half_step(ridge, &numbers(features)?, d, interrupt)?;
+        // The numbers where they lie: burn's own way out copies a tensor that anybody else holds
+        // element by element, which takes longer than the half-step.
+        if let TensorPrimitive::Float(NdArrayTensor::F32(storage)) = features.clone().into_primitive()
+            && let Some(rows) = storage.view().as_slice()
+        {
+            let (solutions, loss) = cpu::half_step(ridge, rows, d, interrupt)?;
+            return Ok((table(solutions, d, &device), loss));
+        }
+        let (solutions, loss) = cpu::half_step(ridge, &numbers(features.clone())?, d, interrupt)?;
         Ok((table(solutions, d, &device), loss))
     }
 }
@@ -184,8 +193,8 @@ mod tests {
             };
             let device = burn_ndarray::NdArrayDevice::Cpu;
             let never = Interrupt::never();
-            let fused = Cpu::half_step(&ridge, table(features.clone(), d, &device), &never).expect("fused");
-            let plain = tensor::half_step::<Cpu>(&ridge, table(features.clone(), d, &device), &never)
+            let fused = Cpu::half_step(&ridge, &table(features.clone(), d, &device), &never).expect("fused");
+            let plain = tensor::half_step::<Cpu>(&ridge, &table(features.clone(), d, &device), &never)
                 .expect("tensors");
             let (x, expected) = (numbers(fused.0).expect("x"), numbers(plain.0).expect("x"));
             for (x, expected) in x.iter().zip(&expected) {

@@ -28,7 +28,7 @@ const SPENT: f32 = 1e-12;
 /// As there.
 pub fn half_step<B: Backend<FloatElem = f32>>(
     ridge: &Ridge<'_>,
-    features: Tensor<B, 2>,
+    features: &Tensor<B, 2>,
     interrupt: &Interrupt,
 ) -> Result<(Tensor<B, 2>, f64)> {
     let [_, d] = features.dims();
@@ -42,8 +42,8 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
         }
     };
     let features = match &spectrum {
-        Some(spectrum) => features.matmul(table(spectrum.basis.clone(), d, &device)),
-        None => features,
+        Some(spectrum) => features.clone().matmul(table(spectrum.basis.clone(), d, &device)),
+        None => features.clone(),
     };
     let flat = vec![0.0; d];
     let values = spectrum.as_ref().map_or(&flat, |spectrum| &spectrum.values);

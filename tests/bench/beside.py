@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""How long an application waits for a nightly run, measured from beside it.
+
+    tests/bench/beside.py PROGRAM DATABASE [wal|delete] [flags for `run` ...]
+
+Works on a copy of DATABASE. While `PROGRAM run` goes on, one process inserts ratings as fast as it
+can and one reads the published set as fast as it can, both with SQLite's own busy handler. Prints the
+longest waits of both, and of the same writer alone for comparison (the disk's own share).
+"""
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def write(path, stop, answer):
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    longest, count = 0.0, 0
+    while not stop.is_set():
+        since = time.perf_counter()
+        connection.execute("INSERT INTO ratings (user_id, isbn, rating) VALUES (?, '9780306406157', 5)"
+                           " ON CONFLICT DO UPDATE SET rating = excluded.rating", (count % 1000,))
+        longest, count = max(longest, time.perf_counter() - since), count + 1
+    answer.put(("writer", longest, count))
+
+
+def read(path, stop, answer):
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    longest, count, sizes = 0.0, 0, set()
+    while not stop.is_set():
+        since = time.perf_counter()
+        runs = connection.execute("SELECT count(*), min(run_id), max(run_id) FROM recommendations"
+                                  " WHERE user_id BETWEEN 0 AND 20000").fetchone()
+        longest, count = max(longest, time.perf_counter() - since), count + 1
+        assert runs[1] == runs[2] and runs[0] > 0, f"a mixed or empty set: {runs}"
+        sizes.add(runs[2])
+    answer.put(("reader", longest, count))
+
+
+def together(path, workers, seconds=None, command=None):
+    stop, answer = multiprocessing.Event(), multiprocessing.Queue()
+    started = [multiprocessing.Process(target=worker, args=(path, stop, answer)) for worker in workers]
+    for process in started:
+        process.start()
+    if command:
+        subprocess.run(command, check=True)
+    else:
+        time.sleep(seconds)
+    stop.set()
+    for _ in started:
+        who, longest, count = answer.get(timeout=60)
+        print(f"  {who}: {count} times, longest wait {longest * 1000:.0f} ms")
+    for process in started:
+        process.join()
+        assert process.exitcode == 0
+
+
+def main():
+    program, database, journal = sys.argv[1], sys.argv[2], (sys.argv[3:] or ["wal"])[0]
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(database))) as folder:
+        path = os.path.join(folder, "copy.db")
+        source = sqlite3.connect(database)
+        source.execute("VACUUM INTO ?", (path,))
+        sqlite3.connect(path).execute(f"PRAGMA journal_mode = {journal}")
+        print(f"journal_mode = {journal}; the writer alone:")
+        together(path, [write], seconds=5)
+        print("beside the nightly run:")
+        together(path, [write, read], command=[program, "run", "--quiet", "--db", path, *sys.argv[4:]])
+
+
+if __name__ == "__main__":
+    main()
