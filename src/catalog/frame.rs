@@ -338,7 +338,6 @@ fn left_join(left: &DataFrame, right: &DataFrame, on: &[&str]) -> PolarsResult<D
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -191,7 +191,6 @@ fn is_scientific(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

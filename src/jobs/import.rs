@@ -278,7 +278,6 @@ fn shortest(rating: f64) -> Value {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use clap::Parser;
     use rusqlite::Connection;

@@ -142,7 +142,6 @@ fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::config::Config;

@@ -138,7 +138,6 @@ pub(crate) fn without_cuda() -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

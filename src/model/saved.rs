@@ -94,7 +94,6 @@ pub fn read(path: &Path) -> Result<(Option<Factors>, Option<RatingModel>)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

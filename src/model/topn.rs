@@ -206,7 +206,6 @@ impl Search {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::model::initial;

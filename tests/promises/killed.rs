@@ -37,8 +37,7 @@ fn killed_at_any_moment_nothing_is_lost() {
                 after == last,
                 shop.one::<String>("SELECT status FROM nightshelf_runs ORDER BY run_id DESC") == "published"
             );
-            met +=
-                i64::from(shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'running'"));
+            met += shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'running'");
             shop.keeps_its_promises(10);
         }
         assert!(met > 0, "no kill hit a run: the test shows nothing");

@@ -137,7 +137,6 @@ pub(crate) fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Resul
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::catalog::interactions::Interactions;
