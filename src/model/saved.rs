@@ -47,7 +47,7 @@ pub fn write(path: &Path, ranking: Option<&Factors>, rating: Option<&RatingModel
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(failed)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// [`Kind::NoInput`] if there is no such file, [`Kind::Io`] if it is damaged.

@@ -28,16 +28,24 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long a COMMIT may wait for readers to finish, at first and at most. While it waits in a
 /// rollback-journal database nobody new gets in, so it gives up early and tries the whole
 /// transaction again later; but where reads are long and follow closely, it has to insist.
-const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
+const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(80)];
 
-/// The pause after each of our transactions. SQLite's own busy handler, which most applications
-/// use, looks again at least every 25 ms in its first tenth of a second: a writer that waits for
-/// us always finds one of these gaps.
-const BREATH: Duration = Duration::from_millis(26);
+/// How long we want to hold the write lock at a time.
+pub const HOLD: Duration = Duration::from_millis(40);
 
-/// How long we want to hold the write lock at a time. With [`BREATH`] and a slow disk's commit on
-/// top, a writer of the application waits well under the promised 250 ms.
-pub const HOLD: Duration = Duration::from_millis(50);
+/// The pause after each of our transactions, long enough for whoever waited for it to get in.
+///
+/// SQLite's own busy handler, which most applications use, looks again after 1, 3, 8, 18, 33, 53,
+/// 78 and 103 ms, then 25, 50, 50, 100 ms later and so on. Somebody who began to wait with our
+/// transaction looks every 25 ms if it was short; after a longer one the gap has to be longer too.
+/// So a writer waits for [`HOLD`], the commit and one of these steps: under the promised 250 ms.
+fn breath(held: Duration) -> Duration {
+    Duration::from_millis(match held.as_millis() {
+        0..75 => 26,
+        75..125 => 52,
+        _ => 104,
+    })
+}
 
 /// An open database, and the manners we keep in it.
 #[derive(Debug)]
@@ -131,7 +139,7 @@ impl Database {
             self.interrupt.check()?;
             match work(&self.connection) {
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
-                    std::thread::sleep(BREATH);
+                    std::thread::sleep(breath(Duration::ZERO));
                 }
                 Err(error) if error.kind() == Kind::Interrupted || error.kind() == Kind::Terminated => {
                     return Err(error);
@@ -158,13 +166,14 @@ impl Database {
         let [mut commit_wait, longest] = COMMIT_WAIT;
         loop {
             self.interrupt.check()?;
-            match self.attempt(commit_wait, &mut work) {
-                Ok(done) => {
-                    std::thread::sleep(BREATH);
-                    return Ok(done);
+            let (done, held) = self.attempt(commit_wait, &mut work);
+            match done {
+                Ok(value) => {
+                    std::thread::sleep(breath(held));
+                    return Ok((value, held));
                 }
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
-                    std::thread::sleep(BREATH);
+                    std::thread::sleep(breath(held));
                     commit_wait = (commit_wait * 2).min(longest);
                 }
                 Err(error) => return Err(error.while_doing(doing)),
@@ -172,22 +181,27 @@ impl Database {
         }
     }
 
+    /// One try, and how long it held the write lock.
     fn attempt<T>(
         &mut self,
         commit_wait: Duration,
         work: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
-    ) -> Result<(T, Duration)> {
+    ) -> (Result<T>, Duration) {
         // IMMEDIATE, because a transaction that has read and then wants to write is refused at
         // once, whatever the timeout, if somebody wrote in between.
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => return (Err(error.into()), Duration::ZERO),
+        };
         let since = Instant::now();
-        let value = work(&transaction)?;
-        transaction.busy_timeout(commit_wait)?;
-        let committed = transaction.commit();
+        let done = work(&transaction).and_then(|value| {
+            transaction.busy_timeout(commit_wait)?;
+            transaction.commit()?;
+            Ok(value)
+        });
         let held = since.elapsed();
-        self.connection.busy_timeout(WAIT)?;
-        committed?;
-        Ok((value, held))
+        let reset = self.connection.busy_timeout(WAIT);
+        (done.and_then(|value| Ok(reset.map(|()| value)?)), held)
     }
 
     /// Carries finished pages of the write-ahead log over into the database, without making

@@ -363,7 +363,7 @@ impl Batch {
     /// Learns from how long the last transaction held the lock.
     pub fn adapt(&mut self, held: std::time::Duration) {
         let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-3);
-        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 2.0)) as usize).clamp(200, 100_000);
+        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 1.5)) as usize).clamp(200, 100_000);
     }
 }
 

@@ -3,9 +3,10 @@
 
     tests/bench/beside.py PROGRAM DATABASE [wal|delete] [flags for `run` ...]
 
-Works on a copy of DATABASE. While `PROGRAM run` goes on, one process inserts ratings as fast as it
+Works on a copy of DATABASE, which must have a published set and a unique key on the ratings. While `PROGRAM run` goes on, one process inserts ratings as fast as it
 can and one reads the published set as fast as it can, both with SQLite's own busy handler. Prints the
-longest waits of both, and of the same writer alone for comparison (the disk's own share).
+longest waits of both, and before that of the same two without a run beside them: what they do to each
+other, and the disk to both, is not the run's doing.
 """
 import multiprocessing
 import os
@@ -66,8 +67,8 @@ def main():
         source = sqlite3.connect(database)
         source.execute("VACUUM INTO ?", (path,))
         sqlite3.connect(path).execute(f"PRAGMA journal_mode = {journal}")
-        print(f"journal_mode = {journal}; the writer alone:")
-        together(path, [write], seconds=5)
+        print(f"journal_mode = {journal}; without a run:")
+        together(path, [write, read], seconds=5)
         print("beside the nightly run:")
         together(path, [write, read], command=[program, "run", "--quiet", "--db", path, *sys.argv[4:]])
 
