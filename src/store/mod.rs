@@ -28,10 +28,10 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long a COMMIT may wait for readers to finish, at first and at most. While it waits in a
 /// rollback-journal database nobody new gets in, so it gives up early and tries the whole
 /// transaction again later; but where reads are long and follow closely, it has to insist.
-const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(80)];
+const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
 /// How long we want to hold the write lock at a time.
-pub const HOLD: Duration = Duration::from_millis(40);
+pub const HOLD: Duration = Duration::from_millis(30);
 
 /// The pause after each of our transactions, long enough for whoever waited for it to get in.
 ///
