@@ -291,7 +291,10 @@ impl Job<'_> {
             let _ = std::fs::remove_dir_all(model);
             return Err(error);
         }
-        Model::forget_all_but(&folder, &runs::last_published(database)?);
+        // It is published: older models that stay for once are no reason to say otherwise.
+        if let Ok(runs) = runs::last_published(database) {
+            Model::forget_all_but(&folder, &runs);
+        }
         self.clock.stages.insert("publish_s".into(), seconds(since));
         console.say(format!("publish    run {run_id}, {:.1} s", self.clock.of("publish")));
         Ok(())
