@@ -82,27 +82,24 @@ impl Database {
             return Err(Error::new(Kind::NoInput, format!("there is no database file {}", path.display()))
                 .hint("check --db; `nightshelf import` makes a new database from files"));
         }
-        let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).and_then(
-            |connection| {
-                connection.busy_timeout(WAIT)?;
-                // The application may not enforce them; that is for it to say.
-                connection.pragma_update(None, "foreign_keys", false)?;
-                // A spilled cache would lock readers out before the commit.
-                connection.pragma_update(None, "cache_spill", false)?;
-                // The file is looked at only now: this finds what is no database.
-                connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-                Ok(connection)
-            },
-        );
-        let connection = match opened {
-            Ok(connection) => connection,
-            Err(error) => {
-                let doing = format!("cannot open {}", path.display());
-                return Err(Error::from(error).while_doing(&doing));
-            }
+        let doing = format!("cannot open {}", path.display());
+        let prepare = |connection: Connection| {
+            connection.busy_timeout(WAIT)?;
+            // The application may not enforce them; that is for it to say.
+            connection.pragma_update(None, "foreign_keys", false)?;
+            // A spilled cache would lock readers out before the commit.
+            connection.pragma_update(None, "cache_spill", false)?;
+            Ok(connection)
         };
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .and_then(prepare)
+            .map_err(|error| Error::from(error).while_doing(&doing))?;
         let path = std::fs::canonicalize(path).map_err(|error| Error::file(&error, "read", path))?;
-        Ok(Self { connection, path, patience, interrupt })
+        let database = Self { connection, path, patience, interrupt };
+        // The file is looked at only now: this finds what is no database, and waits for a busy one.
+        let sql = "SELECT count(*) FROM sqlite_schema";
+        database.read(&doing, |connection| Ok(connection.query_row(sql, [], |_| Ok(()))?))?;
+        Ok(database)
     }
 
     /// For reading outside of any transaction of ours.

@@ -79,7 +79,7 @@ impl Publication<'_> {
                 format!("publishing: a score of reader {user} is not finite"),
             ));
         }
-        let slot = Slot::free(database.connection())?;
+        let slot = database.read("looking for a free slot", Slot::free)?;
         slots::clear(database, slot)?;
         database.write("preparing the new set", |transaction| slots::prepare(transaction, slot))?;
         self.fill(database, slot, bar)?;
@@ -170,10 +170,11 @@ pub fn rollback(
         Error::new(Kind::Failed, "there is no set before the current one to go back to")
             .hint("the set before the current one is kept from the second `nightshelf run` on")
     };
-    let mut slot = Slot::previous(database.connection())?.ok_or_else(nothing)?;
-    if !slots::fits(database.connection(), slot)? {
+    let looking = "looking for the set before";
+    let mut slot = database.read(looking, Slot::previous)?.ok_or_else(nothing)?;
+    if !database.read(looking, |connection| slots::fits(connection, slot))? {
         // An index was added or dropped since: the old set is written anew, in the new shape.
-        let free = Slot::free(database.connection())?;
+        let free = database.read(looking, Slot::free)?;
         slots::clear(database, free)?;
         database.write("preparing the set from before", |transaction| slots::prepare(transaction, free))?;
         slots::copy(database, slot, free)?;
@@ -192,7 +193,8 @@ pub fn rollback(
 /// The new set is published by now, so a failure here is none of the run's: the next one clears
 /// its slot before it writes.
 fn tidy(database: &mut Database) {
-    let cleared = Slot::free(database.connection()).and_then(|slot| slots::clear(database, slot));
+    let cleared =
+        database.read("looking for a free slot", Slot::free).and_then(|slot| slots::clear(database, slot));
     if cleared.is_ok() {
         database.checkpoint();
     }

@@ -1,5 +1,7 @@
 //! The diary: one row for each time the job ran, and what it could not use.
 
+use std::time::Duration;
+
 use chrono::{SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
@@ -106,6 +108,7 @@ pub fn ended(database: &mut Database, run_id: i64, error: &Error, rejects: &Reje
     // The error itself is on its way to the user; a row that cannot be written now is closed by
     // the next run.
     let connection = database.connection();
+    let _ = connection.busy_timeout(Duration::from_secs(1));
     let _ = connection.execute(sql, params![run_id, status, now(), text]);
     let _ = note_rejects(connection, run_id, rejects);
 }
@@ -133,9 +136,11 @@ pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> 
 pub fn last_published(database: &Database) -> Result<Vec<i64>> {
     let sql = "SELECT run_id FROM nightshelf_runs WHERE kind = 'nightly' AND status = 'published' \
                ORDER BY run_id DESC LIMIT 2";
-    let mut statement = database.connection().prepare(sql)?;
-    let runs = statement.query_map([], |row| row.get(0))?;
-    Ok(runs.collect::<rusqlite::Result<_>>()?)
+    database.read("looking up the last runs", |connection| {
+        let mut statement = connection.prepare(sql)?;
+        let runs = statement.query_map([], |row| row.get(0))?;
+        Ok(runs.collect::<rusqlite::Result<_>>()?)
+    })
 }
 
 /// The run whose rows are published now, and its input digest and settings.

@@ -284,7 +284,8 @@ pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
 pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
     for (table, _) in PUBLISHED {
         let name = slot.name(table);
-        if objects(database.connection(), &name)?.is_none() {
+        let looking = "looking for an old set";
+        if database.read(looking, |connection| objects(connection, &name))?.is_none() {
             continue;
         }
         let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
@@ -316,7 +317,9 @@ pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
 pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     for (table, _) in PUBLISHED {
         let (source, target) = (quote(&from.name(table)), quote(&to.name(table)));
-        let columns = columns_in_both(database.connection(), &from.name(table), &to.name(table))?;
+        let columns = database.read("looking at the set from before", |connection| {
+            columns_in_both(connection, &from.name(table), &to.name(table))
+        })?;
         let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
         let mut batch = Batch::default();
         let mut offset = 0;

@@ -67,9 +67,9 @@ fn a_database_that_stays_locked_is_left_for_later() {
     shop.call_with(&["run"], &[("NIGHTSHELF_PATIENCE", "1")]).failed(75, "locked");
     assert!(since.elapsed() < Duration::from_secs(20));
     application.execute_batch("ROLLBACK").unwrap();
-    // One that is locked for a while is waited for.
+    // One that is locked for a while is waited for, even if it cannot so much as be read.
     let night = std::thread::scope(|scope| {
-        application.execute_batch("BEGIN IMMEDIATE").unwrap();
+        application.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let night = scope.spawn(|| shop.call(&["run"]));
         std::thread::sleep(Duration::from_millis(700));
         application.execute_batch("COMMIT").unwrap();
