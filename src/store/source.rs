@@ -1,8 +1,10 @@
 //! The ratings, out of the application's table and into columns.
 //!
-//! One `SELECT`, which is one short read transaction: it is over before training starts, so the
+//! One `SELECT`, or several where one would keep writers out; over before training starts, so the
 //! write-ahead log can be checkpointed meanwhile. SQLite lets any value stand in any column, so
 //! every value is looked at; what cannot be used is counted and kept as an example.
+
+use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -13,10 +15,15 @@ use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, Source};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result, nearest};
-use crate::store::{Database, quote};
+use crate::store::{Database, breath, quote};
 
 /// Rows between two looks at signals and at the bar.
-const STRIDE: u64 = 1 << 16;
+const STRIDE: u64 = 1 << 13;
+
+/// How long one read of a rollback-journal database may take: SQLite keeps writers from committing
+/// for as long as anybody reads. Longer tables are read in several goes, by rowid; a row that is
+/// changed meanwhile is read as it was or as it is. In WAL mode one go disturbs nobody.
+const READ_HOLD: Duration = Duration::from_millis(50);
 
 /// What came out of the ratings table.
 #[derive(Debug)]
@@ -48,19 +55,40 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
             )
             .hint("it should give user, isbn, rating and, if there is one, the time of the rating"));
         }
-        let width = statement.column_count();
+        // The rowid, where there is one, stands last and is no value of the row.
+        let width = statement.column_count() - usize::from(select.by_rowid);
+        let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let pauses = select.by_rowid && journal != "wal";
         let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
         let bar = console.bar("read", 0);
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            reading.rows += 1;
-            if reading.rows.is_multiple_of(STRIDE) {
-                database.interrupt().check()?;
-                bar.advance(STRIDE);
+        let mut last = i64::MIN;
+        loop {
+            let since = Instant::now();
+            let mut rows = match select.by_rowid {
+                true => statement.query([last])?,
+                false => statement.query([])?,
+            };
+            let mut more = false;
+            while let Some(row) = rows.next()? {
+                reading.rows += 1;
+                if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
+                    reading.rejects.add(reason, || show(row, width));
+                }
+                if reading.rows.is_multiple_of(STRIDE) {
+                    database.interrupt().check()?;
+                    bar.advance(STRIDE);
+                    if pauses && since.elapsed() >= READ_HOLD {
+                        last = row.get(width)?;
+                        more = true;
+                        break;
+                    }
+                }
             }
-            if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
-                reading.rejects.add(reason, || show(row, width));
+            if !more {
+                break;
             }
+            drop(rows);
+            std::thread::sleep(breath(since.elapsed()));
         }
         Ok(reading)
     })
@@ -71,12 +99,14 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
 struct Select {
     sql: String,
     from_user: bool,
+    /// The rowid stands last, and the statement takes the one to go on after.
+    by_rowid: bool,
 }
 
 impl Select {
     fn resolve(connection: &Connection, source: &Source) -> Result<Self> {
         if !source.query.is_empty() {
-            return Ok(Self { sql: source.query.clone(), from_user: true });
+            return Ok(Self { sql: source.query.clone(), from_user: true, by_rowid: false });
         }
         let table =
             Table::find(connection, &source.table)?.ok_or_else(|| no_table(connection, &source.table))?;
@@ -97,9 +127,13 @@ impl Select {
         }
         // An index that covers the columns would otherwise give its own order, and "the last of
         // several ratings" would change when somebody adds one.
-        let order = if table.has_rowid { " ORDER BY rowid" } else { "" };
+        let mut order = "";
+        if table.has_rowid {
+            columns.push("rowid".into());
+            order = " WHERE rowid > ?1 ORDER BY rowid";
+        }
         let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quote(&table.name));
-        Ok(Self { sql, from_user: false })
+        Ok(Self { sql, from_user: false, by_rowid: table.has_rowid })
     }
 }
 
