@@ -1,5 +1,6 @@
 #!/bin/sh
-# Ratings that are delivered as a file: import them, then make new recommendations.
+# Ratings that are delivered as a file: import them, then bring the recommendations up to date: those of
+# the readers concerned, or everybody's if so much was delivered that a full night is due.
 #
 #   after-import.sh shop.db delivery.csv [settings.toml]
 #
@@ -46,9 +47,9 @@ case $code in
 esac
 [ "$code" -eq 0 ] || exit "$code"
 
-patiently nightshelf run --db "$db"
+patiently nightshelf backfill --full-if-needed --db "$db"
 code=$?
 if [ "$code" -ne 0 ]; then
-    echo "the ratings are imported, but no new lists were published; the old ones stand" >&2
+    echo "the ratings are imported, but not all lists are new; the same command goes on" >&2
 fi
 exit "$code"

@@ -21,6 +21,7 @@ Start here:
   nightshelf demo                        a made-up bookshop, and what it would recommend
   nightshelf import ratings.csv --db shop.db
   nightshelf run --db shop.db            the nightly job
+  nightshelf doctor --db shop.db         what is missing, if something is
 
 Exit codes:
   0 done   1 failed   2 usage   65 no usable ratings   66 no such file   69 no such device
@@ -66,12 +67,20 @@ pub enum Command {
     Import(Import),
     /// The nightly job: read, normalise, train, publish.
     Run(Run),
+    /// After an import: bring the lists of new and changed readers up to date.
+    Backfill(Backfill),
+    /// Take one reader out of everything that nightshelf keeps.
+    Forget(Forget),
     /// Measure the model on a published split of ratings.
     Evaluate(Evaluate),
     /// Put the recommendations before the current ones back.
     Rollback(Target),
     /// Check that the published recommendations keep their promises.
     Check(Target),
+    /// Show the last runs: what they did, how well, how long, and how that changes.
+    Runs(Runs),
+    /// Look for what is wrong, or missing, and say how to put it right.
+    Doctor(Doctor),
 }
 
 /// Which database.
@@ -108,9 +117,69 @@ pub struct Run {
     /// Do everything but write: the database is left as it is.
     #[arg(long)]
     pub dry_run: bool,
+    /// Train and publish although neither ratings nor settings have changed.
+    #[arg(long)]
+    pub force: bool,
     /// Print the settings that would be used, as TOML, and stop.
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// `nightshelf backfill`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Readers whose ratings are not those that their list was made from get a new list, readers without
+ratings lose theirs, and nobody else's is touched. Rows written so have the source 'fold-in'.")]
+pub struct Backfill {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+    /// Readers whose ratings have changed since the nightly run N, whatever was done since. Known
+    /// for the runs whose models are kept.
+    #[arg(long, value_name = "N", conflicts_with = "users")]
+    pub since_run: Option<i64>,
+    /// These readers, changed or not: a file with one user_id a line.
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+    /// Do a full night where a backfill will not do: no model, or too much has changed.
+    #[arg(long)]
+    pub full_if_needed: bool,
+    /// Say what would be done, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `nightshelf forget`
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// The reader's user_id.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub user: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+}
+
+/// `nightshelf runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 14)]
+    pub last: u32,
+}
+
+/// `nightshelf doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The application's SQLite file; without it only the machine is looked at.
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
+    pub db: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settings: Settings,
 }
 
 /// `nightshelf import`
@@ -220,6 +289,9 @@ pub struct Settings {
     /// Threads to use; 0 for one a core.
     #[arg(long, value_name = "T")]
     pub threads: Option<String>,
+    /// Where `run`, `backfill` and `rollback` leave figures in Prometheus's text format.
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<String>,
 }
 
 impl Settings {
@@ -235,6 +307,7 @@ impl Settings {
             ("epochs", &self.epochs),
             ("seed", &self.seed),
             ("threads", &self.threads),
+            ("metrics_file", &self.metrics_file),
         ]
         .into_iter()
         .filter_map(|(key, value)| value.clone().map(|value| (key, value)))

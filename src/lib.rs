@@ -46,7 +46,7 @@
 //! )?;
 //!
 //! let config = Config::default();
-//! let night = Night { db: &db, config: &config, dry_run: false };
+//! let night = Night { db: &db, config: &config, dry_run: false, force: false };
 //! nightly::run(&night, &Console::silent(), &Interrupt::never())?;
 //!
 //! // Ann and Bob share a book, in two spellings. Bob has not read Ann's other one.

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "promises/backfill.rs"]
+mod backfill;
 #[path = "promises/beside_an_application.rs"]
 mod beside_an_application;
 #[path = "promises/common.rs"]
@@ -16,6 +18,10 @@ mod device;
 mod documents;
 #[path = "promises/edges.rs"]
 mod edges;
+#[path = "promises/faults.rs"]
+mod faults;
+#[path = "promises/forget.rs"]
+mod forget;
 #[path = "promises/import.rs"]
 mod import;
 #[path = "promises/input.rs"]
@@ -28,3 +34,7 @@ mod night;
 mod operations;
 #[path = "promises/quality.rs"]
 mod quality;
+#[path = "promises/unchanged.rs"]
+mod unchanged;
+#[path = "promises/watching.rs"]
+mod watching;

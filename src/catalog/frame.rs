@@ -1,17 +1,18 @@
-//! The ratings as polars columns: distinct spellings to keys, ids to codes.
+//! The ratings as polars columns: ids and spellings to codes.
 //!
-//! Everything here works on whole columns. An ISBN is parsed once for each distinct spelling, not
-//! once a row; the result is joined back, and so are the codes. Codes are places in the sorted set
-//! of keys, so the same set of keys always gets the same codes.
+//! Everything here works on whole columns: rows are grouped, the groups are sorted, and a group's
+//! place is its rows' code. So the same set of keys always gets the same codes.
+
+use std::cmp::Ordering;
 
 use polars::prelude::*;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::catalog::interactions::Interactions;
-use crate::catalog::isbn::{self, Key, Reason};
 use crate::catalog::rejects::Rejects;
+use crate::catalog::spellings;
 use crate::catalog::vocabulary::{Items, UserRef, Users};
-use crate::config::{Config, Invalid, KeyKind};
+use crate::config::Config;
 use crate::error::Result;
 
 /// Ratings as they are read, a column each.
@@ -111,11 +112,32 @@ impl Encoded {
     }
 }
 
-/// Ratings with their keys resolved, before codes are given out.
+impl Encoded {
+    /// For each reader a number that changes when any of their books or ratings does, and with
+    /// nothing else: not with other readers, codes, spellings or the order of rows. XXH3, 64 bits.
+    pub fn reader_digests(&self) -> Vec<i64> {
+        let keys: Vec<u64> =
+            (0..self.items.len()).map(|item| xxh3_64(self.items.key(item).as_bytes())).collect();
+        let mut bytes = Vec::new();
+        let digest = |user| {
+            bytes.clear();
+            // In the order of codes, which is that of keys.
+            let (items, ratings) = self.interactions.of(user);
+            for (item, rating) in items.iter().zip(ratings) {
+                bytes.extend_from_slice(&keys[*item as usize].to_le_bytes());
+                bytes.extend_from_slice(&rating.to_bits().to_le_bytes());
+            }
+            xxh3_64(&bytes).cast_signed()
+        };
+        (0..self.users.len()).map(digest).collect()
+    }
+}
+
+/// Ratings with their books known, before readers get their codes.
 #[derive(Debug)]
 pub struct Normalised {
     frame: DataFrame,
-    items: DataFrame,
+    items: Items,
     scale: Option<(f32, f32)>,
     rejects: Rejects,
     repaired: u64,
@@ -130,33 +152,16 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     let mut rejects = Rejects::default();
     let frame = columns.into_frame()?;
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
-    let judged = judge(&frame, config)?;
-    for (reason, rows, examples) in judged.dropped.iter() {
+    let books = spellings::judge(&frame, config)?;
+    for (reason, rows, examples) in books.dropped.iter() {
         rejects.add_many(reason, rows, || examples.join(", "));
     }
-    let spellings = judged.spellings;
-
-    // Of all spellings of one key, the catalogue's own is the one used most often.
-    let items = spellings
-        .sort(
-            ["key", "rows", "isbn"],
-            SortMultipleOptions::default().with_order_descending_multi([false, true, false]),
-        )?
-        .unique_stable(Some(&["key".into()]), UniqueKeepStrategy::First, None)?
-        .select(["key", "isbn", "is_isbn"])?
-        .with_row_index("item".into(), None)?;
-    let codes = left_join(&spellings.select(["isbn", "key"])?, &items.select(["key", "item"])?, &["key"])?;
-    let frame = left_join(&frame, &codes.select(["isbn", "item"])?, &["isbn"])?;
+    let mut frame = frame.select(["user_integer", "user_text", "rating", "moment"])?;
+    frame.with_column(Column::new("item".into(), books.codes))?;
     let known = frame.column("item")?.is_not_null();
     let frame = if known.all() { frame } else { frame.filter(&known)? };
-    Ok(Normalised {
-        frame: frame.select(["user_integer", "user_text", "item", "rating", "moment"])?,
-        items,
-        scale,
-        rejects,
-        repaired: judged.repaired,
-        opaque: judged.opaque,
-    })
+    let (items, repaired, opaque) = (books.items, books.repaired, books.opaque);
+    Ok(Normalised { frame, items, scale, rejects, repaired, opaque })
 }
 
 /// Gives out the codes of readers, and sorts the ratings by them.
@@ -165,21 +170,12 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
 /// Only if polars fails.
 pub fn encode(normalised: Normalised) -> Result<Encoded> {
     let Normalised { frame, items, scale, rejects, repaired, opaque } = normalised;
-    const ID: [&str; 2] = ["user_text", "user_integer"];
-    // Integers come before texts, as in SQLite: codes are in primary-key order.
-    let users = frame
-        .select(ID)?
-        .unique::<&str, &str>(None, UniqueKeepStrategy::Any, None)?
-        .sort(ID, SortMultipleOptions::default())?
-        .with_row_index("user".into(), None)?;
-    let frame = left_join(&frame, &users, &ID)?;
-
-    let user = frame.column("user")?.idx()?.rechunk();
-    let item = frame.column("item")?.idx()?.rechunk();
+    let (users, codes) = give_out_codes(&frame)?;
+    let item = frame.column("item")?.u32()?.rechunk();
     let rating = frame.column("rating")?.f32()?.rechunk();
     let moment = frame.column("moment")?.f64()?.rechunk();
-    let mut triples: Vec<(u32, u32, f32)> = user
-        .into_no_null_iter()
+    let mut triples: Vec<(u32, u32, f32)> = codes
+        .into_iter()
         .zip(item.into_no_null_iter())
         .zip(rating.into_no_null_iter())
         .map(|((user, item), rating)| (user, item, rating))
@@ -190,91 +186,49 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         order.sort_by(|a, b| moments[*a].total_cmp(&moments[*b]));
         triples = order.into_iter().map(|row| triples[row]).collect();
     }
-    let (interactions, duplicates) = Interactions::from_triples(users.height(), items.height(), triples);
-    Ok(Encoded {
-        interactions,
-        users: Users::new(users)?,
-        items: Items::new(items)?,
-        scale,
-        rejects,
-        repaired,
-        duplicates: duplicates as u64,
-        opaque,
-    })
+    let (interactions, duplicates) = Interactions::from_triples(users.len(), items.len(), &triples);
+    let duplicates = duplicates as u64;
+    Ok(Encoded { interactions, users, items, scale, rejects, repaired, duplicates, opaque })
 }
 
-/// The key of one spelling, as the configuration wants it; `None` if it is dropped or empty.
-pub fn key(spelling: &str, config: &Config) -> Option<String> {
-    match verdict(spelling, config) {
-        Verdict::Item { key, .. } => Some(key),
-        Verdict::Dropped(_) => None,
-    }
-}
-
-/// What becomes of a spelling.
-enum Verdict {
-    Item { key: String, repaired: bool, opaque: Option<Reason> },
-    Dropped(&'static str),
-}
-
-fn verdict(spelling: &str, config: &Config) -> Verdict {
-    let item = |key, repaired, opaque| Verdict::Item { key, repaired, opaque };
-    if config.items.key == KeyKind::Text {
-        return item(spelling.to_owned(), false, None);
-    }
-    match (isbn::parse(spelling), config.items.invalid) {
-        (Some(Key::Isbn { isbn13, repaired }), _) => item(isbn13, repaired, None),
-        (Some(Key::Opaque { text, reason }), Invalid::Keep) => item(text, false, Some(reason)),
-        (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Verdict::Dropped(reason.word()),
-        (None, _) => Verdict::Dropped("missing_isbn"),
-    }
-}
-
-/// What the distinct spellings turned out to be.
-struct Judged {
-    /// isbn, rows, key, is_isbn; without the dropped ones.
-    spellings: DataFrame,
-    repaired: u64,
-    opaque: Rejects,
-    dropped: Rejects,
-}
-
-fn judge(frame: &DataFrame, config: &Config) -> Result<Judged> {
-    let counted = frame.group_by(["isbn"])?.select(["isbn"]).count()?.sort(["isbn"], Default::default())?;
-    let spellings = counted.column("isbn")?.str()?;
-    let rows = counted.column("isbn_count")?.idx()?;
-    let (mut repaired_rows, mut opaque_rows, mut dropped) = (0, Rejects::default(), Rejects::default());
-    let mut keys: Vec<Option<String>> = Vec::with_capacity(counted.height());
-    let mut is_isbn: Vec<bool> = Vec::with_capacity(counted.height());
-    for (spelling, rows) in spellings.iter().zip(rows.iter()) {
-        let (spelling, rows) = (spelling.unwrap_or_default(), u64::from(rows.unwrap_or_default()));
-        match verdict(spelling, config) {
-            Verdict::Item { key, repaired, opaque } => {
-                if repaired {
-                    repaired_rows += rows;
+/// Readers, and the code of each row's.
+///
+/// Integers come before texts, as in SQLite: codes are in primary-key order.
+fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
+    let (integers, texts) = (frame.column("user_integer")?.i64()?, frame.column("user_text")?.str()?);
+    let mut codes = vec![0; frame.height()];
+    // The first row of each reader, in the order of codes.
+    let mut firsts: Vec<IdxSize> = Vec::new();
+    let mut number = |name: &str, compare: &dyn Fn(IdxSize, IdxSize) -> Ordering| -> Result<()> {
+        let grouped = frame.group_by([name])?;
+        let is_null = frame.column(name)?.is_null();
+        let mut groups: Vec<_> = grouped
+            .get_groups()
+            .iter()
+            .filter(|group| is_null.get(group.first() as usize) == Some(false))
+            .collect();
+        groups.sort_unstable_by(|a, b| compare(a.first(), b.first()));
+        for group in groups {
+            let code = firsts.len() as u32;
+            firsts.push(group.first());
+            match group {
+                GroupsIndicator::Idx((_, rows)) => {
+                    rows.iter().for_each(|row| codes[*row as usize] = code);
                 }
-                if let Some(reason) = opaque {
-                    opaque_rows.add_many(reason.word(), rows, || spelling.to_owned());
+                GroupsIndicator::Slice([first, length]) => {
+                    codes[first as usize..][..length as usize].fill(code);
                 }
-                is_isbn.push(opaque.is_none() && config.items.key == KeyKind::Isbn);
-                keys.push(Some(key));
-            }
-            Verdict::Dropped(reason) => {
-                dropped.add_many(reason, rows, || spelling.to_owned());
-                is_isbn.push(false);
-                keys.push(None);
             }
         }
+        Ok(())
+    };
+    number("user_integer", &|a, b| integers.get(a as usize).cmp(&integers.get(b as usize)))?;
+    if integers.null_count() > 0 {
+        number("user_text", &|a, b| texts.get(a as usize).cmp(&texts.get(b as usize)))?;
     }
-    let kept: BooleanChunked = keys.iter().map(Option::is_some).collect();
-    let spellings = DataFrame::new_infer_height(vec![
-        counted.column("isbn")?.clone(),
-        Column::new("rows".into(), rows.clone().into_series()),
-        Column::new("key".into(), keys),
-        Column::new("is_isbn".into(), is_isbn),
-    ])?
-    .filter(&kept)?;
-    Ok(Judged { spellings, repaired: repaired_rows, opaque: opaque_rows, dropped })
+    let firsts = IdxCa::from_vec("first".into(), firsts);
+    let users = Users::new(frame.select(["user_integer", "user_text"])?.take(&firsts)?)?;
+    Ok((users, codes))
 }
 
 /// Drops the ratings that are off the scale. Where none is set, the scale is the shortest of the
@@ -327,19 +281,10 @@ fn within_scale(
     Ok((frame.filter(&mask)?, Some((low, high))))
 }
 
-/// A left join that keeps the order of the rows and finds missing ids too.
-fn left_join(left: &DataFrame, right: &DataFrame, on: &[&str]) -> PolarsResult<DataFrame> {
-    let args = JoinArgs {
-        nulls_equal: true,
-        maintain_order: MaintainOrderJoin::Left,
-        ..JoinArgs::new(JoinType::Left)
-    };
-    left.join(right, on, on, args, None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Invalid;
 
     fn encoded(rows: &[(UserRef<'_>, &str, f32)], config: &Config) -> Encoded {
         let mut columns = RatingColumns::default();
@@ -382,6 +327,25 @@ mod tests {
         let backward = encoded(&rows, &Config::default());
         assert_eq!(forward.interactions, backward.interactions);
         assert_eq!(forward.interactions.digest(), backward.interactions.digest());
+    }
+
+    #[test]
+    fn a_readers_digest_is_their_own_affair() {
+        let digests = |rows: &[(UserRef<'_>, &str, f32)]| encoded(rows, &Config::default()).reader_digests();
+        let (ann, bob) = (UserRef::Integer(1), UserRef::Integer(2));
+        let rows = [(ann, "0306406152", 7.0), (ann, "x", f32::NAN), (bob, "x", 3.0)];
+        let before = digests(&rows);
+        assert_ne!(before[0], before[1]);
+        // Another order, another spelling, another book in the catalogue: nothing has changed for Ann.
+        let others =
+            [(ann, "x", f32::NAN), (ann, "978-0-306-40615-7", 7.0), (bob, "a", 3.0), (bob, "x", 3.0)];
+        let after = digests(&others);
+        assert_eq!(after[0], before[0]);
+        assert_ne!(after[1], before[1]);
+        // A mark is not the same as none, nor one book as another.
+        for changed in [(ann, "x", 1.0), (ann, "y", f32::NAN)] {
+            assert_ne!(digests(&[rows[0], changed, rows[2]])[0], before[0]);
+        }
     }
 
     #[test]

@@ -21,32 +21,39 @@ impl Interactions {
     /// Builds rows from triples in any order; of several for one pair the last stays.
     ///
     /// Returns how many were left out for that reason, too.
-    pub fn from_triples(
-        user_count: usize,
-        item_count: usize,
-        mut triples: Vec<(u32, u32, f32)>,
-    ) -> (Self, usize) {
-        let before = triples.len();
-        // A stable sort: equal pairs keep their order, and the last of them is the newest.
-        triples.sort_by_key(|(user, item, _)| (*user, *item));
-        triples.reverse();
-        triples.dedup_by_key(|(user, item, _)| (*user, *item));
-        triples.reverse();
-        let mut offsets = vec![0; user_count + 1];
-        for (user, _, _) in &triples {
-            offsets[*user as usize + 1] += 1;
+    pub fn from_triples(user_count: usize, item_count: usize, triples: &[(u32, u32, f32)]) -> (Self, usize) {
+        let mut ends = vec![0; user_count + 1];
+        for (user, _, _) in triples {
+            ends[*user as usize + 1] += 1;
         }
         for user in 0..user_count {
-            offsets[user + 1] += offsets[user];
+            ends[user + 1] += ends[user];
         }
-        let interactions = Self {
-            offsets,
-            items: triples.iter().map(|(_, item, _)| *item).collect(),
-            ratings: triples.iter().map(|(_, _, rating)| *rating).collect(),
-            item_count,
-        };
-        let duplicates = before - interactions.len();
-        (interactions, duplicates)
+        // Each to its user, in the order in which they come.
+        let mut next = ends.clone();
+        let mut pairs = vec![(0, 0.0); triples.len()];
+        for (user, item, rating) in triples {
+            let place = &mut next[*user as usize];
+            pairs[*place] = (*item, *rating);
+            *place += 1;
+        }
+        let mut rows = Self { offsets: vec![0], item_count, ..Self::default() };
+        rows.items.reserve(triples.len());
+        rows.ratings.reserve(triples.len());
+        for user in 0..user_count {
+            let own = &mut pairs[ends[user]..ends[user + 1]];
+            // A stable sort: equal items keep their order, and the last of them is the newest.
+            own.sort_by_key(|(item, _)| *item);
+            for (place, (item, rating)) in own.iter().enumerate() {
+                if own.get(place + 1).is_none_or(|(after, _)| after != item) {
+                    rows.items.push(*item);
+                    rows.ratings.push(*rating);
+                }
+            }
+            rows.offsets.push(rows.len());
+        }
+        let duplicates = triples.len() - rows.len();
+        (rows, duplicates)
     }
 
     /// How many users there are.
@@ -92,6 +99,18 @@ impl Interactions {
             }
         }
         Self { offsets, items: users, ratings, item_count: self.user_count() }
+    }
+
+    /// The entries of some users, who become users 0, 1, 2 and so on.
+    pub fn select(&self, users: &[u32]) -> Self {
+        let mut chosen = Self { offsets: vec![0], item_count: self.item_count, ..Self::default() };
+        for user in users {
+            let (items, ratings) = self.of(*user as usize);
+            chosen.items.extend_from_slice(items);
+            chosen.ratings.extend_from_slice(ratings);
+            chosen.offsets.push(chosen.len());
+        }
+        chosen
     }
 
     /// Only the entries with a rating.
@@ -141,7 +160,7 @@ mod tests {
         fn turning_twice_gives_the_same_rows(
             triples in prop::collection::vec((0u32..7, 0u32..9, 1f32..10.0), 0..60)
         ) {
-            let (rows, left_out) = Interactions::from_triples(7, 9, triples.clone());
+            let (rows, left_out) = Interactions::from_triples(7, 9, &triples);
             prop_assert_eq!(rows.len() + left_out, triples.len());
             prop_assert_eq!(rows.transposed().transposed(), rows);
         }
@@ -150,7 +169,7 @@ mod tests {
         fn the_last_of_several_ratings_stays(
             triples in prop::collection::vec((0u32..3, 0u32..3, 1f32..10.0), 1..40)
         ) {
-            let (rows, _) = Interactions::from_triples(3, 3, triples.clone());
+            let (rows, _) = Interactions::from_triples(3, 3, &triples);
             for user in 0..3u32 {
                 let (items, ratings) = rows.of(user as usize);
                 prop_assert!(items.is_sorted());
@@ -165,7 +184,7 @@ mod tests {
     #[test]
     fn rows_without_a_rating_are_told_apart() {
         let triples = vec![(0, 0, f32::NAN), (0, 1, 5.0), (1, 1, f32::NAN)];
-        let (rows, _) = Interactions::from_triples(2, 2, triples);
+        let (rows, _) = Interactions::from_triples(2, 2, &triples);
         let rated = rows.rated();
         assert_eq!(rated.offsets, [0, 1, 1]);
         assert_eq!(rated.items, [1]);

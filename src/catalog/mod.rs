@@ -1,7 +1,7 @@
 //! What the ratings are about: books, readers, and who read what. Knows no SQL and no tensors.
 //!
 //! [`frame`] holds the rows as polars columns and turns them into codes; [`isbn`] decides what one
-//! book is; [`vocabulary`] goes back from codes to ids; [`interactions`] is what is left for the
+//! book is, [`spellings`] which of many spellings are the same one; [`vocabulary`] goes back from codes to ids; [`interactions`] is what is left for the
 //! arithmetic. [`rejects`] counts what could not be used, and [`delimited`] reads text files.
 
 pub mod delimited;
@@ -9,4 +9,5 @@ pub mod frame;
 pub mod interactions;
 pub mod isbn;
 pub mod rejects;
+pub mod spellings;
 pub mod vocabulary;

@@ -15,6 +15,51 @@ pub enum UserRef<'a> {
     Text(&'a str),
 }
 
+impl UserRef<'_> {
+    /// The same id, to be kept.
+    pub fn to_owned(self) -> UserId {
+        match self {
+            UserRef::Integer(id) => UserId::Integer(id),
+            UserRef::Text(id) => UserId::Text(id.to_owned()),
+        }
+    }
+}
+
+/// As one would type it in SQL: the text `"42"` is not the number 42.
+impl std::fmt::Display for UserRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            UserRef::Integer(id) => write!(f, "{id}"),
+            UserRef::Text(id) => write!(f, "{id:?}"),
+        }
+    }
+}
+
+/// A reader's id that is nobody else's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UserId {
+    /// INTEGER.
+    Integer(i64),
+    /// TEXT.
+    Text(String),
+}
+
+impl UserId {
+    /// To be looked up or shown.
+    pub fn borrow(&self) -> UserRef<'_> {
+        match self {
+            UserId::Integer(id) => UserRef::Integer(*id),
+            UserId::Text(id) => UserRef::Text(id),
+        }
+    }
+
+    /// What somebody may have meant by a word: a number where it reads as one, and the text.
+    pub fn readings(word: &str) -> Vec<Self> {
+        let number = word.parse().ok().map(UserId::Integer);
+        number.into_iter().chain([UserId::Text(word.to_owned())]).collect()
+    }
+}
+
 /// Readers by code: integers first, then texts, each rising, as SQLite orders them.
 #[derive(Clone, Debug)]
 pub struct Users {
@@ -55,6 +100,21 @@ impl Users {
     /// The code of each id.
     pub fn codes(&self) -> HashMap<UserRef<'_>, u32> {
         (0..self.len()).map(|code| (self.get(code), code as u32)).collect()
+    }
+
+    /// For each of these readers, the code in an older vocabulary.
+    pub fn codes_in(&self, older: &Self) -> Vec<Option<u32>> {
+        let codes = older.codes();
+        (0..self.len()).map(|code| codes.get(&self.get(code)).copied()).collect()
+    }
+
+    /// The same readers but for one.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn without(&self, code: u32) -> Result<Self> {
+        let kept: BooleanChunked = (0..self.len()).map(|other| other != code as usize).collect();
+        Self::new(self.frame()?.filter(&kept)?)
     }
 
     /// The columns, to be written to disk: `user_integer`, `user_text`.
@@ -116,6 +176,12 @@ impl Items {
     /// The code of each key.
     pub fn codes(&self) -> HashMap<&str, u32> {
         (0..self.len()).map(|code| (self.key(code), code as u32)).collect()
+    }
+
+    /// For each of these books, the code in an older vocabulary.
+    pub fn codes_in(&self, older: &Self) -> Vec<Option<u32>> {
+        let codes = older.codes();
+        (0..self.len()).map(|code| codes.get(self.key(code)).copied()).collect()
     }
 
     /// The columns, to be written to disk: `key`, `isbn`, `is_isbn`.

@@ -10,7 +10,10 @@ mod layers;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set, checked. The `nightly.toml` in `jobs/` explains each key.
+///
+/// Kept as JSON with each run and each model; a key that was not there yet has its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// Where the ratings are.
     pub source: Source,
@@ -24,12 +27,15 @@ pub struct Config {
     pub minibatch: Minibatch,
     /// What is published.
     pub output: Output,
+    /// When a backfill will not do.
+    pub backfill: Backfill,
     /// What the job may use of the machine.
     pub compute: Compute,
 }
 
 /// The application's tables and columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Source {
     /// Table or view with the ratings.
     pub table: String,
@@ -100,6 +106,7 @@ pub enum Invalid {
 
 /// How items are told apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Items {
     /// ISBNs or any text.
     pub key: KeyKind,
@@ -133,6 +140,7 @@ pub enum Solver {
 
 /// The ranking model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Model {
     /// What the lists are ordered by.
     pub objective: Objective,
@@ -169,6 +177,7 @@ impl Default for Model {
 
 /// The rating model: biased matrix factorisation on rated pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rating {
     /// Numbers a reader and a book.
     pub rating_factors: usize,
@@ -196,6 +205,7 @@ impl Default for Rating {
 
 /// The mini-batch solvers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Minibatch {
     /// Ratings a step.
     pub batch_size: usize,
@@ -213,6 +223,7 @@ impl Default for Minibatch {
 
 /// What is published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Output {
     /// Books a reader, N.
     pub top: usize,
@@ -220,16 +231,34 @@ pub struct Output {
     pub popular: usize,
     /// Seconds to wait for a database that others keep locked before giving up.
     pub patience: u64,
+    /// Where to leave figures for Prometheus; empty for nowhere.
+    pub metrics_file: String,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { top: 10, popular: 100, patience: 300 }
+        Self { top: 10, popular: 100, patience: 300, metrics_file: String::new() }
+    }
+}
+
+/// When a backfill will not do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backfill {
+    /// The share of readers, or of books, that may differ from what the model was trained on before
+    /// a full night is due.
+    pub full_share: f64,
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self { full_share: 0.2 }
     }
 }
 
 /// What the job may use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Compute {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
@@ -244,6 +273,16 @@ impl Default for Compute {
 }
 
 impl Config {
+    /// The settings that decide what is published; all but how long it may take and on what.
+    pub fn decisive(&self) -> Self {
+        let mut decisive = self.clone();
+        decisive.compute = Compute::default();
+        decisive.backfill = Backfill::default();
+        decisive.output.patience = Output::default().patience;
+        decisive.output.metrics_file = String::new();
+        decisive
+    }
+
     /// What is wrong with the values, if anything is.
     fn check(&self) -> Result<(), String> {
         let positive = [
@@ -281,6 +320,9 @@ impl Config {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(format!("{name} is {value}, but must be 0 or more"));
             }
+        }
+        if !(0.0..=1.0).contains(&self.backfill.full_share) {
+            return Err(format!("full_share is {}, but must be from 0 to 1", self.backfill.full_share));
         }
         const WEEK: u64 = 7 * 24 * 3600;
         if self.output.patience > WEEK {

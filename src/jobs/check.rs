@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::frame;
 use crate::config::Config;
-use crate::console::Console;
+use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
@@ -15,8 +15,8 @@ use crate::store::{Database, check, runs, source};
 
 /// Checks the tables alone, and against the ratings as they are now.
 ///
-/// Ratings that came after the run are no fault of it: then the two promises about ratings are
-/// told, but not held against it.
+/// Ratings that came after a list was made are no fault of it: for those readers the two promises
+/// about ratings are told, but not held against the set.
 ///
 /// # Errors
 /// [`Kind::Failed`] if nothing was published yet.
@@ -35,15 +35,10 @@ pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrup
 
     let reading = source::read(&database, config, console)?;
     let ratings = frame::encode(frame::normalise(reading.columns, config)?)?;
-    let against = check::against_ratings(&database, &ratings)?;
-    let digest = format!("{:016x}", ratings.digest());
-    let fresh = current.input_digest.as_deref() == Some(&digest);
-    let stale: Vec<_> = if fresh {
-        findings.extend(against);
-        Vec::new()
-    } else {
-        against.into_iter().filter(|finding| finding.broken > 0).collect()
-    };
+    let items = current.counts["items"].as_u64().unwrap_or_default() as usize;
+    let against = check::against_ratings(&database, &ratings, items)?;
+    findings.extend(against.firm);
+    let since: Vec<_> = against.since.into_iter().filter(|finding| finding.broken > 0).collect();
 
     let broken: Vec<_> = findings.iter().filter(|finding| finding.broken > 0).collect();
     let mut text = String::new();
@@ -58,26 +53,30 @@ pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrup
         }
         text.push('\n');
     }
-    if !fresh {
-        text.push_str(&format!("--   the ratings have changed since run {}", current.run_id));
-        for finding in &stale {
+    if against.stale > 0 {
+        text.push_str(&format!(
+            "--   the ratings of {} readers have changed since their lists were made",
+            count(against.stale)
+        ));
+        for finding in &since {
             text.push_str(&format!(
-                "\n--   since then: {} exceptions to: {}",
-                finding.broken, finding.promise
+                "\n--   of theirs, {} exceptions to: {}",
+                count(finding.broken),
+                finding.promise
             ));
         }
     }
     let failure = (!broken.is_empty()).then(|| {
         Error::new(Kind::Failed, format!("{} of {} promises are broken", broken.len(), findings.len()))
-            .hint("`nightshelf rollback` puts the set before back; `nightshelf run` makes a new one")
+            .hint("`nightshelf rollback` puts the set before back; `nightshelf run --force` makes a new one")
     });
     let as_json = |finding: &check::Finding| json!({ "promise": finding.promise, "broken": finding.broken, "example": finding.example });
     let json = json!({
         "ok": broken.is_empty(),
         "run_id": current.run_id,
-        "ratings_changed": !fresh,
+        "changed_readers": against.stale,
         "checks": findings.iter().map(as_json).collect::<Vec<Value>>(),
-        "since_the_run": stale.iter().map(as_json).collect::<Vec<Value>>(),
+        "since_the_run": since.iter().map(as_json).collect::<Vec<Value>>(),
     });
     Ok(Outcome { text, json, failure })
 }

@@ -28,7 +28,7 @@ const BOOKS: usize = 5;
 /// [`Kind::Failed`] if there is a file of that name that no demo made.
 pub fn demo(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
     make(db, config, console, interrupt)?;
-    let night = nightly::run(&Night { db, config, dry_run: false }, console, interrupt)?;
+    let night = nightly::run(&Night { db, config, dry_run: false, force: false }, console, interrupt)?;
     let patience = Duration::from_secs(config.output.patience);
     let database = Database::open(db, patience, interrupt.clone())?;
     let titles = Titles::load(&database, config)?;

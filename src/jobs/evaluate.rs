@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::catalog::delimited::{self, Dialect, Field, Records};
 use crate::catalog::frame::{self, Encoded, RatingColumns};
 use crate::catalog::interactions::Interactions;
+use crate::catalog::spellings;
 use crate::catalog::vocabulary::UserRef;
 use crate::cli;
 use crate::config::{Config, Objective};
@@ -105,7 +106,7 @@ impl Split {
         let mut unknown = train.items.len() as u32;
         let mut held_out_count = 0;
         for_each_rating(test, config, |_, user, isbn, rating| {
-            let Some(key) = frame::key(isbn, config) else {
+            let Some(key) = spellings::key(isbn, config) else {
                 return;
             };
             let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());

@@ -1,93 +1,308 @@
 //! The model on disk, beside the database: `shop.db.nightshelf/model-12/`.
 //!
-//! Factors as safetensors, vocabularies as Parquet, and a manifest that says which run they are
-//! of. A folder is written under another name and renamed when it is whole, so what bears the name
-//! of a model is one.
+//! Factors as safetensors, vocabularies as Parquet, and a manifest with the settings, the run, and
+//! a seal on each file. A folder is written under another name and renamed when it is whole, so what
+//! bears the name of a model is one; what has become of it since, the seals tell.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{DataFrame, ParquetWriter};
-use serde_json::json;
+use polars::prelude::{
+    Column, DataFrame, ParquetReader, ParquetWriter, PolarsError, PolarsResult, SerReader,
+};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::catalog::vocabulary::{Items, Users};
-use crate::error::{Error, Result};
-use crate::jobs::recommend::Fitted;
-use crate::model::saved;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
 use crate::model::settled::Settled;
+use crate::model::{Factors, RatingModel, saved};
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
+const MANIFEST: &str = "manifest.json";
+const FACTORS: &str = "factors.safetensors";
+const USERS: &str = "users.parquet";
+const ITEMS: &str = "items.parquet";
 
-/// What is kept of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Model<'a> {
+/// Raised whenever an older reader would misunderstand the files.
+const FORMAT: u32 = 2;
+
+/// What is kept of a nightly run.
+#[derive(Clone, Debug)]
+pub struct Model {
     /// The run that trained it.
     pub run_id: i64,
+    /// The digest of the ratings that it was trained on.
+    pub input_digest: String,
     /// Its settings.
-    pub config: &'a Settled,
+    pub config: Settled,
     /// Readers by code.
-    pub users: &'a Users,
+    pub users: Users,
+    /// What each reader's factors were trained on.
+    pub digests: Vec<i64>,
     /// Books by code.
-    pub items: &'a Items,
-    /// Factors, a row for each code.
-    pub fitted: &'a Fitted,
+    pub items: Items,
+    /// The ranking model, if there is one: a row for each code.
+    pub ranking: Option<Factors>,
+    /// The model of stars, if there is one.
+    pub rating: Option<RatingModel>,
 }
 
-impl Model<'_> {
-    /// Writes the model, whole or not at all.
+/// What stands in `manifest.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    nightshelf: String,
+    run_id: i64,
+    input_digest: String,
+    users: usize,
+    items: usize,
+    files: BTreeMap<String, Seal>,
+    config: Config,
+}
+
+/// What a file must be like to be the one that was written.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seal {
+    bytes: u64,
+    /// XXH3 with 128 bits, in hexadecimal digits. Against accidents, not against forgers.
+    xxh3: String,
+}
+
+impl Seal {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, xxh3: format!("{:032x}", xxh3_128(bytes)) }
+    }
+}
+
+/// Where the model of a run lies.
+pub fn path(folder: &Path, run_id: i64) -> PathBuf {
+    folder.join(format!("{PREFIX}{run_id}"))
+}
+
+impl Model {
+    /// Writes the model, whole or not at all, in the place of one of the same run.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] if the disk is full or the folder cannot be written to.
-    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
+    /// [`Kind::Io`] if the disk is full or the folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<()> {
         let unfinished = folder.join(format!("{UNFINISHED}{}", self.run_id));
-        let finished = folder.join(format!("{PREFIX}{}", self.run_id));
-        for old in [&unfinished, &finished] {
-            remove(old)?;
-        }
-        fs::create_dir_all(&unfinished).map_err(|error| Error::file(&error, "make", &unfinished))?;
-        write_parquet(&unfinished.join("users.parquet"), self.users.frame()?)?;
-        write_parquet(&unfinished.join("items.parquet"), self.items.frame()?)?;
-        let factors = unfinished.join("factors.safetensors");
-        saved::write(&factors, self.fitted.ranking.as_ref(), self.fitted.rating.as_ref())?;
-        sync(&factors)?;
-        let manifest = json!({
-            "format": 1,
-            "nightshelf": env!("CARGO_PKG_VERSION"),
-            "run_id": self.run_id,
-            "users": self.users.len(),
-            "items": self.items.len(),
-            "config": &**self.config,
+        let replaced = folder.join(format!("{UNFINISHED}{}-old", self.run_id));
+        let finished = path(folder, self.run_id);
+        remove(&unfinished)?;
+        remove(&replaced)?;
+        let written = self.write_files(&unfinished).and_then(|()| {
+            if finished.exists() {
+                rename(&finished, &replaced)?;
+            }
+            rename(&unfinished, &finished)?;
+            sync(folder)
         });
-        let path = unfinished.join("manifest.json");
-        fs::write(&path, format!("{manifest:#}\n")).map_err(|error| Error::file(&error, "write", &path))?;
-        sync(&path)?;
-        fs::rename(&unfinished, &finished).map_err(|error| Error::file(&error, "write", &finished))?;
-        sync(folder)?;
-        Ok(finished)
+        // On success there is nothing under this name; after a full disk it makes room.
+        let tidied = remove(&unfinished);
+        written.and(tidied)?;
+        remove(&replaced)
     }
 
-    /// Removes unfinished models, and those of all runs but a few.
-    pub fn forget_all_but(folder: &Path, runs: &[i64]) {
-        let Ok(entries) = fs::read_dir(folder) else {
-            return;
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
+        let mut users = self.users.frame()?;
+        users.with_column(Column::new("digest".into(), &self.digests))?;
+        write_parquet(&folder.join(USERS), users)?;
+        write_parquet(&folder.join(ITEMS), self.items.frame()?)?;
+        saved::write(&folder.join(FACTORS), self.ranking.as_ref(), self.rating.as_ref())?;
+        let mut files = BTreeMap::new();
+        for name in [USERS, ITEMS, FACTORS] {
+            let path = folder.join(name);
+            sync(&path)?;
+            let bytes = fs::read(&path).map_err(|error| Error::file(&error, "read", &path))?;
+            files.insert(name.to_owned(), Seal::of(&bytes));
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            nightshelf: env!("CARGO_PKG_VERSION").into(),
+            run_id: self.run_id,
+            input_digest: self.input_digest.clone(),
+            users: self.users.len(),
+            items: self.items.len(),
+            files,
+            config: (*self.config).clone(),
         };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let run = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
-            // Unfinished ones are left over from runs that died: we hold the lock.
-            if run.is_some_and(|run| !runs.contains(&run)) || name.starts_with(UNFINISHED) {
-                // What cannot be removed now is tried again after the next run.
-                let _ = remove(&path);
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|error| Error::new(Kind::Failed, format!("the manifest cannot be written: {error}")))?;
+        let path = folder.join(MANIFEST);
+        fs::write(&path, text + "\n").map_err(|error| Error::file(&error, "write", &path))?;
+        sync(&path)
+    }
+
+    /// Reads the model of a run. `input_digest` is what the database knows of its input.
+    ///
+    /// # Errors
+    /// [`Kind::NoInput`] if it is not there; [`Kind::Io`] if it is damaged, naming the file;
+    /// [`Kind::Failed`] if another version wrote it in another format, or if it is of another
+    /// database.
+    pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
+        let folder = path(folder, run_id);
+        let (manifest, files) = read_sealed(&folder, run_id, input_digest)?;
+        let frame = |name: &str| -> Result<DataFrame> {
+            parquet(&files[name]).map_err(|error| damaged(&folder, name, &error.to_string()))
+        };
+        let (mut users, items) = (frame(USERS)?, frame(ITEMS)?);
+        let unlike = |error: PolarsError| damaged(&folder, USERS, &error.to_string());
+        let digests = users.drop_in_place("digest").map_err(unlike)?;
+        let digests = digests.i64().map_err(unlike)?.iter().map(Option::unwrap_or_default).collect();
+        let (ranking, rating) =
+            saved::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
+        let model = Self {
+            run_id,
+            input_digest: manifest.input_digest,
+            config: manifest.config.into(),
+            users: Users::new(users)?,
+            digests,
+            items: Items::new(items)?,
+            ranking,
+            rating,
+        };
+        let rating = model.rating.as_ref().map(|rating| &rating.factors);
+        for factors in model.ranking.iter().chain(rating) {
+            let (users, items) = (model.users.len() * factors.width, model.items.len() * factors.width);
+            if factors.users.len() != users || factors.items.len() != items {
+                return Err(damaged(&folder, FACTORS, "it has not a row for each reader and book"));
             }
         }
+        Ok(model)
     }
+
+    /// The same model without one reader.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn without(mut self, user: u32) -> Result<Self> {
+        self.users = self.users.without(user)?;
+        self.digests.remove(user as usize);
+        let rating = self.rating.as_mut().map(|rating| &mut rating.factors);
+        for factors in self.ranking.iter_mut().chain(rating) {
+            let first = user as usize * factors.width;
+            factors.users.drain(first..first + factors.width);
+        }
+        Ok(self)
+    }
+}
+
+/// Whether the model of a run is there and whole.
+///
+/// # Errors
+/// As [`Model::read`].
+pub fn verify(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<()> {
+    read_sealed(&path(folder, run_id), run_id, input_digest).map(|_| ())
+}
+
+/// The manifest, and the bytes of the files that it names, which are those that were written.
+fn read_sealed(
+    folder: &Path,
+    run_id: i64,
+    input_digest: Option<&str>,
+) -> Result<(Manifest, BTreeMap<&'static str, Vec<u8>>)> {
+    if !folder.is_dir() {
+        let message =
+            format!("the model of run {run_id} is missing: there is no folder {}", folder.display());
+        return Err(Error::new(Kind::NoInput, message).hint(RUN_AGAIN));
+    }
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    // The format alone first: nothing is known of the rest of another one.
+    let loose: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    let format = loose["format"].as_u64().unwrap_or_default();
+    if format != u64::from(FORMAT) {
+        let writer = loose["nightshelf"].as_str().unwrap_or("unknown");
+        let age = if format < u64::from(FORMAT) { "an older" } else { "a newer" };
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the model {} is of {age} nightshelf ({writer}): format {format}, and this one reads {FORMAT}",
+                folder.display()
+            ),
+        )
+        .hint(RUN_AGAIN));
+    }
+    let manifest: Manifest =
+        serde_json::from_value(loose).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    if manifest.run_id != run_id || input_digest.is_some_and(|digest| digest != manifest.input_digest) {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the model {} is foreign: it is of a run {} on other ratings, not of this database's run \
+                 {run_id}",
+                folder.display(),
+                manifest.run_id
+            ),
+        )
+        .hint(RUN_AGAIN));
+    }
+    let read = |name: &'static str| {
+        let bytes = fs::read(folder.join(name)).map_err(|error| damaged(folder, name, &error.to_string()))?;
+        match manifest.files.get(name) == Some(&Seal::of(&bytes)) {
+            true => Ok((name, bytes)),
+            false => Err(damaged(folder, name, "it is not as it was written")),
+        }
+    };
+    let files = [USERS, ITEMS, FACTORS].into_iter().map(read).collect::<Result<_>>()?;
+    Ok((manifest, files))
+}
+
+const RUN_AGAIN: &str = "the lists stand; the next `nightshelf run` trains a new model";
+
+fn damaged(folder: &Path, file: &str, what: &str) -> Error {
+    let path = folder.join(file);
+    Error::new(Kind::Io, format!("the model is damaged: {}: {what}", path.display())).hint(RUN_AGAIN)
+}
+
+/// Removes unfinished models, and those of all runs but a few.
+pub fn forget_all_but(folder: &Path, runs: &[i64]) {
+    for (path, run) in models(folder) {
+        // Unfinished ones are left over from runs that died: we hold the lock.
+        if run.is_none_or(|run| !runs.contains(&run)) {
+            // What cannot be removed now is tried again after the next run.
+            let _ = remove(&path);
+        }
+    }
+}
+
+/// The models in a folder and their runs; no run for an unfinished one.
+pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let model = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let run = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
+        (run.is_some() || name.starts_with(UNFINISHED)).then_some((path, run))
+    };
+    entries.flatten().filter_map(|entry| model(entry.path())).collect()
+}
+
+fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
+    ParquetReader::new(Cursor::new(bytes)).finish()
 }
 
 fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {
     let file = File::create(path).map_err(|error| Error::file(&error, "write", path))?;
-    ParquetWriter::new(&file).finish(&mut frame)?;
-    sync(path)
+    let written = ParquetWriter::new(&file).finish(&mut frame);
+    // polars wraps what the disk said.
+    written.map_err(|error| match error {
+        PolarsError::IO { error, .. } => Error::file(&error, "write", path),
+        other => Error::from(other),
+    })?;
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| Error::file(&error, "write", to))
 }
 
 /// Waits until a file or a folder has reached the disk.

@@ -1,16 +1,26 @@
 //! The commands. Each reads from top to bottom like a table of contents, and knows all the rooms
 //! that it leads through; the rooms do not know each other.
 
+pub mod backfill;
 pub mod bookshop;
 pub mod check;
 pub mod demo;
+pub mod diary;
+pub mod doctor;
 pub mod evaluate;
+pub mod forget;
+pub mod gauges;
 pub mod import;
 pub mod keep;
 pub mod nightly;
 pub mod recommend;
 pub mod rollback;
+pub mod work;
 
+use std::path::Path;
+use std::time::Instant;
+
+use chrono::Local;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command, Settings};
@@ -37,8 +47,11 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
             let config = settle(&args.settings)?;
             match &args.db {
                 Some(db) if !args.print_config => {
-                    let night = nightly::Night { db, config: &config, dry_run: args.dry_run };
-                    nightly::run(&night, console, interrupt)?
+                    let (dry_run, force) = (args.dry_run, args.force);
+                    let night = nightly::Night { db, config: &config, dry_run, force };
+                    watched("run", db, &config, console, interrupt, || {
+                        nightly::run(&night, console, interrupt)
+                    })?
                 }
                 _ => {
                     console.data(&config.to_toml());
@@ -46,17 +59,45 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
                 }
             }
         }
+        Command::Backfill(args) => {
+            let config = settle(&args.target.settings)?;
+            let request = backfill::Request {
+                db: &args.target.db,
+                config: &config,
+                since_run: args.since_run,
+                users: args.users.as_deref(),
+                full_if_needed: args.full_if_needed,
+                dry_run: args.dry_run,
+            };
+            watched("backfill", request.db, &config, console, interrupt, || {
+                backfill::backfill(&request, console, interrupt)
+            })?
+        }
+        Command::Forget(args) => {
+            let config = settle(&args.target.settings)?;
+            forget::forget(&args.target.db, &args.user, &config, console, interrupt)?
+        }
         Command::Evaluate(args) => {
             let config = settle(&args.settings)?;
             evaluate::evaluate(args, &config, console, interrupt)?
         }
         Command::Rollback(args) => {
             let config = settle(&args.settings)?;
-            rollback::rollback(&args.db, &config, console, interrupt)?
+            watched("rollback", &args.db, &config, console, interrupt, || {
+                rollback::rollback(&args.db, &config, console, interrupt)
+            })?
         }
         Command::Check(args) => {
             let config = settle(&args.settings)?;
             check::check(&args.db, &config, console, interrupt)?
+        }
+        Command::Runs(args) => {
+            let config = settle(&args.target.settings)?;
+            diary::runs(&args.target.db, args.last, &config, interrupt)?
+        }
+        Command::Doctor(args) => {
+            let config = settle(&args.settings)?;
+            doctor::doctor(args.db.as_deref(), &config, console, interrupt)?
         }
     };
     if cli.json {
@@ -82,6 +123,38 @@ impl From<Value> for Outcome {
     fn from(json: Value) -> Self {
         Self { json, ..Self::default() }
     }
+}
+
+/// Runs a job that nobody watches: the log says when it began and ended, and figures are left for
+/// Prometheus, however it ended.
+fn watched(
+    command: &str,
+    db: &Path,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+    job: impl FnOnce() -> Result<Outcome>,
+) -> Result<Outcome> {
+    let since = Instant::now();
+    let now = || Local::now().format("%Y-%m-%d %H:%M:%S %:z");
+    let version = env!("CARGO_PKG_VERSION");
+    console.say(format!("start      {}: nightshelf {version} {command}, {}", now(), db.display()));
+    let done = job();
+    let how = match &done {
+        Ok(outcome) => outcome.json["status"].as_str().unwrap_or("done"),
+        Err(_) => "without success",
+    };
+    console.say(format!("end        {}: {how}, after {:.1} s", now(), since.elapsed().as_secs_f64()));
+    if !config.output.metrics_file.is_empty() {
+        let file = Path::new(&config.output.metrics_file);
+        let code = done.as_ref().err().map_or(0, |error| error.kind().exit_code());
+        let attempt = gauges::Attempt { command, code, took: since.elapsed() };
+        if let Err(error) = gauges::leave(file, db, &attempt, interrupt) {
+            // The night itself is none the worse for it.
+            console.warn(format!("no figures for Prometheus: {error}"));
+        }
+    }
+    done
 }
 
 /// Settles the settings, and the number of threads with them.

@@ -3,24 +3,27 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::catalog::frame::{self, Encoded};
-use crate::catalog::rejects::Rejects;
+use crate::catalog::frame::Encoded;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
-use crate::jobs::keep::Model;
-use crate::jobs::recommend::{self, Fitted, Shelf};
+use crate::jobs::keep::{self, Model};
+use crate::jobs::recommend::{self, Fitted, Popularity};
+use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
 use crate::model::settled::Settled;
 use crate::model::{self, Watch};
 use crate::store::lock::Lock;
-use crate::store::publish::Publication;
-use crate::store::runs::{self, RunKind, Story};
-use crate::store::{Database, slots, source};
+use crate::store::publish::{Names, Origin, Publication, Recommendation};
+use crate::store::runs::{self, Good, RunKind, Story};
+use crate::store::{Database, slots};
+
+/// What a night goes through, in `timings`.
+const STAGES: [&str; 7] = ["read", "normalise", "encode", "train", "evaluate", "recommend", "publish"];
 
 /// What to do tonight.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,8 @@ pub struct Night<'a> {
     pub config: &'a Config,
     /// Write nothing.
     pub dry_run: bool,
+    /// Train and publish although nothing has changed.
+    pub force: bool,
 }
 
 /// Runs the nightly job.
@@ -44,136 +49,128 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let patience = Duration::from_secs(config.output.patience);
     let mut database = Database::open(night.db, patience, interrupt.clone())?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
-    let mut job =
-        Job { config, device, console, clock: Clock::default(), loss: None, rejects: Rejects::default() };
+    let mut job = Job { device, loss: None, work: Work::new(config, console) };
     if night.dry_run {
-        let tonight = job.work(&database)?;
+        let intake = job.work.take_in(&database)?;
+        let tonight = job.fit(interrupt, intake)?;
         console.say("dry run    nothing was written");
-        return Ok(job.report(None, "dry-run", &tonight).into());
+        return Ok(job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into());
     }
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), &settings)?;
-    let done = job.work(&database).and_then(|tonight| {
-        job.publish(&mut database, run_id, &tonight)?;
-        Ok(tonight)
+    let done = job.work.take_in(&database).and_then(|intake| match job.unchanged(&database, &intake)? {
+        Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
+        _ => job.finish(&mut database, run_id, intake),
     });
-    match done {
-        Ok(tonight) => Ok(job.report(Some(run_id), "published", &tonight).into()),
-        Err(error) => {
-            runs::ended(&mut database, run_id, &error, &job.rejects);
-            Err(error)
-        }
-    }
+    done.map(Outcome::from).inspect_err(|error| {
+        runs::ended(&mut database, run_id, error, &job.work.rejects);
+    })
 }
 
-/// Seconds by stage.
-#[derive(Debug)]
-struct Clock {
-    since: Instant,
-    stages: Map<String, Value>,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self { since: Instant::now(), stages: Map::new() }
-    }
-}
-
-impl Clock {
-    fn time<T>(&mut self, stage: &str, work: impl FnOnce() -> T) -> T {
-        let since = Instant::now();
-        let value = work();
-        self.stages.insert(format!("{stage}_s"), seconds(since));
-        value
-    }
-
-    fn of(&self, stage: &str) -> f64 {
-        self.stages.get(&format!("{stage}_s")).and_then(Value::as_f64).unwrap_or_default()
-    }
-
-    fn timings(&self) -> Value {
-        let mut stages = self.stages.clone();
-        stages.insert("total_s".into(), seconds(self.since));
-        stages.into()
-    }
-}
-
-fn seconds(since: Instant) -> Value {
-    json!((since.elapsed().as_secs_f64() * 1e3).round() / 1e3)
+/// Does the whole job for ratings that were taken in already, as the run `run_id`.
+///
+/// # Errors
+/// As [`run`].
+pub fn go_on(
+    work: Work<'_>,
+    device: Device,
+    database: &mut Database,
+    run_id: i64,
+    intake: Intake,
+) -> Result<Value> {
+    Job { device, loss: None, work }.finish(database, run_id, intake)
 }
 
 /// Everything that one night knows by its end.
 struct Tonight {
-    rows: u64,
-    rejected: u64,
     settings: Settled,
-    ratings: Encoded,
+    intake: Intake,
     fitted: Fitted,
-    shelf: Shelf,
+    rows: Vec<Recommendation>,
+    popular: Vec<(u32, u32)>,
     metrics: Value,
 }
 
 impl Tonight {
     fn counts(&self) -> Value {
-        json!({
-            "ratings": {
-                "read": self.rows,
-                "kept": self.ratings.interactions.len(),
-                "rejected": self.rejected,
-                "repaired": self.ratings.repaired,
-                "duplicates": self.ratings.duplicates,
-                "opaque": self.ratings.opaque.total(),
-            },
-            "users": self.ratings.users.len(),
-            "items": self.ratings.items.len(),
-            "recommendations": self.shelf.rows.len(),
-        })
+        self.intake.counts(self.rows.len() as u64)
     }
 }
 
 /// A night's work in progress.
 struct Job<'a> {
-    config: &'a Config,
+    work: Work<'a>,
     device: Device,
-    console: &'a Console,
-    clock: Clock,
     loss: Option<f64>,
-    rejects: Rejects,
 }
 
 impl Job<'_> {
-    /// Everything up to the finished lists; writes nothing.
-    fn work(&mut self, database: &Database) -> Result<Tonight> {
-        let (config, console) = (self.config, self.console);
-        let reading = self.clock.time("read", || source::read(database, config, console))?;
-        let rows = reading.rows;
-        self.rejects = reading.rejects;
-        console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));
-
-        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, config))?;
-        let mut ratings = self.clock.time("encode", || frame::encode(normalised))?;
-        self.rejects.absorb(std::mem::take(&mut ratings.rejects));
-        self.say_what_was_read(&ratings);
-        if ratings.interactions.is_empty() {
-            return Err(no_ratings(rows, &self.rejects));
+    /// How many rows are published, if training would only give the same ones again.
+    fn unchanged(&self, database: &Database, intake: &Intake) -> Result<Option<u64>> {
+        let Some(current) = runs::current(database)? else {
+            return Ok(None);
+        };
+        let settings: Option<Config> =
+            current.config.as_deref().and_then(|settings| serde_json::from_str(settings).ok());
+        let same = current.version == env!("CARGO_PKG_VERSION")
+            && current.input_digest.as_deref() == Some(&intake.digest)
+            && settings.is_some_and(|settings| settings.decisive() == self.work.config.decisive());
+        // Only then is it worth looking whether all of it still stands, and nothing else does.
+        if !same || keep::verify(&database.folder(), current.run_id, Some(&intake.digest)).is_err() {
+            return Ok(None);
         }
-        let settings = Settled::new(config, &ratings.interactions);
+        let (all, own) = runs::rows_of(database, current.run_id)?;
+        let published = current.counts["recommendations"].as_u64();
+        Ok(Some(all).filter(|all| own == *all && published == Some(*all)))
+    }
 
-        let fitted = self.train(database.interrupt(), &ratings, &settings)?;
-        let shelf = self.recommend(database.interrupt(), &ratings, &settings, &fitted)?;
-        let metrics = self.clock.time("evaluate", || {
-            let mut metrics = shelf.metrics(ratings.items.len());
+    /// Notes that there was nothing to do.
+    fn leave(&self, database: &mut Database, run_id: i64, intake: &Intake, rows: u64) -> Result<Value> {
+        let counts = intake.counts(rows);
+        let story = Story {
+            counts: counts.clone(),
+            metrics: json!({}),
+            timings: self.work.clock.timings(&STAGES),
+            input_digest: Some(intake.digest.clone()),
+        };
+        database.write("noting that nothing has changed", |transaction| {
+            runs::note_rejects(transaction, run_id, &self.work.rejects)?;
+            runs::finished(transaction, run_id, Good::Unchanged, &story)
+        })?;
+        self.work.console.say(
+            "unchanged  ratings, settings and version are those of the published set, which stands; \
+             --force trains anyway",
+        );
+        Ok(self.report(Some(run_id), Good::Unchanged.word(), &counts, &story.metrics))
+    }
+
+    fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Value> {
+        let mut tonight = self.fit(&database.interrupt().clone(), intake)?;
+        self.publish(database, run_id, &mut tonight)?;
+        Ok(self.report(Some(run_id), Good::Published.word(), &tonight.counts(), &tonight.metrics))
+    }
+
+    /// Everything up to the finished lists; writes nothing.
+    fn fit(&mut self, interrupt: &Interrupt, intake: Intake) -> Result<Tonight> {
+        let ratings = &intake.ratings;
+        let settings = Settled::new(self.work.config, &ratings.interactions);
+        let fitted = self.train(interrupt, ratings, &settings)?;
+        let popularity = Popularity::new(&ratings.interactions, &fitted.rated);
+        let rows = self.recommend(interrupt, ratings, &settings, &fitted, &popularity)?;
+        let metrics = self.work.clock.time("evaluate", || {
+            let mut metrics = recommend::metrics(&rows, ratings.items.len());
             metrics["loss"] = json!(self.loss);
             metrics["regularization"] = json!(settings.model.regularization);
             metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
             metrics
         });
-        Ok(Tonight { rows, rejected: self.rejects.total(), settings, ratings, fitted, shelf, metrics })
+        let popular = popularity.best(settings.output.popular);
+        Ok(Tonight { settings, intake, fitted, rows, popular, metrics })
     }
 
     fn train(&mut self, interrupt: &Interrupt, ratings: &Encoded, config: &Settled) -> Result<Fitted> {
-        let (console, device) = (self.console, self.device);
+        let (console, device) = (self.work.console, self.device);
         let rated = ratings.interactions.rated();
         let stars = ratings.scale.filter(|_| !rated.is_empty());
         if stars.is_none() && config.model.objective == Objective::Rating {
@@ -183,7 +180,7 @@ impl Job<'_> {
             )
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
-        let fitted = self.clock.time("train", || -> Result<Fitted> {
+        let fitted = self.work.clock.time("train", || -> Result<Fitted> {
             let ranking = match config.model.objective {
                 Objective::Rating => None,
                 Objective::Ranking => {
@@ -224,7 +221,7 @@ impl Job<'_> {
             config.epochs,
             config.regularization,
             config.unobserved_weight,
-            self.clock.of("train")
+            self.work.clock.of("train")
         ));
         Ok(fitted)
     }
@@ -235,134 +232,83 @@ impl Job<'_> {
         ratings: &Encoded,
         config: &Settled,
         fitted: &Fitted,
-    ) -> Result<Shelf> {
-        let console = self.console;
-        let shelf = self.clock.time("recommend", || {
+        popularity: &Popularity,
+    ) -> Result<Vec<Recommendation>> {
+        let console = self.work.console;
+        let rows = self.work.clock.time("recommend", || {
             let bar = console.bar("recommend", ratings.users.len() as u64);
-            recommend::fill(&ratings.interactions, fitted, config, interrupt, &|users| {
-                bar.advance(users as u64)
-            })
+            let done = |users| bar.advance(users as u64);
+            let interactions = &ratings.interactions;
+            recommend::fill(interactions, fitted, popularity, Origin::Model, config, interrupt, &done)
         })?;
         console.say(format!(
             "recommend  {} for {} readers, {:.1} s",
-            count(shelf.rows.len()),
+            count(rows.len()),
             count(ratings.users.len()),
-            self.clock.of("recommend")
+            self.work.clock.of("recommend")
         ));
-        Ok(shelf)
+        Ok(rows)
     }
 
-    fn publish(&mut self, database: &mut Database, run_id: i64, tonight: &Tonight) -> Result<()> {
-        let (config, console) = (&tonight.settings, self.console);
-        let since = Instant::now();
-        let kept = Model {
-            run_id,
-            config,
-            users: &tonight.ratings.users,
-            items: &tonight.ratings.items,
-            fitted: &tonight.fitted,
-        };
+    fn publish(&mut self, database: &mut Database, run_id: i64, tonight: &mut Tonight) -> Result<()> {
+        let (console, since) = (self.work.console, Instant::now());
+        let (users, items) = (&tonight.intake.ratings.users, &tonight.intake.ratings.items);
         let folder = database.folder();
-        let model = kept.write(&folder)?;
-        let publication = Publication {
+        let model = Model {
             run_id,
-            users: &tonight.ratings.users,
-            items: &tonight.ratings.items,
-            rows: &tonight.shelf.rows,
-            popular: &tonight.shelf.popular,
+            input_digest: tonight.intake.digest.clone(),
+            config: tonight.settings.clone(),
+            users: users.clone(),
+            digests: tonight.intake.ratings.reader_digests(),
+            items: items.clone(),
+            // From here on nobody else needs them.
+            ranking: tonight.fitted.ranking.take(),
+            rating: tonight.fitted.rating.take(),
         };
-        let digest = format!("{:016x}", tonight.ratings.digest());
-        let story = |timings: Value| Story {
-            counts: tonight.counts(),
-            metrics: tonight.metrics.clone(),
-            timings,
-            input_digest: Some(digest.clone()),
+        model.write(&folder)?;
+        let counts = tonight.counts();
+        let publication = Publication {
+            names: Names { run_id, users, items },
+            digests: &model.digests,
+            rows: &tonight.rows,
+            popular: &tonight.popular,
         };
-        let bar = console.bar("publish", tonight.shelf.rows.len() as u64);
+        let Work { clock, rejects, .. } = &mut self.work;
+        let bar = console.bar("publish", tonight.rows.len() as u64);
         let published = publication.publish(database, &bar, |transaction| {
-            let mut timings = self.clock.timings();
-            timings["publish_s"] = seconds(since);
-            runs::note_rejects(transaction, run_id, &self.rejects)?;
-            runs::published(transaction, run_id, &story(timings))
+            clock.note("publish", since);
+            let story = Story {
+                counts: counts.clone(),
+                metrics: tonight.metrics.clone(),
+                timings: clock.timings(&STAGES),
+                input_digest: Some(tonight.intake.digest.clone()),
+            };
+            runs::note_rejects(transaction, run_id, rejects)?;
+            runs::finished(transaction, run_id, Good::Published, &story)
         });
         drop(bar);
         if let Err(error) = published {
             // A model that nobody sees the lists of. If this fails, the next run removes it.
-            let _ = std::fs::remove_dir_all(model);
+            let _ = std::fs::remove_dir_all(keep::path(&folder, run_id));
             return Err(error);
         }
         // It is published: older models that stay for once are no reason to say otherwise.
-        if let Ok(runs) = runs::last_published(database) {
-            Model::forget_all_but(&folder, &runs);
+        if let Ok(runs) = runs::on_the_shelf(database) {
+            keep::forget_all_but(&folder, &runs);
         }
-        self.clock.stages.insert("publish_s".into(), seconds(since));
-        console.say(format!("publish    run {run_id}, {:.1} s", self.clock.of("publish")));
+        self.work.clock.note("publish", since);
+        console.say(format!("publish    run {run_id}, {:.1} s", self.work.clock.of("publish")));
         Ok(())
     }
 
-    fn say_what_was_read(&self, ratings: &Encoded) {
-        let spent = self.clock.of("normalise") + self.clock.of("encode");
-        self.console.say(format!(
-            "normalise  {} ratings of {} books by {} readers, {spent:.1} s",
-            count(ratings.interactions.len()),
-            count(ratings.items.len()),
-            count(ratings.users.len()),
-        ));
-        let notes = [
-            (ratings.duplicates, "older ratings of the same book left out"),
-            (ratings.repaired, "with lost zeros put back"),
-            (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
-            (self.rejects.total(), "rejected"),
-        ];
-        for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
-            self.console.say(format!("           {} {what}", count(rows)));
-        }
-        for (reason, rows, examples) in self.rejects.iter() {
-            self.console.detail(format!(
-                "             {reason}: {}, such as {}",
-                count(rows),
-                examples.join("; ")
-            ));
-        }
-        if let Some((low, high)) = ratings.scale {
-            let guessed =
-                if self.config.source.scale.is_empty() { " (guessed from the ratings)" } else { "" };
-            self.console.detail(format!("           ratings go from {low} to {high}{guessed}"));
-        }
-    }
-
-    fn report(&self, run_id: Option<i64>, status: &str, tonight: &Tonight) -> Value {
-        let mut report = tonight.counts();
+    fn report(&self, run_id: Option<i64>, status: &str, counts: &Value, metrics: &Value) -> Value {
+        let mut report = counts.clone();
         report["run_id"] = json!(run_id);
         report["status"] = json!(status);
         report["device"] = json!(self.device.to_string());
-        report["metrics"] = tonight.metrics.clone();
-        let mut timings = self.clock.timings();
-        if timings.get("publish_s").is_none() {
-            timings["publish_s"] = json!(0.0);
-        }
-        report["timings"] = timings;
+        report["metrics"] = metrics.clone();
+        report["timings"] = self.work.clock.timings(&STAGES);
         report["peak_memory_bytes"] = json!(peak_memory());
         report
     }
-}
-
-fn no_ratings(rows: u64, rejects: &Rejects) -> Error {
-    let error = match rows {
-        0 => Error::new(Kind::NoRatings, "the ratings table is empty"),
-        _ => {
-            let reasons: Vec<String> =
-                rejects.iter().map(|(reason, rows, _)| format!("{reason} {}", count(rows))).collect();
-            let all = count(rows);
-            Error::new(Kind::NoRatings, format!("none of {all} ratings can be used: {}", reasons.join(", ")))
-        }
-    };
-    error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples")
-}
-
-/// The most memory that this process has had, in bytes; `None` where the system does not tell.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

@@ -19,7 +19,7 @@ use crate::store::publish::{Origin, Recommendation};
 /// such scores only; they are better served with what is popular.
 const LEAST_EVIDENCE: f32 = 1e-4;
 
-/// What was trained tonight.
+/// A model, and what it is asked about.
 #[derive(Debug)]
 pub struct Fitted {
     /// The ranking model, if the objective is ranking.
@@ -30,38 +30,57 @@ pub struct Fitted {
     pub rated: Interactions,
 }
 
-/// Everyone's lists, and the one for everyone else.
+/// What a list needs to know of all readers, also where only some get one.
 #[derive(Debug)]
-pub struct Shelf {
-    /// By reader and rank.
-    pub rows: Vec<Recommendation>,
-    /// Book and number of readers, most first.
-    pub popular: Vec<(u32, u32)>,
+pub struct Popularity {
+    /// How many readers each book has.
+    readers: Vec<u32>,
+    /// Books, those with most readers first.
+    by_readers: Vec<u32>,
+    /// Whether anybody gave stars to the book.
+    has_stars: Vec<bool>,
 }
 
-impl Shelf {
-    /// What can be told of the lists without asking anyone.
-    pub fn metrics(&self, items: usize) -> Value {
-        let shown: HashSet<u32> = self.rows.iter().map(|row| row.item).collect();
-        let popular = self.rows.iter().filter(|row| row.origin == Origin::Popular).count();
-        json!({
-            "coverage": shown.len() as f64 / items.max(1) as f64,
-            "popular_share": popular as f64 / self.rows.len().max(1) as f64,
-        })
+impl Popularity {
+    /// Counts who has read and who has rated each book.
+    pub fn new(interactions: &Interactions, rated: &Interactions) -> Self {
+        let readers = interactions.readers_per_item();
+        let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
+        by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
+        let has_stars = rated.readers_per_item().iter().map(|readers| *readers > 0).collect();
+        Self { readers, by_readers, has_stars }
+    }
+
+    /// The `n` books with most readers, and how many they have.
+    pub fn best(&self, n: usize) -> Vec<(u32, u32)> {
+        self.by_readers.iter().take(n).map(|item| (*item, self.readers[*item as usize])).collect()
     }
 }
 
-/// Fills everyone's list.
+/// What can be told of the lists without asking anyone.
+pub fn metrics(rows: &[Recommendation], items: usize) -> Value {
+    let shown: HashSet<u32> = rows.iter().map(|row| row.item).collect();
+    let popular = rows.iter().filter(|row| row.origin == Origin::Popular).count();
+    json!({
+        "coverage": shown.len() as f64 / items.max(1) as f64,
+        "popular_share": popular as f64 / rows.len().max(1) as f64,
+    })
+}
+
+/// Fills the lists of the readers in `interactions`, who have the first rows of users in `fitted`;
+/// `origin` is where entries come from that the model gives. By reader and rank.
 ///
 /// # Errors
 /// On a signal; [`Kind::Failed`] if a score is not finite.
 pub fn fill(
     interactions: &Interactions,
     fitted: &Fitted,
+    popularity: &Popularity,
+    origin: Origin,
     config: &Settled,
     interrupt: &Interrupt,
     done: &(dyn Fn(usize) + Sync),
-) -> Result<Shelf> {
+) -> Result<Vec<Recommendation>> {
     let top = config.output.top;
     let mut lists = rank(interactions, fitted, config, interrupt, done)?;
     if lists.iter().flatten().any(|entry| !entry.score.is_finite()) {
@@ -84,15 +103,19 @@ pub fn fill(
         _ => lists.iter().map(|list| vec![None; list.len()]).collect(),
     };
 
-    let readers = interactions.readers_per_item();
-    let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
-    by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-    let stars = Stars::new(fitted);
+    let stars = |user: usize, item: u32| match &fitted.rating {
+        // Where nothing is known of the book's nor of the reader's stars, they would be the mean.
+        Some(model) if popularity.has_stars[item as usize] || !fitted.rated.of(user).0.is_empty() => {
+            model.stars(user, item as usize)
+        }
+        _ => f32::NAN,
+    };
     let mut rows = Vec::with_capacity(lists.len() * top);
     for (user, (list, reasons)) in lists.iter().zip(&reasons).enumerate() {
         let own = interactions.of(user).0;
-        let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, Origin::Model));
-        let filler = by_readers
+        let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, origin));
+        let filler = popularity
+            .by_readers
             .iter()
             .filter(|item| own.binary_search(item).is_err())
             .filter(|item| !list.iter().any(|entry| entry.item == **item))
@@ -105,13 +128,12 @@ pub fn fill(
                 item: entry.item,
                 because,
                 score: entry.score,
-                stars: stars.of(user, entry.item as usize),
+                stars: stars(user, entry.item),
                 origin,
             });
         }
     }
-    let popular = by_readers.iter().take(config.output.popular).map(|item| (*item, readers[*item as usize]));
-    Ok(Shelf { rows, popular: popular.collect() })
+    Ok(rows)
 }
 
 /// Everyone's best unseen books by the objective's own score.
@@ -139,28 +161,5 @@ fn rank(
             Ok(lists)
         }
         _ => Ok(vec![Vec::new(); interactions.user_count()]),
-    }
-}
-
-/// Expected stars, where anything is known of the reader's or of the book's.
-struct Stars<'a> {
-    model: Option<&'a RatingModel>,
-    rated: &'a Interactions,
-    item_is_rated: Vec<bool>,
-}
-
-impl<'a> Stars<'a> {
-    fn new(fitted: &'a Fitted) -> Self {
-        let item_is_rated = fitted.rated.readers_per_item().iter().map(|readers| *readers > 0).collect();
-        Self { model: fitted.rating.as_ref(), rated: &fitted.rated, item_is_rated }
-    }
-
-    fn of(&self, user: usize, item: usize) -> f32 {
-        match self.model {
-            Some(model) if self.item_is_rated[item] || !self.rated.of(user).0.is_empty() => {
-                model.stars(user, item)
-            }
-            _ => f32::NAN,
-        }
     }
 }

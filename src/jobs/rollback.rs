@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::store::lock::Lock;
-use crate::store::runs::{self, RunKind, Story};
+use crate::store::runs::{self, Good, RunKind, Story};
 use crate::store::{Database, publish};
 
 /// Exchanges the published set with the one before. A second time undoes the first.
@@ -29,7 +29,7 @@ pub fn rollback(db: &Path, config: &Config, console: &Console, interrupt: &Inter
     let done = publish::rollback(&mut database, |transaction| {
         let story =
             Story { counts: Value::Null, metrics: Value::Null, timings: Value::Null, input_digest: None };
-        runs::published(transaction, run_id, &story)
+        runs::finished(transaction, run_id, Good::Published, &story)
     });
     if let Err(error) = done {
         runs::ended(&mut database, run_id, &error, &Rejects::default());

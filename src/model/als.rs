@@ -44,6 +44,36 @@ pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &c
     }
 }
 
+/// The other side's rows y, b as features of the rating loss, and what each rating then has to come
+/// to: the rows become y, 1, because the own bias is one more unknown; and of the rating, the mean
+/// and the other's bias are known.
+///
+/// `others` and the features are rows of `width`; there is a target for each of the ratings.
+pub fn rating_features(rows: &Interactions, others: &[f32], width: usize, mean: f32) -> (Vec<f32>, Vec<f32>) {
+    let mut features = others.to_vec();
+    features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
+    let bias = |other: u32| others[(other as usize + 1) * width - 1];
+    let target = |(other, rating): (&u32, &f32)| rating - mean - bias(*other);
+    (features, rows.items.iter().zip(&rows.ratings).map(target).collect())
+}
+
+/// One side of the rating loss, `damping` being the penalty of a bias.
+pub fn rating_ridge<'a>(
+    rows: &'a Interactions,
+    targets: &'a [f32],
+    penalties: &'a [f32],
+    damping: f64,
+) -> Ridge<'a> {
+    Ridge {
+        offsets: &rows.offsets,
+        columns: &rows.items,
+        targets: Some(targets),
+        penalties,
+        bias_penalty: Some(damping as f32),
+        unobserved_weight: 0.0,
+    }
+}
+
 /// Fits the ranking loss.
 ///
 /// # Errors
@@ -86,77 +116,34 @@ pub fn rating<B: AlsBackend>(
 ) -> Result<Factors> {
     let width = rating.rating_factors + 1;
     let by_item = by_user.transposed();
-    let mut users =
-        Side::new(by_user, rating_penalties(by_user, rating.user_regularization, rating.bias_damping));
-    let mut items =
-        Side::new(&by_item, rating_penalties(&by_item, rating.item_regularization, rating.bias_damping));
-
-    let mut user_table = initial(by_user.user_count(), width, seed);
-    user_table.chunks_exact_mut(width).for_each(|row| row[width - 1] = 0.0);
-    let mut item_table = Vec::new();
-    let damping = rating.bias_damping as f32;
-    for epoch in 1..=rating.rating_epochs {
-        let solved = items.solve::<B>(device, &user_table, width, mean, damping, watch)?;
-        item_table = solved.0;
-        let solved = users.solve::<B>(device, &item_table, width, mean, damping, watch)?;
-        user_table = solved.0;
-        let penalty: f64 = item_table
-            .chunks_exact(width)
-            .zip(&items.penalties)
-            .map(|(row, penalty)| {
-                let (factors, bias) = (&row[..width - 1], row[width - 1]);
-                f64::from(super::dot(factors, factors) * penalty + damping * bias * bias)
-            })
-            .sum();
-        report(epoch, solved.1 + penalty, by_user.len(), watch)?;
-    }
-    Ok(Factors { width, users: user_table, items: item_table })
-}
-
-/// One side of the rating loss: its rows, and what they should come to once the other side's
-/// biases are taken off.
-struct Side<'a> {
-    rows: &'a Interactions,
-    penalties: Vec<f32>,
-    targets: Vec<f32>,
-}
-
-impl<'a> Side<'a> {
-    fn new(rows: &'a Interactions, penalties: Vec<f32>) -> Self {
-        Self { rows, penalties, targets: vec![0.0; rows.len()] }
-    }
-
-    /// Solves this side for factors and biases, given the other side's.
-    ///
-    /// The other side's rows y, b become features y, 1: the own bias is one more unknown, and the
-    /// other's is known.
-    fn solve<B: AlsBackend>(
-        &mut self,
-        device: &B::Device,
-        others: &[f32],
-        width: usize,
-        mean: f32,
-        damping: f32,
-        watch: &Watch<'_>,
-    ) -> Result<(Vec<f32>, f64)> {
-        let biases: Vec<f32> = others.chunks_exact(width).map(|row| row[width - 1]).collect();
-        let mut features = others.to_vec();
-        features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
-        for ((target, other), rating) in self.targets.iter_mut().zip(&self.rows.items).zip(&self.rows.ratings)
-        {
-            *target = rating - mean - biases[*other as usize];
-        }
-        let ridge = Ridge {
-            offsets: &self.rows.offsets,
-            columns: &self.rows.items,
-            targets: Some(&self.targets),
-            penalties: &self.penalties,
-            bias_penalty: Some(damping),
-            unobserved_weight: 0.0,
-        };
+    let damping = rating.bias_damping;
+    let user_penalties = rating_penalties(by_user, rating.user_regularization, damping);
+    let item_penalties = rating_penalties(&by_item, rating.item_regularization, damping);
+    let solve = |rows: &Interactions, penalties: &[f32], others: &[f32]| -> Result<(Vec<f32>, f64)> {
+        let (features, targets) = rating_features(rows, others, width, mean);
+        let ridge = rating_ridge(rows, &targets, penalties, damping);
         let (solved, least) = B::half_step(&ridge, &table(features, width, device), watch.interrupt)?;
         Ok((numbers(solved)?, least))
+    };
+
+    let mut users = initial(by_user.user_count(), width, seed);
+    users.chunks_exact_mut(width).for_each(|row| row[width - 1] = 0.0);
+    let mut items = Vec::new();
+    for epoch in 1..=rating.rating_epochs {
+        (items, _) = solve(&by_item, &item_penalties, &users)?;
+        let (solved, least) = solve(by_user, &user_penalties, &items)?;
+        users = solved;
+        let penalty: f64 = items
+            .chunks_exact(width)
+            .zip(&item_penalties)
+            .map(|(row, penalty)| {
+                let (factors, bias) = (&row[..width - 1], row[width - 1]);
+                f64::from(super::dot(factors, factors) * penalty) + damping * f64::from(bias * bias)
+            })
+            .sum();
+        report(epoch, least + penalty, by_user.len(), watch)?;
     }
+    Ok(Factors { width, users, items })
 }
 
 /// Σ penalty |row|².

@@ -50,25 +50,10 @@ pub fn rating(
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
     let width = model.factors.width;
-    let mut features = model.factors.items.clone();
-    let biases: Vec<f32> = features.chunks_exact(width).map(|row| row[width - 1]).collect();
-    features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
-    let targets: Vec<f32> = rated
-        .items
-        .iter()
-        .zip(&rated.ratings)
-        .map(|(item, rating)| rating - model.mean - biases[*item as usize])
-        .collect();
-    let penalties =
-        als::rating_penalties(rated, config.rating.user_regularization, config.rating.bias_damping);
-    let ridge = Ridge {
-        offsets: &rated.offsets,
-        columns: &rated.items,
-        targets: Some(&targets),
-        penalties: &penalties,
-        bias_penalty: Some(config.rating.bias_damping as f32),
-        unobserved_weight: 0.0,
-    };
+    let (features, targets) = als::rating_features(rated, &model.factors.items, width, model.mean);
+    let settings = &config.rating;
+    let penalties = als::rating_penalties(rated, settings.user_regularization, settings.bias_damping);
+    let ridge = als::rating_ridge(rated, &targets, &penalties, settings.bias_damping);
     reasons(&ridge, &Prepared::new(&features, width, 0.0)?, lists, interrupt)
 }
 
@@ -150,8 +135,8 @@ mod tests {
 
     #[test]
     fn contributions_add_up_to_the_score() {
-        let triples = (0..400u32).map(|n| (n * n % 31, (n * 7 + n * n / 5) % 23, 1.0)).collect();
-        let (interactions, _) = Interactions::from_triples(31, 23, triples);
+        let triples: Vec<_> = (0..400u32).map(|n| (n * n % 31, (n * 7 + n * n / 5) % 23, 1.0)).collect();
+        let (interactions, _) = Interactions::from_triples(31, 23, &triples);
         for factors in [4, 16] {
             let mut config = Config::default();
             config.model.factors = factors;

@@ -30,14 +30,15 @@
 //!
 //! [`als`] minimises both in closed form, one side at a time; [`minibatch`] minimises both with
 //! Adam or plain gradient descent through burn's autodiff. Each half-step of ALS is one operation
-//! of a backend ([`kernels`]). [`topn`] turns factors into lists, [`because`] says which of the
-//! reader's own books carried an entry, [`settled`] chooses what depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type
-//! lives behind this door only: [`device`] chooses, plain slices go in and out. Knows no SQL and
-//! no polars.
+//! of a backend ([`kernels`]). [`foldin`] solves rows that came later. [`topn`] turns factors into
+//! lists, [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
+//! depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type lives behind this
+//! door only: [`device`] chooses, plain slices go in and out. Knows no SQL and no polars.
 
 pub mod als;
 pub mod because;
 pub mod device;
+pub mod foldin;
 pub mod kernels;
 pub mod minibatch;
 pub mod saved;
@@ -47,6 +48,7 @@ pub mod topn;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
 
 use crate::catalog::interactions::Interactions;
 use crate::config::Solver;
@@ -80,6 +82,27 @@ impl Factors {
     /// x_u·y_i.
     pub fn score(&self, user: usize, item: usize) -> f32 {
         dot(self.user(user), self.item(item))
+    }
+
+    /// The same numbers under other codes: row n of the result is the row that `users[n]` and
+    /// `items[n]` say, or zeros where they say none.
+    pub fn recoded(&self, users: &[Option<u32>], items: &[Option<u32>]) -> Self {
+        let gather = |codes: &[Option<u32>], rows: &[f32]| {
+            let mut gathered = vec![0.0; codes.len() * self.width];
+            gathered.par_chunks_exact_mut(self.width).zip(codes).for_each(|(row, code)| {
+                if let Some(code) = code {
+                    row.copy_from_slice(&rows[*code as usize * self.width..][..self.width]);
+                }
+            });
+            gathered
+        };
+        Self { width: self.width, users: gather(users, &self.users), items: gather(items, &self.items) }
+    }
+
+    /// Only these users, who become users 0, 1, 2 and so on; all items.
+    pub fn only(self, users: &[u32]) -> Self {
+        let chosen = users.iter().flat_map(|user| self.user(*user as usize)).copied().collect();
+        Self { users: chosen, ..self }
     }
 
     /// # Errors

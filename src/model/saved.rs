@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Factors, RatingModel};
@@ -36,8 +37,9 @@ pub fn write(path: &Path, ranking: Option<&Factors>, rating: Option<&RatingModel
             (name, shape, rows.iter().flat_map(|value| value.to_le_bytes()).collect())
         })
         .collect();
-    let failed = |error: safetensors::SafeTensorError| {
-        Error::new(Kind::Io, format!("cannot write {}: {error}", path.display()))
+    let failed = |error: safetensors::SafeTensorError| match error {
+        safetensors::SafeTensorError::IoError(error) => Error::file(&error, "write", path),
+        other => Error::new(Kind::Io, format!("cannot write {}: {other}", path.display())),
     };
     let views = bytes
         .iter()
@@ -47,18 +49,14 @@ pub fn write(path: &Path, ranking: Option<&Factors>, rating: Option<&RatingModel
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(failed)
 }
 
-/// Reads what [`write()`] wrote.
+/// Reads the bytes of a file that [`write()`] wrote.
 ///
 /// # Errors
-/// [`Kind::NoInput`] if there is no such file, [`Kind::Io`] if it is damaged.
-pub fn read(path: &Path) -> Result<(Option<Factors>, Option<RatingModel>)> {
-    let bytes = std::fs::read(path).map_err(|error| Error::file(&error, "read", path))?;
-    let damaged = |what: String| {
-        Error::new(Kind::Io, format!("the model {} is damaged: {what}", path.display()))
-            .hint("the next `nightshelf run` writes a new one")
-    };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+/// [`Kind::Io`] if they are damaged, saying in what way.
+pub fn read(bytes: &[u8]) -> Result<(Option<Factors>, Option<RatingModel>)> {
+    let damaged = |what: String| Error::new(Kind::Io, what);
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
     let table = |name: &str| -> Result<Option<(usize, Vec<f32>)>> {
         let Ok(view) = file.tensor(name) else {
             return Ok(None);
@@ -67,7 +65,7 @@ pub fn read(path: &Path) -> Result<(Option<Factors>, Option<RatingModel>)> {
             return Err(damaged(format!("{name} is no table of 32-bit numbers")));
         };
         let (numbers, _) = view.data().as_chunks::<4>();
-        Ok(Some((*width, numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())))
+        Ok(Some((*width, numbers.par_iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())))
     };
     let pair = |users: &str, items: &str| -> Result<Option<Factors>> {
         match (table(users)?, table(items)?) {
@@ -105,10 +103,8 @@ mod tests {
             Factors { width: 2, users: vec![1.0, 2.0, 3.0, 4.0], items: vec![-0.5, f32::MIN_POSITIVE] };
         let model = RatingModel { mean: 7.25, factors: factors.clone(), scale: (1.0, 10.0) };
         write(&path, Some(&factors), Some(&model)).expect("written");
-        assert_eq!(read(&path).expect("read"), (Some(factors), Some(model)));
-
         let whole = std::fs::read(&path).expect("bytes");
-        std::fs::write(&path, &whole[..whole.len() - 3]).expect("cut short");
-        assert_eq!(read(&path).expect_err("damaged").kind(), Kind::Io);
+        assert_eq!(read(&whole).expect("read"), (Some(factors), Some(model)));
+        assert_eq!(read(&whole[..whole.len() - 3]).expect_err("damaged").kind(), Kind::Io);
     }
 }

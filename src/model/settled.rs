@@ -53,6 +53,13 @@ impl Settled {
     }
 }
 
+impl From<Config> for Settled {
+    /// Settings that were settled before, with an earlier model.
+    fn from(settled: Config) -> Self {
+        Self(settled)
+    }
+}
+
 impl Deref for Settled {
     type Target = Config;
 
@@ -68,7 +75,7 @@ mod tests {
     fn table(users: u32, items: u32, each: u32) -> Interactions {
         let triples =
             (0..users).flat_map(|user| (0..each).map(move |n| (user, (user * 7 + n * n) % items, 5.0)));
-        Interactions::from_triples(users as usize, items as usize, triples.collect()).0
+        Interactions::from_triples(users as usize, items as usize, &triples.collect::<Vec<_>>()).0
     }
 
     #[test]

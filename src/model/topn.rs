@@ -229,7 +229,7 @@ mod tests {
             triples in prop::collection::vec((0u32..90, 0u32..1500, Just(1f32)), 1..3000),
             d in 1usize..12, n in 1usize..20, seed in 0u64..1000, small in 0f32..1.0,
         ) {
-            let (seen, _) = Interactions::from_triples(90, 1500, triples);
+            let (seen, _) = Interactions::from_triples(90, 1500, &triples);
             let mut factors = Factors {
                 width: d,
                 users: initial(90, d, seed),
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
-        let (seen, _) = Interactions::from_triples(1, 2000, vec![(0, 0, 1.0), (0, 2, 1.0)]);
+        let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
         let lists = Index::new(&factors).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
-        let (seen, _) = Interactions::from_triples(1, 2, vec![(0, 1, 1.0)]);
+        let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
         let lists = Index::new(&factors).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
     }

@@ -63,13 +63,13 @@ mod tests {
     fn popular_books_are_those_with_most_readers_but_not_ones_own() {
         let triples =
             vec![(0, 2, 1.0), (1, 2, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 0, 1.0), (1, 0, 1.0), (3, 2, 1.0)];
-        let (train, _) = Interactions::from_triples(4, 3, triples);
+        let (train, _) = Interactions::from_triples(4, 3, &triples);
         assert_eq!(popularity(&train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
     }
 
     #[test]
     fn biases_shrink_with_few_ratings() {
-        let (rated, _) = Interactions::from_triples(2, 1, vec![(0, 0, 10.0), (1, 0, 4.0)]);
+        let (rated, _) = Interactions::from_triples(2, 1, &[(0, 0, 10.0), (1, 0, 4.0)]);
         let bias = DampedBias::new(&rated);
         assert_eq!(bias.predict(None, None), 7.0);
         assert_eq!(bias.predict(Some(0), Some(0)), 7.5);

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use rusqlite::types::ValueRef;
 
 use crate::catalog::frame::Encoded;
-use crate::catalog::vocabulary::UserRef;
 use crate::error::Result;
-use crate::store::Database;
+use crate::store::{Database, readers};
 
 /// One promise, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,35 +37,47 @@ pub fn tables(database: &Database, top: usize) -> Result<Vec<Finding>> {
     })
 }
 
+/// What was found by comparing lists with ratings.
+#[derive(Clone, Debug)]
+pub struct Against {
+    /// The promises, for the readers whose ratings are those that their lists were made from.
+    pub firm: Vec<Finding>,
+    /// The same, for all others: no fault of the lists.
+    pub since: Vec<Finding>,
+    /// Readers who are new, have changed, or are gone since their lists were made.
+    pub stale: usize,
+}
+
 /// The promises that need the ratings: nothing that a reader has rated, in any spelling, and
-/// nobody left out.
+/// nobody left out. `items` is the number of books when the set was published.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn against_ratings(database: &Database, ratings: &Encoded) -> Result<Vec<Finding>> {
+pub fn against_ratings(database: &Database, ratings: &Encoded, items: usize) -> Result<Against> {
     let (users, codes) = (ratings.users.codes(), ratings.items.codes());
     let by_spelling: HashMap<&str, u32> =
         (0..ratings.items.len()).map(|code| (ratings.items.spelling(code), code as u32)).collect();
-    let mut rated = Finding {
-        promise: "no list has a book that its reader has rated, in any spelling".into(),
-        broken: 0,
-        example: None,
-    };
+    let noted = readers::noted(database, &ratings.users)?.unwrap_or_default();
+    let digests = ratings.reader_digests();
+    let fresh = |user: usize| noted.digests.get(user).copied().flatten() == Some(digests[user]);
+
+    let finding = |promise: &str| Finding { promise: promise.into(), broken: 0, example: None };
+    let empty = [
+        finding("no list has a book that its reader has rated, in any spelling"),
+        finding("every reader with a rating has a list"),
+    ];
+    let (mut firm, mut since) = (empty.clone(), empty.clone());
     let mut present = vec![false; ratings.users.len()];
     database.read("checking against the ratings", |connection| {
-        (rated.broken, rated.example) = (0, None);
+        (firm, since) = (empty.clone(), empty.clone());
         let mut statement = connection.prepare("SELECT user_id, isbn, isbn13 FROM recommendations")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let id = match row.get_ref(0)? {
-                ValueRef::Integer(id) => UserRef::Integer(id),
-                ValueRef::Text(id) => UserRef::Text(std::str::from_utf8(id).unwrap_or_default()),
-                _ => continue,
-            };
-            let Some(user) = users.get(&id) else {
+            let Some((id, user)) = readers::id(row.get_ref(0)?).and_then(|id| Some((id, *users.get(&id)?)))
+            else {
                 continue;
             };
-            let user = *user as usize;
+            let user = user as usize;
             present[user] = true;
             let spelling = row.get_ref(1)?.as_str().unwrap_or_default();
             let item = match row.get_ref(2)? {
@@ -74,31 +85,23 @@ pub fn against_ratings(database: &Database, ratings: &Encoded) -> Result<Vec<Fin
                 _ => by_spelling.get(spelling),
             };
             if item.is_some_and(|item| ratings.interactions.of(user).0.binary_search(item).is_ok()) {
+                let [rated, _] = if fresh(user) { &mut firm } else { &mut since };
                 rated.broken += 1;
-                rated.example.get_or_insert_with(|| format!("{} and {spelling}", show(id)));
+                rated.example.get_or_insert_with(|| format!("{id} and {spelling}"));
             }
         }
         Ok(())
     })?;
-    let missing: Vec<usize> = (0..present.len()).filter(|user| !present[*user]).collect();
-    // A reader who has read every book there is has nothing left to be recommended.
-    let missing: Vec<usize> = missing
-        .into_iter()
-        .filter(|user| ratings.interactions.of(*user).0.len() < ratings.items.len())
-        .collect();
-    let left_out = Finding {
-        promise: "every reader with a rating has a list".into(),
-        broken: missing.len() as u64,
-        example: missing.first().map(|user| show(ratings.users.get(*user))),
-    };
-    Ok(vec![rated, left_out])
-}
-
-fn show(id: UserRef<'_>) -> String {
-    match id {
-        UserRef::Integer(id) => id.to_string(),
-        UserRef::Text(id) => format!("{id:?}"),
+    for user in (0..present.len()).filter(|user| !present[*user]) {
+        // A reader who has read every book there is has nothing left to be recommended.
+        if ratings.interactions.of(user).0.len() < items {
+            let [_, left_out] = if fresh(user) { &mut firm } else { &mut since };
+            left_out.broken += 1;
+            left_out.example.get_or_insert_with(|| ratings.users.get(user).to_string());
+        }
     }
+    let stale = (0..present.len()).filter(|user| !fresh(*user)).count() + noted.others.len();
+    Ok(Against { firm: firm.into(), since: since.into(), stale })
 }
 
 fn text(value: ValueRef<'_>) -> Option<String> {

@@ -39,11 +39,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only to be helpful; who holds it may not have written its number yet.
-                let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim();
-                let who = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
+                let who = holder(&mut file);
                 return Err(Error::new(
                     Kind::Busy,
                     format!("another nightshelf is at work on {}{who}", database.path().display()),
@@ -58,5 +54,22 @@ impl Lock {
             .and_then(|()| write!(file, "{}", std::process::id()));
         noted.map_err(|error| Error::file(&error, "write", &path))?;
         Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock, if anybody does: ` (process 12)`.
+    pub fn held(database: &Database) -> Option<String> {
+        let mut file = File::open(database.folder().join("lock")).ok()?;
+        // Shared, so that two who only look do not take each other for a job.
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&mut file))
+    }
+}
+
+/// Only to be helpful: who holds the lock may not have written its number yet.
+fn holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    match holder.trim() {
+        "" => String::new(),
+        number => format!(" (process {number})"),
     }
 }

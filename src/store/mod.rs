@@ -2,13 +2,16 @@
 //!
 //! Reading happens in one short transaction ([`source`]). Writing happens in many small ones,
 //! always through [`Database::write`], which is where we promise not to keep the application
-//! waiting. [`publish`] makes the new recommendations visible all at once; [`runs`] keeps the diary;
-//! [`check`] asks whether what we promise about the tables is true.
+//! waiting. [`publish`] makes the new recommendations visible all at once, [`readers`] one reader's
+//! list at a time, [`forget`] none of it any more; [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables
+//! is true.
 
 pub mod check;
+pub mod forget;
 pub mod import;
 pub mod lock;
 pub mod publish;
+pub mod readers;
 pub mod runs;
 pub mod slots;
 pub mod source;
@@ -89,6 +92,8 @@ impl Database {
             connection.pragma_update(None, "foreign_keys", false)?;
             // A spilled cache would lock readers out before the commit.
             connection.pragma_update(None, "cache_spill", false)?;
+            // What we delete in a page is overwritten with zeros: it may be about people.
+            connection.execute_batch("PRAGMA secure_delete = FAST")?;
             Ok(connection)
         };
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)

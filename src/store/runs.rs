@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 use crate::catalog::rejects::Rejects;
 use crate::error::{Error, Kind, Result};
-use crate::store::Database;
+use crate::store::slots::{LISTS, POPULAR, Slot};
+use crate::store::source::Table;
+use crate::store::{Database, quote};
 
 const SCHEMA: &str = include_str!("../../sql/schema.sql");
 
@@ -17,6 +20,8 @@ const SCHEMA: &str = include_str!("../../sql/schema.sql");
 pub enum RunKind {
     /// The whole job.
     Nightly,
+    /// New and changed readers, against the model that stands.
+    Backfill,
     /// The set before the current one was put back.
     Rollback,
 }
@@ -25,6 +30,7 @@ impl RunKind {
     fn word(self) -> &'static str {
         match self {
             RunKind::Nightly => "nightly",
+            RunKind::Backfill => "backfill",
             RunKind::Rollback => "rollback",
         }
     }
@@ -76,16 +82,36 @@ pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Valu
     Ok(run_id)
 }
 
-/// Marks a run as published, in the transaction that publishes.
+/// How a run ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Good {
+    /// There is something new to see.
+    Published,
+    /// There was nothing to do.
+    Unchanged,
+}
+
+impl Good {
+    /// The word in the column `status`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Good::Published => "published",
+            Good::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// Marks a run that ended well, in the transaction that publishes, if there is one.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn published(transaction: &Transaction<'_>, run_id: i64, story: &Story) -> Result<()> {
+pub fn finished(transaction: &Transaction<'_>, run_id: i64, good: Good, story: &Story) -> Result<()> {
     transaction.execute(
-        "UPDATE nightshelf_runs SET status = 'published', finished_at = ?2, counts = ?3, metrics = ?4, \
-         timings = ?5, input_digest = ?6 WHERE run_id = ?1",
+        "UPDATE nightshelf_runs SET status = ?2, finished_at = ?3, counts = ?4, metrics = ?5, \
+         timings = ?6, input_digest = ?7 WHERE run_id = ?1",
         params![
             run_id,
+            good.word(),
             now(),
             story.counts.to_string(),
             story.metrics.to_string(),
@@ -93,6 +119,18 @@ pub fn published(transaction: &Transaction<'_>, run_id: i64, story: &Story) -> R
             story.input_digest
         ],
     )?;
+    Ok(())
+}
+
+/// Makes a backfill the nightly job that turned out to be due.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn becomes_nightly(database: &mut Database, run_id: i64, device: &str) -> Result<()> {
+    database.write("beginning the full run", |transaction| {
+        let sql = "UPDATE nightshelf_runs SET kind = ?2, device = ?3 WHERE run_id = ?1";
+        Ok(transaction.execute(sql, params![run_id, RunKind::Nightly.word(), device])?)
+    })?;
     Ok(())
 }
 
@@ -129,52 +167,172 @@ pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> 
     Ok(())
 }
 
-/// The runs of the current set and of the set before, newest first.
+/// The nightly runs of the current set and of the set before, whose models are still of use.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn last_published(database: &Database) -> Result<Vec<i64>> {
-    let sql = "SELECT run_id FROM nightshelf_runs WHERE kind = 'nightly' AND status = 'published' \
-               ORDER BY run_id DESC LIMIT 2";
+pub fn on_the_shelf(database: &Database) -> Result<Vec<i64>> {
     database.read("looking up the last runs", |connection| {
-        let mut statement = connection.prepare(sql)?;
-        let runs = statement.query_map([], |row| row.get(0))?;
-        Ok(runs.collect::<rusqlite::Result<_>>()?)
+        let mut tables = vec![POPULAR.name.to_owned()];
+        tables.extend(Slot::previous(connection)?.map(|slot| slot.name(POPULAR.name)));
+        let mut runs = Vec::new();
+        for table in tables {
+            if Table::find(connection, &table)?.is_some() {
+                let sql = format!("SELECT max(run_id) FROM {}", quote(&table));
+                runs.extend(connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))?);
+            }
+        }
+        Ok(runs)
     })
 }
 
-/// The run whose rows are published now, and its input digest and settings.
+/// The nightly run whose set is published now.
 #[derive(Clone, Debug)]
 pub struct Current {
     /// Its number.
     pub run_id: i64,
+    /// The version of nightshelf that it was.
+    pub version: String,
     /// The digest of its input.
     pub input_digest: Option<String>,
     /// Its settings, as JSON.
     pub config: Option<String>,
+    /// Its counts.
+    pub counts: Value,
 }
 
-/// Looks up the run whose rows are published now; `None` before the first.
+/// Looks up the nightly run whose set is published now; `None` before the first, or if somebody
+/// has dropped one of its tables.
 ///
 /// # Errors
 /// Whatever SQLite says.
 pub fn current(database: &Database) -> Result<Option<Current>> {
     database.read("looking up the current set", |connection| {
-        let published: bool = connection.query_row(
-            "SELECT count(*) FROM sqlite_schema WHERE name = 'recommendations_popular'",
-            [],
-            |row| row.get(0),
-        )?;
-        if !published {
-            return Ok(None);
+        for table in [LISTS.name, POPULAR.name, "nightshelf_runs"] {
+            if Table::find(connection, table)?.is_none() {
+                return Ok(None);
+            }
         }
-        let sql = "SELECT run_id, input_digest, config FROM nightshelf_runs \
+        let sql = "SELECT run_id, version, input_digest, config, counts FROM nightshelf_runs \
                    WHERE run_id = (SELECT max(run_id) FROM recommendations_popular)";
         let found = connection.query_row(sql, [], |row| {
-            Ok(Current { run_id: row.get(0)?, input_digest: row.get(1)?, config: row.get(2)? })
+            let counts: Option<String> = row.get(4)?;
+            Ok(Current {
+                run_id: row.get(0)?,
+                version: row.get(1)?,
+                input_digest: row.get(2)?,
+                config: row.get(3)?,
+                counts: counts.and_then(|counts| serde_json::from_str(&counts).ok()).unwrap_or_default(),
+            })
         });
         Ok(found.optional()?)
     })
+}
+
+/// A row of the diary.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub run_id: i64,
+    /// `nightly`, `backfill` or `rollback`.
+    pub kind: String,
+    /// How it ended, or `running`.
+    pub status: String,
+    /// When it began.
+    pub started: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished: Option<DateTime<Utc>>,
+    /// The version of nightshelf.
+    pub version: String,
+    /// The device.
+    pub device: Option<String>,
+    /// Rows in and out.
+    pub counts: Value,
+    /// Figures of the model, or of what a backfill changed.
+    pub metrics: Value,
+    /// Seconds by stage.
+    pub timings: Value,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// The last runs, newest first; none where nothing ever ran.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn last(database: &Database, runs: u32) -> Result<Vec<Entry>> {
+    database.read("looking up the last runs", |connection| {
+        if Table::find(connection, "nightshelf_runs")?.is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT run_id, kind, status, started_at, finished_at, version, device, counts, metrics, \
+                   timings, error FROM nightshelf_runs ORDER BY run_id DESC LIMIT ?1";
+        let mut statement = connection.prepare(sql)?;
+        let entries = statement.query_map([runs], |row| {
+            let time = |column| -> rusqlite::Result<Option<DateTime<Utc>>> {
+                let text: Option<String> = row.get(column)?;
+                Ok(text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok()).map(|time| time.to_utc()))
+            };
+            let json = |column| -> rusqlite::Result<Value> {
+                let text: Option<String> = row.get(column)?;
+                Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+            };
+            Ok(Entry {
+                run_id: row.get(0)?,
+                kind: row.get(1)?,
+                status: row.get(2)?,
+                started: time(3)?,
+                finished: time(4)?,
+                version: row.get(5)?,
+                device: row.get(6)?,
+                counts: json(7)?,
+                metrics: json(8)?,
+                timings: json(9)?,
+                error: row.get(10)?,
+            })
+        })?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    })
+}
+
+/// How many rows are published, and how many of them are of one run.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn rows_of(database: &Database, run_id: i64) -> Result<(u64, u64)> {
+    // In goes: without WAL, nobody could write for as long as one look at all of them takes.
+    const STEP: usize = 50_000;
+    let (mut all, mut own) = (0, 0);
+    let mut after: Option<(SqlValue, i64)> = None;
+    loop {
+        let sql = format!(
+            "SELECT run_id, user_id, rank FROM recommendations {} ORDER BY user_id, rank LIMIT {STEP}",
+            if after.is_some() { "WHERE (user_id, rank) > (?1, ?2)" } else { "" }
+        );
+        let (mut rows_read, mut rows_own, mut last) = (0, 0, None);
+        database.read("counting the published rows", |connection| {
+            (rows_read, rows_own) = (0, 0);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = match &after {
+                Some((user, rank)) => statement.query(params![user, rank])?,
+                None => statement.query([])?,
+            };
+            while let Some(row) = rows.next()? {
+                rows_read += 1;
+                rows_own += u64::from(row.get::<_, i64>(0)? == run_id);
+                if rows_read == STEP {
+                    last = Some((row.get(1)?, row.get(2)?));
+                }
+            }
+            Ok(())
+        })?;
+        all += rows_read as u64;
+        own += rows_own;
+        match last {
+            Some(last) => after = Some(last),
+            None => return Ok((all, own)),
+        }
+    }
 }
 
 fn now() -> String {

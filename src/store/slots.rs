@@ -24,11 +24,52 @@ use crate::error::{Error, Kind, Result};
 use crate::store::source::Table;
 use crate::store::{Database, HOLD, quote};
 
-/// The published tables: name and definition.
-pub const PUBLISHED: [(&str, &str); 2] = [
-    ("recommendations", include_str!("../../sql/recommendations.sql")),
-    ("recommendations_popular", include_str!("../../sql/recommendations_popular.sql")),
-];
+/// A table that is published: it changes all at once with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// What readers of the application call it.
+    pub name: &'static str,
+    definition: &'static str,
+    key: &'static str,
+    columns: &'static [&'static str],
+}
+
+/// Everyone's lists.
+pub const LISTS: Published = Published {
+    name: "recommendations",
+    definition: include_str!("../../sql/recommendations.sql"),
+    key: "user_id, rank",
+    columns: &[
+        "user_id",
+        "rank",
+        "isbn",
+        "isbn13",
+        "score",
+        "predicted_rating",
+        "source",
+        "because",
+        "run_id",
+    ],
+};
+
+/// The list for whom the others do not know.
+pub const POPULAR: Published = Published {
+    name: "recommendations_popular",
+    definition: include_str!("../../sql/recommendations_popular.sql"),
+    key: "rank",
+    columns: &["rank", "isbn", "isbn13", "score", "run_id"],
+};
+
+/// What each list was made from.
+pub const READERS: Published = Published {
+    name: "nightshelf_readers",
+    definition: include_str!("../../sql/readers.sql"),
+    key: "user_id",
+    columns: &["user_id", "digest"],
+};
+
+/// The published tables.
+pub const PUBLISHED: [Published; 3] = [LISTS, POPULAR, READERS];
 
 /// Rows that are deleted or copied in the first transaction of many; later ones adapt.
 const FIRST_BATCH: usize = 10_000;
@@ -166,20 +207,15 @@ fn after_name(sql: &str) -> Option<&str> {
 /// # Errors
 /// [`Kind::Config`], naming the table and what to do.
 pub fn refuse_foreign_tables(connection: &Connection) -> Result<()> {
-    PUBLISHED.into_iter().try_for_each(|(table, definition)| refuse_foreign(connection, table, definition))
+    PUBLISHED.iter().try_for_each(|table| refuse_foreign(connection, table))
 }
 
-fn refuse_foreign(connection: &Connection, table: &str, definition: &str) -> Result<()> {
+fn refuse_foreign(connection: &Connection, published: &Published) -> Result<()> {
+    let table = published.name;
     let Some(found) = Table::find(connection, table)? else {
         return Ok(());
     };
-    let ours: &[&str] = match definition.contains("because") {
-        true => {
-            &["user_id", "rank", "isbn", "isbn13", "score", "predicted_rating", "source", "because", "run_id"]
-        }
-        false => &["rank", "isbn", "isbn13", "score", "run_id"],
-    };
-    match ours.iter().find(|column| !found.has(column)) {
+    match published.columns.iter().find(|column| !found.has(column)) {
         None => Ok(()),
         Some(missing) => Err(Error::new(
             Kind::Config,
@@ -197,8 +233,8 @@ fn refuse_foreign(connection: &Connection, table: &str, definition: &str) -> Res
 /// [`Kind::Config`] if a table of a published name is not ours.
 pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
     refuse_foreign_tables(transaction)?;
-    for (table, definition) in PUBLISHED {
-        for statement in shape(transaction, table, definition, slot)? {
+    for table in &PUBLISHED {
+        for statement in shape(transaction, table, slot)? {
             transaction.execute_batch(&statement)?;
         }
     }
@@ -206,12 +242,12 @@ pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
 }
 
 /// The statements that make a slot's twin of a published table.
-fn shape(connection: &Connection, table: &str, definition: &str, slot: Slot) -> Result<Vec<String>> {
-    match objects(connection, table)? {
+fn shape(connection: &Connection, table: &Published, slot: Slot) -> Result<Vec<String>> {
+    match objects(connection, table.name)? {
         Some(live) => renamed(&live, slot),
         None => {
-            let create = &definition[definition.find("CREATE").unwrap_or_default()..];
-            Ok(rename(create.trim_end(), &slot.name(table), None).into_iter().collect())
+            let create = &table.definition[table.definition.find("CREATE").unwrap_or_default()..];
+            Ok(rename(create.trim_end(), &slot.name(table.name), None).into_iter().collect())
         }
     }
 }
@@ -221,9 +257,9 @@ fn shape(connection: &Connection, table: &str, definition: &str, slot: Slot) -> 
 /// # Errors
 /// Whatever SQLite says.
 pub fn fits(connection: &Connection, slot: Slot) -> Result<bool> {
-    for (table, definition) in PUBLISHED {
-        let expected = shape(connection, table, definition, slot)?;
-        let found = objects(connection, &slot.name(table))?.unwrap_or_default();
+    for table in &PUBLISHED {
+        let expected = shape(connection, table, slot)?;
+        let found = objects(connection, &slot.name(table.name))?.unwrap_or_default();
         if !expected.iter().eq(found.iter().map(|object| &object.sql)) {
             return Ok(false);
         }
@@ -243,17 +279,16 @@ pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
         )
         .hint("run again: the new set will take the new shape"));
     }
-    let mut had_a_set = true;
-    for (table, definition) in PUBLISHED {
-        if objects(transaction, table)?.is_none() {
-            had_a_set = false;
-            transaction.execute_batch(definition)?;
+    let had_a_set = objects(transaction, LISTS.name)?.is_some();
+    for table in &PUBLISHED {
+        if objects(transaction, table.name)?.is_none() {
+            transaction.execute_batch(table.definition)?;
         }
     }
     let mut exchanges = Vec::new();
-    for (table, _) in PUBLISHED {
-        let live = objects(transaction, table)?.unwrap_or_default();
-        let twins = objects(transaction, &slot.name(table))?.unwrap_or_default();
+    for table in &PUBLISHED {
+        let live = objects(transaction, table.name)?.unwrap_or_default();
+        let twins = objects(transaction, &slot.name(table.name))?.unwrap_or_default();
         for (live, twin) in live.iter().zip(&twins) {
             exchanges.push((live.name.clone(), twin.root));
             exchanges.push((twin.name.clone(), live.root));
@@ -282,13 +317,12 @@ pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
 /// # Errors
 /// Whatever SQLite says, busy or full.
 pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
-    for (table, _) in PUBLISHED {
-        let name = slot.name(table);
+    for Published { name, key, .. } in PUBLISHED {
+        let name = slot.name(name);
         let looking = "looking for an old set";
         if database.read(looking, |connection| objects(connection, &name))?.is_none() {
             continue;
         }
-        let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
         let table = quote(&name);
         let mut batch = Batch::default();
         let mut emptied = false;
@@ -315,12 +349,16 @@ pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
 /// # Errors
 /// Whatever SQLite says, busy or full.
 pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
-    for (table, _) in PUBLISHED {
-        let (source, target) = (quote(&from.name(table)), quote(&to.name(table)));
+    for Published { name, key, .. } in PUBLISHED {
+        let (source, target) = (from.name(name), to.name(name));
         let columns = database.read("looking at the set from before", |connection| {
-            columns_in_both(connection, &from.name(table), &to.name(table))
+            columns_in_both(connection, &source, &target)
         })?;
-        let key = if table == PUBLISHED[0].0 { "user_id, rank" } else { "rank" };
+        // A set of a version that did not note yet what lists were made from.
+        let Some(columns) = columns else {
+            continue;
+        };
+        let (source, target) = (quote(&source), quote(&target));
         let mut batch = Batch::default();
         let mut offset = 0;
         loop {
@@ -341,12 +379,13 @@ pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     Ok(())
 }
 
-fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<String> {
-    let missing = || Error::new(Kind::Failed, "the set from before is incomplete");
-    let one = Table::find(connection, one)?.ok_or_else(missing)?;
-    let other = Table::find(connection, other)?.ok_or_else(missing)?;
+/// `None` if one of the tables is not there.
+fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<Option<String>> {
+    let (Some(one), Some(other)) = (Table::find(connection, one)?, Table::find(connection, other)?) else {
+        return Ok(None);
+    };
     let shared: Vec<_> = one.columns.iter().filter(|name| other.has(name)).map(|name| quote(name)).collect();
-    Ok(shared.join(", "))
+    Ok(Some(shared.join(", ")))
 }
 
 /// How many rows fit into one transaction of [`HOLD`].

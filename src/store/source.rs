@@ -61,14 +61,13 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
         let pauses = select.by_rowid && journal != "wal";
         let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
         let bar = console.bar("read", 0);
-        let mut last = i64::MIN;
-        loop {
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next.take() {
             let since = Instant::now();
             let mut rows = match select.by_rowid {
-                true => statement.query([last])?,
+                true => statement.query([from])?,
                 false => statement.query([])?,
             };
-            let mut more = false;
             while let Some(row) = rows.next()? {
                 reading.rows += 1;
                 if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
@@ -78,19 +77,63 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
                     database.interrupt().check()?;
                     bar.advance(STRIDE);
                     if pauses && since.elapsed() >= READ_HOLD {
-                        last = row.get(width)?;
-                        more = true;
+                        next = row.get::<_, i64>(width)?.checked_add(1);
                         break;
                     }
                 }
             }
-            if !more {
-                break;
-            }
             drop(rows);
-            std::thread::sleep(breath(since.elapsed()));
+            if next.is_some() {
+                std::thread::sleep(breath(since.elapsed()));
+            }
         }
         Ok(reading)
+    })
+}
+
+/// How many ratings the application's table has of a reader.
+///
+/// # Errors
+/// As [`read`].
+pub fn ratings_of(database: &Database, config: &Config, user: UserRef<'_>) -> Result<u64> {
+    database.read("looking for the reader's ratings", |connection| {
+        let source = &config.source;
+        let (from, column) = match source.query.as_str() {
+            "" => {
+                let table = Table::find(connection, &source.table)?
+                    .ok_or_else(|| no_table(connection, &source.table))?;
+                (quote(&table.name), table.column("user", &source.user)?)
+            }
+            query => {
+                let column = connection.prepare(query)?.column_name(0)?.to_owned();
+                (format!("({query})"), quote(&column))
+            }
+        };
+        let mut statement =
+            connection.prepare(&format!("SELECT count(*) FROM {from} WHERE {column} = ?1"))?;
+        let count = |row: &Row<'_>| row.get::<_, i64>(0);
+        let count = match user {
+            UserRef::Integer(id) => statement.query_row([id], count),
+            UserRef::Text(id) => statement.query_row([id], count),
+        };
+        Ok(count?.unsigned_abs())
+    })
+}
+
+/// How many rows the ratings table has, once it is clear that it can be read.
+///
+/// # Errors
+/// As [`read`].
+pub fn count(database: &Database, config: &Config) -> Result<u64> {
+    database.read("looking at the ratings", |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        connection.prepare(&select.sql)?;
+        let from = match config.source.query.as_str() {
+            "" => quote(&config.source.table),
+            query => format!("({query})"),
+        };
+        let count = |row: &Row<'_>| row.get::<_, i64>(0);
+        Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())
     })
 }
 
@@ -99,7 +142,7 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
 struct Select {
     sql: String,
     from_user: bool,
-    /// The rowid stands last, and the statement takes the one to go on after.
+    /// The rowid stands last, and the statement takes the one to go on from.
     by_rowid: bool,
 }
 
@@ -130,7 +173,7 @@ impl Select {
         let mut order = "";
         if table.has_rowid {
             columns.push("rowid".into());
-            order = " WHERE rowid > ?1 ORDER BY rowid";
+            order = " WHERE rowid >= ?1 ORDER BY rowid";
         }
         let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quote(&table.name));
         Ok(Self { sql, from_user: false, by_rowid: table.has_rowid })

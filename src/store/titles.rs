@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::frame;
+use crate::catalog::spellings;
 use crate::config::Config;
 use crate::console::plain;
 use crate::error::Result;
@@ -71,6 +71,6 @@ impl Titles {
     }
 
     fn key(&self, spelling: &str) -> String {
-        frame::key(spelling, &self.config).unwrap_or_default()
+        spellings::key(spelling, &self.config).unwrap_or_default()
     }
 }

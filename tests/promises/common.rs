@@ -158,10 +158,23 @@ impl Shop {
         self.command(words).envs(environment.iter().copied()).output().unwrap().into()
     }
 
-    /// The nightly job, which must succeed; its report.
+    /// The nightly job, whether or not anything has changed; it must succeed. Its report.
     #[track_caller]
     pub fn night(&self) -> Value {
-        self.call(&["run", "--json"]).ok().json()
+        self.call(&["run", "--force", "--json"]).ok().json()
+    }
+
+    /// A backfill, which must succeed; its report.
+    #[track_caller]
+    pub fn backfill(&self, flags: &[&str]) -> Value {
+        self.call(&[&["backfill", "--json"], flags].concat()).ok().json()
+    }
+
+    /// The folder beside the database.
+    pub fn beside(&self) -> PathBuf {
+        let mut folder = self.path.clone().into_os_string();
+        folder.push(".nightshelf");
+        folder.into()
     }
 
     /// The program, running.

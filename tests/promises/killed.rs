@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Random, Shop};
+use crate::common::{Random, Shop, isbn};
 
-/// `kill -9` at this many moments spread over the whole of a run.
-const KILLS: u64 = 24;
+/// `kill -9` at this many moments spread over the whole of a run, and as many again over backfills,
+/// imports and rollbacks. `KILLS=300 cargo test --release killed` takes longer and shows more.
+fn kills() -> u64 {
+    std::env::var("KILLS").map_or(24, |kills| kills.parse().unwrap())
+}
 
 #[test]
 fn killed_at_any_moment_nothing_is_lost() {
@@ -20,9 +23,9 @@ fn killed_at_any_moment_nothing_is_lost() {
         let per_set: i64 = shop.one("SELECT count(*) FROM recommendations");
         let mut random = Random(whole.as_nanos() as u64);
         let mut met = 0;
-        for _ in 0..KILLS / 2 {
+        for _ in 0..kills() / 2 {
             let before: i64 = shop.one("SELECT max(run_id) FROM recommendations");
-            let mut night = shop.start(&["run"]);
+            let mut night = shop.start(&["run", "--force"]);
             std::thread::sleep(Duration::from_micros(random.below(whole.as_micros() as u64)));
             night.kill().unwrap();
             night.wait().unwrap();
@@ -48,7 +51,7 @@ fn killed_at_any_moment_nothing_is_lost() {
         assert!(shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'interrupted'") > 0);
         // Nothing is left over: one twin of each table holds the set before, the other is gone.
         let twins: i64 = shop.one("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'nightshelf\\__\\_%' ESCAPE '\\' AND type = 'table'");
-        assert_eq!(twins, 2);
+        assert_eq!(twins, 3);
         shop.call(&["check"]).ok();
     }
 }
@@ -61,7 +64,7 @@ fn killed_in_the_first_night_there_is_no_half_table() {
     let shop = Shop::with_tastes(800, 200, 10);
     let mut random = Random(11);
     for _ in 0..6 {
-        let mut night = shop.start(&["run"]);
+        let mut night = shop.start(&["run", "--force"]);
         std::thread::sleep(Duration::from_micros(random.below(whole.as_micros() as u64)));
         night.kill().unwrap();
         night.wait().unwrap();
@@ -75,24 +78,99 @@ fn killed_in_the_first_night_there_is_no_half_table() {
     shop.keeps_its_promises(10);
 }
 
-#[test]
-fn a_full_disk_leaves_the_old_set() {
-    let shop = Shop::with_tastes(1500, 300, 10);
-    shop.night();
-    let lists = shop.rows("SELECT * FROM recommendations");
-    // SQLite's own limit on the file's pages is not kept in the file; one on the process's files is
-    // what a full disk looks like to it.
-    let size = std::fs::metadata(&shop.path).unwrap().len();
-    let script = format!("ulimit -f {}; exec \"$@\"", size / 1024 + 40);
-    let command = shop.command(&["run"]);
-    let mut limited = std::process::Command::new("bash");
-    limited.arg("-c").arg(format!("trap '' XFSZ; {script}")).arg("bash").arg(command.get_program());
-    limited.args(command.get_args());
-    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let ran: crate::common::Ran = limited.output().unwrap().into();
-    assert_eq!(ran.code, 74, "{ran:?}");
-    assert!(shop.rows("SELECT * FROM recommendations") == lists);
+/// Kills a command at a random moment of its first `whole`.
+fn kill_within(shop: &Shop, words: &[&str], whole: Duration, random: &mut Random) {
+    let mut job = shop.start(words);
+    std::thread::sleep(Duration::from_micros(random.below(whole.as_micros() as u64)));
+    job.kill().unwrap();
+    job.wait().unwrap();
     assert_eq!(shop.one::<String>("PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn a_backfill_that_is_killed_leaves_whole_lists_and_the_next_goes_on() {
+    for journal in ["wal", "delete"] {
+        let shop = Shop::with_tastes(1500, 300, 10);
+        shop.sql(&format!("PRAGMA journal_mode = {journal}"));
+        shop.night();
+        let change = "UPDATE ratings SET rating = (rating + 1) % 10 + 1 WHERE user_id % 2 = 0";
+        shop.sql(change);
+        let since = Instant::now();
+        shop.backfill(&[]);
+        let whole = since.elapsed();
+        let (mut random, mut met) = (Random(whole.as_nanos() as u64), 0);
+        for _ in 0..kills() / 4 {
+            shop.sql(change);
+            kill_within(&shop, &["backfill"], whole, &mut random);
+            let torn = "SELECT count(*) FROM (SELECT 1 FROM recommendations GROUP BY user_id
+                        HAVING count(*) <> 10 OR count(DISTINCT run_id) > 1)";
+            assert_eq!(shop.one::<i64>(torn), 0);
+            assert_eq!(shop.one::<i64>("SELECT count(DISTINCT user_id) FROM recommendations"), 1500);
+            shop.keeps_its_promises(10);
+            shop.call(&["check"]).ok();
+            met += shop.one::<i64>("SELECT count(*) FROM nightshelf_runs WHERE status = 'running'");
+            let report = shop.backfill(&[]);
+            assert!(["published", "unchanged"].contains(&report["status"].as_str().unwrap()));
+            let checked = shop.call(&["check", "--json"]).ok().json();
+            assert_eq!(checked["changed_readers"], 0);
+        }
+        assert!(met > 0, "no kill hit a backfill: the test shows nothing");
+        shop.night();
+        shop.call(&["check"]).ok();
+    }
+}
+
+#[test]
+fn an_import_that_is_killed_goes_on_where_it_stopped() {
+    let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+    let rows: String =
+        (0..60_000).map(|row| format!("{},{},{}\n", row % 3000, isbn(row / 3000), row % 10 + 1)).collect();
+    std::fs::write(file.path(), format!("user_id,isbn,rating\n{rows}")).unwrap();
+    let words = ["import", file.path().to_str().unwrap()];
+    let fresh = || {
+        let shop = Shop::empty();
+        shop.sql("DROP TABLE ratings");
+        shop
+    };
+    let since = Instant::now();
+    fresh().call(&words).ok();
+    let whole = since.elapsed();
+    let (mut random, mut resumed) = (Random(9), 0);
+    for round in 0..kills() / 4 {
+        let shop = fresh();
+        shop.sql(if round % 2 == 0 { "PRAGMA journal_mode = wal" } else { "SELECT 1" });
+        kill_within(&shop, &words, whole, &mut random);
+        kill_within(&shop, &words, whole, &mut random);
+        let report = shop.call(&[&words[..], &["--json"]].concat()).ok().json();
+        resumed += i64::from(report["files"][0]["resumed_at"].is_number());
+        assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), 60_000);
+        assert_eq!(shop.one::<i64>("SELECT CAST(sum(rating) AS INTEGER) FROM ratings"), 330_000);
+        assert_eq!(report["files"][0]["rejected"], serde_json::json!({}));
+    }
+    assert!(resumed > 0, "no kill hit an import: the test shows nothing");
+}
+
+#[test]
+fn a_rollback_that_is_killed_has_happened_or_not() {
+    let shop = Shop::with_tastes(600, 200, 10);
+    shop.night();
+    shop.night();
+    let since = Instant::now();
+    shop.call(&["rollback"]).ok();
+    let whole = since.elapsed();
+    let mut random = Random(13);
+    for _ in 0..kills() / 2 {
+        kill_within(&shop, &["rollback"], whole, &mut random);
+        assert_eq!(shop.one::<i64>("SELECT count(*) FROM recommendations"), 6000);
+        assert_eq!(shop.one::<i64>("SELECT count(DISTINCT run_id) FROM recommendations"), 1);
+        let now: i64 = shop.one("SELECT max(run_id) FROM recommendations");
+        assert_eq!(shop.one::<i64>("SELECT max(run_id) FROM recommendations_popular"), now);
+        shop.keeps_its_promises(10);
+        // Whichever it is, the other one is still there.
+        shop.call(&["rollback"]).ok();
+        assert_ne!(shop.one::<i64>("SELECT max(run_id) FROM recommendations"), now);
+    }
+    shop.call(&["check"]).ok();
     shop.night();
     shop.keeps_its_promises(10);
 }

@@ -192,7 +192,7 @@ fn the_model_is_kept_with_its_vocabularies() {
     models.sort();
     assert_eq!(models, ["model-2", "model-3"], "the last two are kept");
     let model = std::path::Path::new(&folder).join("model-3");
-    let (ranking, rating) = saved::read(&model.join("factors.safetensors")).unwrap();
+    let (ranking, rating) = saved::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
     let ranking = ranking.unwrap();
     assert_eq!((ranking.width, ranking.users.len()), (8, 50 * 8));
     assert!(rating.is_some());

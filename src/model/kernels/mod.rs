@@ -169,7 +169,7 @@ mod tests {
 
     fn rows() -> impl Strategy<Value = Interactions> {
         prop::collection::vec((0u32..12, 0u32..30, 1f32..5.0), 1..250)
-            .prop_map(|triples| Interactions::from_triples(12, 30, triples).0)
+            .prop_map(|triples| Interactions::from_triples(12, 30, &triples).0)
     }
 
     proptest! {

@@ -1,0 +1,7 @@
+-- What each list was made from, so that `backfill` sees who has changed. Published with the lists,
+-- and put back with them by `rollback`.
+
+CREATE TABLE nightshelf_readers (
+  user_id ANY PRIMARY KEY,  -- as in the ratings
+  digest  INTEGER NOT NULL  -- of this reader's books and ratings; XXH3, 64 bits
+) STRICT, WITHOUT ROWID

@@ -1,0 +1,278 @@
+//! `nightshelf doctor`: what is wrong or missing, and how to put it right.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::console::{Console, count, plain};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::{Outcome, keep};
+use crate::model::device;
+use crate::store::lock::Lock;
+use crate::store::{Database, runs, slots, source};
+
+/// A set older than this is worth a word.
+const STALE: TimeDelta = TimeDelta::hours(48);
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Odd,
+    Bad,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Good => "ok",
+            Verdict::Odd => "warning",
+            Verdict::Bad => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+struct Finding {
+    verdict: Verdict,
+    topic: &'static str,
+    found: String,
+    fix: Option<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Default)]
+struct Examination(Vec<Finding>);
+
+impl Examination {
+    fn good(&mut self, topic: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { verdict: Verdict::Good, topic, found: found.into(), fix: None });
+    }
+
+    fn odd(&mut self, topic: &'static str, found: impl Into<String>, fix: &str) {
+        let (found, fix) = (found.into(), Some(fix.to_owned()));
+        self.0.push(Finding { verdict: Verdict::Odd, topic, found, fix });
+    }
+
+    fn bad(&mut self, topic: &'static str, error: &Error) {
+        let (found, fix) = (error.to_string(), error.next_step().map(str::to_owned));
+        self.0.push(Finding { verdict: Verdict::Bad, topic, found, fix });
+    }
+}
+
+/// Looks at the machine and, if it is named, at the database.
+///
+/// # Errors
+/// None of its own: what is wrong is a finding, and makes the outcome a failure.
+pub fn doctor(
+    db: Option<&Path>,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let mut seen = Examination::default();
+    let cuda = if cfg!(feature = "cuda") { "with CUDA" } else { "without CUDA" };
+    seen.good("program", format!("nightshelf {}, built {cuda}", env!("CARGO_PKG_VERSION")));
+    match device::choose(&config.compute.device) {
+        Ok((device, why)) => seen.good("device", format!("{device}: {why}")),
+        Err(error) => seen.bad("device", &error),
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = available_memory().map_or(String::new(), |bytes| format!(", {} free", megabytes(bytes)));
+    seen.good("machine", format!("{cores} cores{memory}"));
+    seen.good("sqlite", format!("SQLite {}, in the program", rusqlite::version()));
+    if let Some(db) = db {
+        let patience = Duration::from_secs(config.output.patience.min(10));
+        match Database::open(db, patience, interrupt.clone()) {
+            Ok(mut database) => examine(&mut database, config, &mut seen)?,
+            Err(error) => seen.bad("database", &error),
+        }
+    }
+    Ok(tell(&seen, console))
+}
+
+fn examine(database: &mut Database, config: &Config, seen: &mut Examination) -> Result<()> {
+    let size = fs::metadata(database.path()).map_or(0, |about| about.len());
+    seen.good("database", format!("{}, {}", database.path().display(), megabytes(size)));
+    let journal = database.read("looking at the database", |connection| {
+        Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?)
+    });
+    match journal {
+        Ok(mode) if mode == "wal" => {
+            seen.good("journal", "WAL");
+            // Without WAL nobody could write for as long as this takes.
+            let checked = database.read("checking the database", |connection| {
+                Ok(connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?)
+            });
+            match checked {
+                Ok(word) if word == "ok" => seen.good("integrity", "quick_check is ok"),
+                Ok(what) => seen.bad("integrity", &damaged(&what)),
+                Err(error) => seen.bad("integrity", &error),
+            }
+        }
+        Ok(mode) => seen.odd(
+            "journal",
+            format!("{mode}: readers and writers wait for each other"),
+            "if your application can do with it, once: PRAGMA journal_mode = WAL",
+        ),
+        Err(error) => seen.bad("journal", &error),
+    }
+    match source::count(database, config) {
+        Ok(0) => seen.odd("ratings", "the ratings table is empty", "`nightshelf import` loads files"),
+        Ok(rows) => seen.good("ratings", format!("{} rows", count(rows))),
+        Err(error) => seen.bad("ratings", &error),
+    }
+    match database.read("looking at the tables", slots::refuse_foreign_tables) {
+        Ok(()) => seen.good("tables", "no table of yours is in the way"),
+        Err(error) => seen.bad("tables", &error),
+    }
+    // A write that changes nothing.
+    match database.write("trying to write", |_| Ok(())).and_then(|_| try_folder(database)) {
+        Ok(()) => seen.good("permissions", "the database and its folder can be written to"),
+        Err(error) => seen.bad("permissions", &error),
+    }
+    room(database, size, seen);
+    let at_work = Lock::held(database);
+    if let Some(who) = &at_work {
+        seen.odd("lock", format!("another nightshelf is at work{who}"), "wait for it, or stop it");
+    }
+    last_run(database, at_work.is_some(), seen)?;
+    if let Some(current) = runs::current(database)? {
+        match keep::verify(&database.folder(), current.run_id, current.input_digest.as_deref()) {
+            Ok(()) => seen.good("model", format!("that of run {} is whole", current.run_id)),
+            Err(error) => seen.bad("model", &error),
+        }
+    }
+    Ok(())
+}
+
+fn damaged(what: &str) -> Error {
+    Error::new(Kind::Io, format!("the database is damaged: {what}"))
+        .hint("restore a copy, or see `.recover` in the sqlite3 shell")
+}
+
+/// Whether files can be made beside the database, and in our own folder if it is there.
+fn try_folder(database: &Database) -> Result<()> {
+    let own = database.folder();
+    let folders = database.path().parent().into_iter().chain(own.is_dir().then_some(own.as_path()));
+    for folder in folders {
+        let file = folder.join(format!(".nightshelf-doctor-{}", std::process::id()));
+        fs::write(&file, "").map_err(|error| {
+            Error::file(&error, "write", &file).hint(
+                "this user must be able to write to the folder: SQLite's journal and the model lie there",
+            )
+        })?;
+        fs::remove_file(&file).map_err(|error| Error::file(&error, "remove", &file))?;
+    }
+    Ok(())
+}
+
+/// Whether the disk has room for the night: beside the two sets that are there, a third while it is
+/// being written, the same again in the journal, and a third model.
+fn room(database: &Database, size: u64, seen: &mut Examination) {
+    let Some(Ok(disk)) = database.path().parent().map(rustix::fs::statvfs) else {
+        return;
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let models: u64 = keep::models(&database.folder())
+        .iter()
+        .filter_map(|(path, _)| fs::read_dir(path).ok())
+        .flat_map(|files| files.flatten().filter_map(|file| file.metadata().ok()))
+        .map(|about| about.len())
+        .sum();
+    // Before the first night nothing is known but the ratings' own size.
+    let need = if models == 0 { size.saturating_mul(4) } else { size + models };
+    let found = format!("{} free, a night takes up to {}", megabytes(free), megabytes(need));
+    if free < need {
+        seen.odd("disk", found, "make room: a night that finds the disk full publishes nothing");
+    } else {
+        seen.good("disk", found);
+    }
+}
+
+fn last_run(database: &Database, at_work: bool, seen: &mut Examination) -> Result<()> {
+    let last = runs::last(database, 100)?;
+    let Some(run) = last.first() else {
+        seen.odd("last run", "none yet", "`nightshelf run --db FILE` makes the first");
+        return Ok(());
+    };
+    let now = Utc::now();
+    let when =
+        run.started.map_or("an unknown time".into(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string());
+    let found = format!("run {}, {}, began {when}: {}", run.run_id, run.kind, run.status);
+    let set = last.iter().find(|run| matches!(run.status.as_str(), "published" | "unchanged"));
+    let age = set.and_then(|run| run.finished).map(|time| now - time);
+    match run.status.as_str() {
+        "running" if at_work => seen.good("last run", found),
+        "running" => seen.odd(
+            "last run",
+            found + ", but nobody is at work",
+            "it was killed, or the power went: the next run clears up after it",
+        ),
+        "failed" | "interrupted" | "refused" => {
+            let error = run.error.clone().unwrap_or_default();
+            let found = format!("{found}: {error}");
+            let fix = "put right what it says, and run again";
+            seen.0.push(Finding { verdict: Verdict::Bad, topic: "last run", found, fix: Some(fix.into()) });
+        }
+        _ => seen.good("last run", found),
+    }
+    if run.started.is_some_and(|time| time > now + TimeDelta::minutes(5)) {
+        let fix = "set the clock; nothing depends on it but these dates";
+        seen.odd("clock", "the last run began in the future: this machine's clock has gone back", fix);
+    }
+    match age {
+        Some(age) if age > STALE => seen.odd(
+            "age",
+            format!("the published set is {} hours old", age.num_hours()),
+            "see whether cron or the timer still starts the job",
+        ),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn tell(seen: &Examination, console: &Console) -> Outcome {
+    let width = seen.0.iter().map(|finding| finding.topic.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Finding { verdict, topic, found, fix } in &seen.0 {
+        let word = format!("{:8}", verdict.word());
+        let word = if *verdict == Verdict::Good { word } else { console.heading(&word) };
+        text.push_str(&format!("{word} {topic:width$}  {}\n", plain(found)));
+        if let Some(fix) = fix {
+            text.push_str(&format!("{:9}{:width$}  what to do: {}\n", "", "", plain(fix)));
+        }
+    }
+    let problems = seen.0.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
+    let as_json = |finding: &Finding| {
+        json!({
+            "verdict": finding.verdict.word(),
+            "topic": finding.topic,
+            "found": finding.found,
+            "fix": finding.fix,
+        })
+    };
+    let json = json!({ "ok": problems == 0, "findings": seen.0.iter().map(as_json).collect::<Vec<Value>>() });
+    let failure = (problems > 0).then(|| {
+        let what = if problems == 1 { "one problem".to_owned() } else { format!("{problems} problems") };
+        Error::new(Kind::Failed, format!("{what} found, see above"))
+    });
+    Outcome { text, json, failure }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", count(bytes.div_ceil(1_000_000)))
+}
+
+/// What the system could still give, in bytes; `None` where it does not tell.
+fn available_memory() -> Option<u64> {
+    let about = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = about.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

@@ -1,0 +1,87 @@
+//! Takes a reader out of everything that we keep.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::catalog::vocabulary::{UserId, UserRef};
+use crate::config::Config;
+use crate::console::{Console, count};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::jobs::keep::{self, Model};
+use crate::store::lock::Lock;
+use crate::store::{Database, forget, source};
+
+/// Forgets the reader that `word` names: rows and digest in both published sets, factors in both
+/// models, and examples of rejected rows. Where a number and a text are written alike, both go.
+///
+/// Can be repeated: what was cut off is finished then.
+///
+/// # Errors
+/// [`Kind::NoInput`] if nothing is kept of such a reader; else as [`Database::write`].
+pub fn forget(
+    db: &Path,
+    word: &str,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let patience = Duration::from_secs(config.output.patience);
+    let mut database = Database::open(db, patience, interrupt.clone())?;
+    let _lock = Lock::take(&database)?;
+    let (mut rows, mut models, mut ratings) = (0, 0, 0);
+    for id in UserId::readings(word) {
+        rows += forget::forget(&mut database, id.borrow())?;
+        models += forget_in_models(&database.folder(), id.borrow(), console)?;
+        ratings += source::ratings_of(&database, config, id.borrow())?;
+    }
+    if rows + models == 0 {
+        let error = Error::new(Kind::NoInput, format!("nothing is kept of a reader {word:?}"));
+        return Err(match ratings {
+            0 => error.hint("give the user_id as it stands in the ratings table"),
+            _ => error.hint("there are ratings, which the next run takes up: delete them to keep it so"),
+        });
+    }
+    // What earlier nights have freed still holds their sets.
+    forget::scrub(&mut database)?;
+    database.checkpoint();
+    console.say(format!(
+        "forget     {} rows and examples, and factors in {models} models, are gone",
+        count(rows)
+    ));
+    if ratings > 0 {
+        console.warn(format!(
+            "the ratings table still has {} ratings of this reader: delete them, or the next run takes \
+             them up again",
+            count(ratings)
+        ));
+    }
+    Ok(json!({ "rows": rows, "models": models, "ratings_left": ratings }).into())
+}
+
+/// In how many models the reader was.
+fn forget_in_models(folder: &Path, user: UserRef<'_>, console: &Console) -> Result<usize> {
+    let mut found = 0;
+    for (path, run) in keep::models(folder) {
+        // What died half-way may hold anybody, and so may what can no longer be read.
+        let model = match run.map(|run| Model::read(folder, run, None)) {
+            Some(Ok(model)) => model,
+            unusable => {
+                if let Some(Err(error)) = unusable {
+                    console.warn(format!("{error}; it is removed, since nobody can tell who is in it"));
+                }
+                std::fs::remove_dir_all(&path).map_err(|error| Error::file(&error, "remove", &path))?;
+                continue;
+            }
+        };
+        let code = model.users.codes().get(&user).copied();
+        if let Some(code) = code {
+            model.without(code)?.write(folder)?;
+            found += 1;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,159 @@
+//! `--metrics-file`: figures in Prometheus's text format, for node_exporter's textfile collector.
+//!
+//! Written after every attempt, also one that failed, and from the diary: so the file is right
+//! whatever wrote it last.
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::store::Database;
+use crate::store::runs::{self, Entry};
+
+/// Runs that are looked through for the last of each kind that did something.
+const HISTORY: u32 = 500;
+
+/// The command that has just ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// What was typed.
+    pub command: &'a str,
+    /// Its exit code.
+    pub code: u8,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Leaves the figures in `file`, all at once.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, interrupt: &Interrupt) -> Result<()> {
+    // What the diary says is left out if it cannot be read: the exit code will tell why.
+    let entries = Database::open(db, Duration::from_secs(5), interrupt.clone())
+        .and_then(|database| runs::last(&database, HISTORY))
+        .unwrap_or_default();
+    let text = exposition(&db.to_string_lossy(), attempt, &entries);
+    let failed = |error: &std::io::Error| Error::file(error, "write", file);
+    // The collector takes only names that end in .prom, so it never sees half a file.
+    let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
+    let written = fs::write(&unfinished, text)
+        // It runs as another user, whatever our umask says.
+        .and_then(|()| fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o644)))
+        .and_then(|()| fs::rename(&unfinished, file));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&unfinished);
+        failed(&error)
+    })
+}
+
+fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry]) -> String {
+    let mut page = Page { text: String::new(), db: escaped(db) };
+    let command = [("command", attempt.command)];
+    page.about("exit_code", "Exit code of the last attempt.");
+    page.gauge("exit_code", &command, f64::from(attempt.code));
+    page.about("attempt_timestamp_seconds", "When the last attempt ended.");
+    page.gauge("attempt_timestamp_seconds", &command, Utc::now().timestamp_millis() as f64 / 1e3);
+    page.about("attempt_duration_seconds", "How long the last attempt took.");
+    page.gauge("attempt_duration_seconds", &command, attempt.took.as_secs_f64());
+
+    let good = |entry: &&Entry| matches!(entry.status.as_str(), "published" | "unchanged");
+    let last = |kind: &str| entries.iter().find(|entry| entry.kind == kind && good(entry));
+    let kinds: Vec<&Entry> = ["nightly", "backfill", "rollback"].into_iter().filter_map(last).collect();
+    page.about(
+        "last_success_timestamp_seconds",
+        "When the last run ended that published, or had no need to.",
+    );
+    for run in &kinds {
+        if let Some(finished) = run.finished {
+            let time = finished.timestamp_millis() as f64 / 1e3;
+            page.gauge("last_success_timestamp_seconds", &[("kind", &run.kind)], time);
+        }
+    }
+    page.about("last_success_run_id", "Its number in nightshelf_runs.");
+    for run in &kinds {
+        page.gauge("last_success_run_id", &[("kind", &run.kind)], run.run_id as f64);
+    }
+    page.about("stage_seconds", "How long each of its stages took.");
+    for run in &kinds {
+        for (stage, seconds) in run.timings.as_object().into_iter().flatten() {
+            let stage = stage.trim_end_matches("_s");
+            page.value("stage_seconds", &[("kind", &run.kind), ("stage", stage)], seconds);
+        }
+    }
+
+    // What came in last, by whichever kind of run; and the quality of the last training.
+    let latest = entries.iter().filter(good).find(|entry| entry.counts["users"].is_number());
+    if let Some(run) = latest {
+        page.about("ratings", "Rows of the ratings table, by what became of them.");
+        for (what, number) in run.counts["ratings"].as_object().into_iter().flatten() {
+            page.value("ratings", &[("what", what)], number);
+        }
+        page.about("users", "Readers with a rating.");
+        page.value("users", &[], &run.counts["users"]);
+        page.about("items", "Books with a rating.");
+        page.value("items", &[], &run.counts["items"]);
+    }
+    let trained = entries.iter().find(|entry| entry.kind == "nightly" && entry.status == "published");
+    if let Some(run) = trained {
+        page.about("recommendations", "Rows that the last published night wrote.");
+        page.value("recommendations", &[], &run.counts["recommendations"]);
+        page.about("model", "Figures of the last trained model: loss, coverage and so on.");
+        for (what, value) in run.metrics.as_object().into_iter().flatten() {
+            page.value("model", &[("what", what)], value);
+        }
+    }
+    page.text
+}
+
+/// A page of figures, all of them gauges about one database.
+struct Page {
+    text: String,
+    db: String,
+}
+
+impl Page {
+    fn about(&mut self, name: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP nightshelf_{name} {help}\n# TYPE nightshelf_{name} gauge");
+    }
+
+    fn gauge(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let _ = write!(self.text, "nightshelf_{name}{{db=\"{}\"", self.db);
+        for (label, text) in labels {
+            let _ = write!(self.text, ",{label}=\"{}\"", escaped(text));
+        }
+        let _ = writeln!(self.text, "}} {value}");
+    }
+
+    /// A figure that may not be there.
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: &Value) {
+        if let Some(value) = value.as_f64() {
+            self.gauge(name, labels, value);
+        }
+    }
+}
+
+/// Text as the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_escaped() {
+        let attempt = Attempt { command: "run", code: 75, took: Duration::from_millis(1500) };
+        let text = exposition("a \"b\"\\c\n.db", &attempt, &[]);
+        let line = "nightshelf_exit_code{db=\"a \\\"b\\\"\\\\c\\n.db\",command=\"run\"} 75";
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}

@@ -1,0 +1,181 @@
+//! What every job that reads the ratings does alike: read, normalise, encode, and keep the time.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::frame::{self, Encoded};
+use crate::catalog::rejects::Rejects;
+use crate::config::Config;
+use crate::console::{Console, count};
+use crate::error::{Error, Kind, Result};
+use crate::store::{Database, source};
+
+/// A job in progress.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The settings of today.
+    pub config: &'a Config,
+    /// Where to tell.
+    pub console: &'a Console,
+    /// Seconds by stage.
+    pub clock: Clock,
+    /// Rows that could not be used, as far as they are known yet.
+    pub rejects: Rejects,
+}
+
+impl<'a> Work<'a> {
+    /// Begins now.
+    pub fn new(config: &'a Config, console: &'a Console) -> Self {
+        Self { config, console, clock: Clock::default(), rejects: Rejects::default() }
+    }
+
+    /// The ratings, from the application's table to codes.
+    ///
+    /// # Errors
+    /// [`Kind::NoRatings`] if there is none to use; else as [`source::read`].
+    pub fn take_in(&mut self, database: &Database) -> Result<Intake> {
+        let (config, console) = (self.config, self.console);
+        let reading = self.clock.time("read", || source::read(database, config, console))?;
+        let rows = reading.rows;
+        self.rejects = reading.rejects;
+        console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));
+        let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, config))?;
+        let mut ratings = self.clock.time("encode", || frame::encode(normalised))?;
+        self.rejects.absorb(std::mem::take(&mut ratings.rejects));
+        self.say_what_was_read(&ratings);
+        if ratings.interactions.is_empty() {
+            return Err(no_ratings(rows, &self.rejects));
+        }
+        let digest = format!("{:016x}", ratings.digest());
+        Ok(Intake { rows, rejected: self.rejects.total(), ratings, digest })
+    }
+
+    fn say_what_was_read(&self, ratings: &Encoded) {
+        let spent = self.clock.of("normalise") + self.clock.of("encode");
+        self.console.say(format!(
+            "normalise  {} ratings of {} books by {} readers, {spent:.1} s",
+            count(ratings.interactions.len()),
+            count(ratings.items.len()),
+            count(ratings.users.len()),
+        ));
+        let notes = [
+            (ratings.duplicates, "older ratings of the same book left out"),
+            (ratings.repaired, "with lost zeros put back"),
+            (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
+            (self.rejects.total(), "rejected"),
+        ];
+        for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
+            self.console.say(format!("           {} {what}", count(rows)));
+        }
+        for (reason, rows, examples) in self.rejects.iter() {
+            self.console.detail(format!(
+                "             {reason}: {}, such as {}",
+                count(rows),
+                examples.join("; ")
+            ));
+        }
+        if let Some((low, high)) = ratings.scale {
+            let guessed =
+                if self.config.source.scale.is_empty() { " (guessed from the ratings)" } else { "" };
+            self.console.detail(format!("           ratings go from {low} to {high}{guessed}"));
+        }
+    }
+}
+
+/// The ratings in codes, and how many there were.
+#[derive(Debug)]
+pub struct Intake {
+    /// Rows of the application's table.
+    pub rows: u64,
+    /// Of those, not used.
+    pub rejected: u64,
+    /// The rest.
+    pub ratings: Encoded,
+    /// The same for the same ratings: 16 hexadecimal digits.
+    pub digest: String,
+}
+
+impl Intake {
+    /// What came in, and that `recommendations` rows go out.
+    pub fn counts(&self, recommendations: u64) -> Value {
+        json!({
+            "ratings": {
+                "read": self.rows,
+                "kept": self.ratings.interactions.len(),
+                "rejected": self.rejected,
+                "repaired": self.ratings.repaired,
+                "duplicates": self.ratings.duplicates,
+                "opaque": self.ratings.opaque.total(),
+            },
+            "users": self.ratings.users.len(),
+            "items": self.ratings.items.len(),
+            "recommendations": recommendations,
+        })
+    }
+}
+
+fn no_ratings(rows: u64, rejects: &Rejects) -> Error {
+    let error = match rows {
+        0 => Error::new(Kind::NoRatings, "the ratings table is empty"),
+        _ => {
+            let reasons: Vec<String> =
+                rejects.iter().map(|(reason, rows, _)| format!("{reason} {}", count(rows))).collect();
+            let all = count(rows);
+            Error::new(Kind::NoRatings, format!("none of {all} ratings can be used: {}", reasons.join(", ")))
+        }
+    };
+    error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples")
+}
+
+/// Seconds by stage.
+#[derive(Debug)]
+pub struct Clock {
+    since: Instant,
+    stages: Map<String, Value>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { since: Instant::now(), stages: Map::new() }
+    }
+}
+
+impl Clock {
+    /// Does a stage, and notes how long it took.
+    pub fn time<T>(&mut self, stage: &str, work: impl FnOnce() -> T) -> T {
+        let since = Instant::now();
+        let value = work();
+        self.note(stage, since);
+        value
+    }
+
+    /// Notes that a stage has gone on until now.
+    pub fn note(&mut self, stage: &str, since: Instant) {
+        self.stages.insert(format!("{stage}_s"), seconds(since));
+    }
+
+    /// How long a stage took.
+    pub fn of(&self, stage: &str) -> f64 {
+        self.stages.get(&format!("{stage}_s")).and_then(Value::as_f64).unwrap_or_default()
+    }
+
+    /// Every stage, 0 for those in `stages` that there was no need of, and the total.
+    pub fn timings(&self, stages: &[&str]) -> Value {
+        let mut timings: Map<_, _> = stages.iter().map(|stage| (format!("{stage}_s"), json!(0.0))).collect();
+        timings.extend(self.stages.clone());
+        timings.insert("total_s".into(), seconds(self.since));
+        timings.into()
+    }
+}
+
+fn seconds(since: Instant) -> Value {
+    json!((since.elapsed().as_secs_f64() * 1e3).round() / 1e3)
+}
+
+/// The most memory that this process has had, in bytes; `None` where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

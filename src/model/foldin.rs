@@ -1,0 +1,171 @@
+//! Readers and books that came after training, solved against a model that stands.
+//!
+//! A row that is new, or whose ratings have changed, is the answer to one half-step of [`super::als`]
+//! for that row alone, with everything else held still. Books that the model has not seen come
+//! first, from the readers who have read them; then the readers, from their whole history. What is
+//! found for a reader is what a half-step over everybody would find, given the same books.
+//!
+//! Few rows are solved, so this is the processor's work wherever the model was trained.
+
+use super::kernels::cpu;
+use super::settled::Settled;
+use super::{Factors, RatingModel, als};
+use crate::catalog::interactions::Interactions;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
+/// Rows that are to be solved. All others stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsolved {
+    /// Codes of readers who are new or whose ratings have changed.
+    pub users: Vec<u32>,
+    /// Codes of books that are new.
+    pub items: Vec<u32>,
+}
+
+/// Solves rows of the ranking model in place. Rows of `factors` that were never solved are zero.
+///
+/// # Errors
+/// On a signal, or if the factors are not finite.
+pub fn ranking(
+    factors: &mut Factors,
+    by_user: &Interactions,
+    unsolved: &Unsolved,
+    config: &Settled,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let solve = |rows: Interactions, others: &[f32], width: usize| {
+        let penalties = als::penalties(&rows, &config.model);
+        let ridge = als::ranking_ridge(&rows, &penalties, &config.model);
+        Ok(cpu::half_step(&ridge, others, width, interrupt)?.0)
+    };
+    fold_in(factors, by_user, unsolved, solve, solve)
+}
+
+/// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are
+/// zero.
+///
+/// # Errors
+/// As [`ranking`].
+pub fn rating(
+    model: &mut RatingModel,
+    rated: &Interactions,
+    unsolved: &Unsolved,
+    config: &Settled,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let (mean, damping) = (model.mean, config.rating.bias_damping);
+    let solver = |regularization: f64| {
+        move |rows: Interactions, others: &[f32], width: usize| {
+            let (features, targets) = als::rating_features(&rows, others, width, mean);
+            let penalties = als::rating_penalties(&rows, regularization, damping);
+            let ridge = als::rating_ridge(&rows, &targets, &penalties, damping);
+            Ok(cpu::half_step(&ridge, &features, width, interrupt)?.0)
+        }
+    };
+    let solve_users = solver(config.rating.user_regularization);
+    let solve_items = solver(config.rating.item_regularization);
+    fold_in(&mut model.factors, rated, unsolved, solve_users, solve_items)
+}
+
+/// Readers, for the new books' sake; the new books; and the readers again, who have read them.
+fn fold_in(
+    factors: &mut Factors,
+    by_user: &Interactions,
+    unsolved: &Unsolved,
+    solve_users: impl Fn(Interactions, &[f32], usize) -> Result<Vec<f32>>,
+    solve_items: impl Fn(Interactions, &[f32], usize) -> Result<Vec<f32>>,
+) -> Result<()> {
+    let width = factors.width;
+    if !unsolved.items.is_empty() {
+        let solved = solve_users(by_user.select(&unsolved.users), &factors.items, width)?;
+        put(&mut factors.users, &unsolved.users, &solved, width);
+        let by_item = by_user.transposed();
+        let solved = solve_items(by_item.select(&unsolved.items), &factors.users, width)?;
+        put(&mut factors.items, &unsolved.items, &solved, width);
+    }
+    let solved = solve_users(by_user.select(&unsolved.users), &factors.items, width)?;
+    put(&mut factors.users, &unsolved.users, &solved, width);
+    Ok(())
+}
+
+fn put(table: &mut [f32], rows: &[u32], solved: &[f32], width: usize) {
+    for (row, solved) in rows.iter().zip(solved.chunks_exact(width)) {
+        table[*row as usize * width..][..width].copy_from_slice(solved);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::model::device::Device;
+    use crate::model::{Watch, fit_ranking, fit_rating};
+
+    /// 60 readers, 40 books; some readers and books only in `later`.
+    fn ratings(later: bool) -> Interactions {
+        let all = (0..900u32).map(|n| (n * n % 59, (n * 7 + n * n / 5) % 40, (n % 10 + 1) as f32));
+        let kept = all.filter(|(user, item, _)| later || (*user < 50 && *item < 36 && (user + item) % 5 > 0));
+        Interactions::from_triples(60, 40, &kept.collect::<Vec<_>>()).0
+    }
+
+    fn close(a: &[f32], b: &[f32]) {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{a} {b}");
+        }
+    }
+
+    /// Readers whose rows differ, and books without a row, between the two sets of ratings.
+    fn unsolved(before: &Interactions, after: &Interactions) -> Unsolved {
+        let (old, new) = (before.readers_per_item(), after.readers_per_item());
+        Unsolved {
+            users: (0..60).filter(|user| before.of(*user as usize) != after.of(*user as usize)).collect(),
+            items: (0..40).filter(|item| old[*item as usize] == 0 && new[*item as usize] > 0).collect(),
+        }
+    }
+
+    #[test]
+    fn readers_come_out_as_in_a_half_step_over_everybody() {
+        let (before, after) = (ratings(false), ratings(true));
+        let unsolved = unsolved(&before, &after);
+        assert!(unsolved.users.len() > 9 && unsolved.items.len() == 4, "{unsolved:?}");
+        let mut config = Config::default();
+        config.model.factors = 12;
+        let config = Settled::new(&config, &before);
+        let interrupt = Interrupt::never();
+        let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+
+        let trained = fit_ranking(Device::Cpu, &before, &config, &watch).expect("fitted");
+        let mut folded = trained.clone();
+        ranking(&mut folded, &after, &unsolved, &config, &interrupt).expect("folded in");
+        let penalties = als::penalties(&after, &config.model);
+        let ridge = als::ranking_ridge(&after, &penalties, &config.model);
+        let (everybody, _) = cpu::half_step(&ridge, &folded.items, 12, &interrupt).expect("solved");
+        for user in 0..60 {
+            let row = &everybody[user * 12..][..12];
+            match unsolved.users.contains(&(user as u32)) {
+                true => close(folded.user(user), row),
+                false => assert_eq!(folded.user(user), trained.user(user), "untouched"),
+            }
+        }
+        for item in 0..40 {
+            let solved = unsolved.items.contains(&(item as u32));
+            assert_eq!(folded.item(item) == trained.item(item), !solved, "book {item}");
+        }
+
+        let (rated_before, rated) = (before.rated(), after.rated());
+        let trained = fit_rating(Device::Cpu, &rated_before, (1.0, 10.0), &config, &watch).expect("fitted");
+        let mut folded = trained.clone();
+        rating(&mut folded, &rated, &unsolved, &config, &interrupt).expect("folded in");
+        let width = folded.factors.width;
+        let (features, targets) = als::rating_features(&rated, &folded.factors.items, width, folded.mean);
+        let (regularization, damping) = (config.rating.user_regularization, config.rating.bias_damping);
+        let penalties = als::rating_penalties(&rated, regularization, damping);
+        let ridge = als::rating_ridge(&rated, &targets, &penalties, damping);
+        let (everybody, _) = cpu::half_step(&ridge, &features, width, &interrupt).expect("solved");
+        for user in unsolved.users {
+            close(folded.factors.user(user as usize), &everybody[user as usize * width..][..width]);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One reader's list at a time: what it was made from, a new one in its place, or none.
+//!
+//! `nightshelf_readers` says for each reader from which ratings the published list was made. It is
+//! published together with the lists, so the two always agree, and `rollback` takes both back.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Transaction};
+
+use crate::catalog::vocabulary::{UserId, UserRef, Users};
+use crate::console::Bar;
+use crate::error::Result;
+use crate::store::publish::{Names, Recommendation, bind_user};
+use crate::store::slots::{Batch, LISTS, READERS};
+use crate::store::source::Table;
+use crate::store::{Database, quote};
+
+/// What the published lists were made from.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    /// For each reader the digest; `None` for whom nothing is published.
+    pub digests: Vec<Option<i64>>,
+    /// Readers with a list who are not among these.
+    pub others: Vec<UserId>,
+}
+
+/// Looks up what the lists of `users` were made from, and who else has one.
+///
+/// `None` if that was not noted: the set is of a version that did not.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn noted(database: &Database, users: &Users) -> Result<Option<Noted>> {
+    let codes = users.codes();
+    database.read("looking up what the lists were made from", |connection| {
+        if Table::find(connection, READERS.name)?.is_none() {
+            return Ok(None);
+        }
+        let mut noted = Noted { digests: vec![None; users.len()], others: Vec::new() };
+        let mut statement = connection.prepare("SELECT user_id, digest FROM nightshelf_readers")?;
+        let mut rows = statement.query([])?;
+        let mut any = false;
+        while let Some(row) = rows.next()? {
+            any = true;
+            let Some(id) = id(row.get_ref(0)?) else {
+                continue;
+            };
+            match codes.get(&id) {
+                Some(code) => noted.digests[*code as usize] = Some(row.get(1)?),
+                None => noted.others.push(id.to_owned()),
+            }
+        }
+        Ok(any.then_some(noted))
+    })
+}
+
+/// The id in a column of ours.
+pub(super) fn id(value: ValueRef<'_>) -> Option<UserRef<'_>> {
+    match value {
+        ValueRef::Integer(id) => Some(UserRef::Integer(id)),
+        ValueRef::Text(id) => std::str::from_utf8(id).ok().map(UserRef::Text),
+        _ => None,
+    }
+}
+
+/// A reader's new list, which takes the place of the published one.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement<'a> {
+    /// Whose.
+    pub user: UserRef<'a>,
+    /// What it was made from; `None` if the reader has no ratings any more.
+    pub digest: Option<i64>,
+    /// By rank; may be empty.
+    pub rows: &'a [Recommendation],
+}
+
+/// Replaces some readers' lists, each at once, in short transactions.
+///
+/// `done` is told, after each, how many readers have theirs.
+///
+/// # Errors
+/// Whatever SQLite says; [`crate::error::Kind::Interrupted`] on a signal. Each list is then the old
+/// one or the new one.
+pub fn replace(
+    database: &mut Database,
+    names: Names<'_>,
+    replacements: &[Replacement<'_>],
+    bar: &Bar,
+    mut done: impl FnMut(usize),
+) -> Result<()> {
+    let insert = Names::insertion(LISTS.name);
+    let mut batch = Batch::default();
+    let mut finished = 0;
+    while finished < replacements.len() {
+        // A list goes out and another comes in: about two rows for each, and what was made from.
+        let mut rows = 0;
+        let fits = |replacement: &&Replacement<'_>| {
+            rows += 2 * replacement.rows.len() + 2;
+            rows <= batch.rows
+        };
+        let count = replacements[finished..].iter().take_while(fits).count().max(1);
+        let now = &replacements[finished..finished + count];
+        let ((), held) = database.write("replacing lists", |transaction| {
+            now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement, &insert))
+        })?;
+        batch.adapt(held);
+        finished += count;
+        bar.advance(count as u64);
+        done(finished);
+    }
+    Ok(())
+}
+
+fn replace_one(
+    transaction: &Transaction<'_>,
+    names: Names<'_>,
+    replacement: &Replacement<'_>,
+    insert: &str,
+) -> Result<()> {
+    delete(transaction, LISTS.name, replacement.user)?;
+    let mut statement = transaction.prepare_cached(insert)?;
+    replacement.rows.iter().try_for_each(|row| names.insert(&mut statement, row))?;
+    let Some(digest) = replacement.digest else {
+        delete(transaction, READERS.name, replacement.user)?;
+        return Ok(());
+    };
+    let upsert = "INSERT INTO nightshelf_readers VALUES (?1, ?2) \
+                  ON CONFLICT DO UPDATE SET digest = excluded.digest";
+    let mut statement = transaction.prepare_cached(upsert)?;
+    bind_user(&mut statement, 1, replacement.user)?;
+    statement.raw_bind_parameter(2, digest)?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Deletes a reader's rows; how many there were.
+pub(super) fn delete(connection: &Connection, table: &str, user: UserRef<'_>) -> Result<usize> {
+    let mut statement =
+        connection.prepare_cached(&format!("DELETE FROM {} WHERE user_id = ?", quote(table)))?;
+    bind_user(&mut statement, 1, user)?;
+    Ok(statement.raw_execute()?)
+}
