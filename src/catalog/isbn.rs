@@ -67,7 +67,11 @@ impl Reason {
 /// Reads any spelling of an ISBN. `None` if nothing is left of it after folding.
 pub fn parse(spelling: &str) -> Option<Key> {
     let folded = fold(spelling);
-    let text = without_label(&folded);
+    let mut text = folded.as_str();
+    // Some labels come twice: `ISBN: ISBN-13 …`.
+    while let Some(rest) = without_label(text) {
+        text = rest;
+    }
     if text.is_empty() {
         return None;
     }
@@ -80,9 +84,12 @@ pub fn parse(spelling: &str) -> Option<Key> {
 /// Unicode compatibility forms to plain ones, upper case, and no separators.
 fn fold(spelling: &str) -> String {
     // Almost every spelling is plain ASCII, where folding is a filter.
-    let letters: &mut dyn Iterator<Item = char> =
-        if spelling.is_ascii() { &mut spelling.chars() } else { &mut spelling.nfkc() };
-    letters.filter(|c| !is_separator(*c)).flat_map(char::to_uppercase).collect()
+    if spelling.is_ascii() {
+        return spelling.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_uppercase()).collect();
+    }
+    // Once more after the change of case, which takes some letters apart: ΰ becomes Υ and two marks.
+    let upper: String = spelling.nfkc().flat_map(char::to_uppercase).collect();
+    upper.nfkc().filter(|c| !is_separator(*c)).collect()
 }
 
 fn is_separator(c: char) -> bool {
@@ -98,22 +105,21 @@ fn is_separator(c: char) -> bool {
         )
 }
 
-/// Drops `ISBN`, `ISBN-13:` and their like, from text that is already folded.
-fn without_label(folded: &str) -> &str {
-    let Some(rest) = folded.strip_prefix("ISBN") else {
-        return folded;
-    };
+/// What follows `ISBN`, `ISBN-13:` and their like, in text that is already folded; `None` if there
+/// is no such label.
+fn without_label(folded: &str) -> Option<&str> {
+    let rest = folded.strip_prefix("ISBN")?;
     let rest = rest.trim_start_matches([':', '=', '#']);
     for (label, length) in [("13", 13), ("10", 10)] {
         // `ISBN 1390000004` is an ISBN-10 that begins with 13: only the length can tell.
         if let Some(number) = rest.strip_prefix(label) {
             let number = number.trim_start_matches([':', '=', '#']);
             if number.len() == length || number.len() + label.len() < rest.len() {
-                return number;
+                return Some(number);
             }
         }
     }
-    rest
+    Some(rest)
 }
 
 /// The ISBN-13 of a folded text, and whether zeros had to be put back.
@@ -274,7 +280,46 @@ mod tests {
         }
     }
 
+    /// Anything that a column may hold, most of it close to what an ISBN looks like.
+    fn anything() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => "[0-9]{1,13}",
+            2 => "(978|979|977)[0-9]{10}",
+            2 => "[0-9]{9}[0-9Xx]",
+            1 => "(ISBN|isbn|ISBN-13:|ISBN10|Isbn 13 #|B0)",
+            1 => "[-. '\"eE+,:x\u{2010}\u{2013}\u{a0}\u{200b}\u{feff}]{1,3}",
+            1 => "[\u{ff10}-\u{ff19}]{1,13}",
+            1 => "[\u{660}-\u{669}]{1,10}",
+            1 => any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
+        #[test]
+        fn whatever_stands_there_becomes_one_key_that_stays(spelling in prop_oneof![anything(), any::<String>()]) {
+            let key = parse(&spelling);
+            let (text, is_isbn) = match &key {
+                None => return Ok(()),
+                Some(Key::Isbn { isbn13, .. }) => (isbn13, true),
+                Some(Key::Opaque { text, .. }) => (text, false),
+            };
+            if is_isbn {
+                prop_assert!(text.len() == 13 && (text.starts_with("978") || text.starts_with("979")), "{text}");
+                prop_assert_eq!(text.as_bytes()[12], check_digit_13(&text.as_bytes()[..12]));
+            }
+            prop_assert!(!text.is_empty() && !text.contains(is_separator), "{text:?}");
+            // A key read as a spelling is the same key.
+            match parse(text) {
+                Some(Key::Isbn { isbn13, repaired }) => prop_assert!(is_isbn && isbn13 == *text && !repaired),
+                Some(Key::Opaque { text: again, .. }) => prop_assert_eq!((&again, false), (text, is_isbn)),
+                None => prop_assert!(false, "{text:?} is nothing"),
+            }
+            // Nor do case, and blanks around it, make another one of it.
+            let key = key.map(|key| format!("{key:?}"));
+            prop_assert_eq!(parse(&format!(" {spelling}\t")).map(|key| format!("{key:?}")), key);
+        }
+
         #[test]
         fn an_isbn10_and_its_isbn13_meet(isbn10 in isbn10()) {
             let twelve = format!("978{}", &isbn10[..9]);

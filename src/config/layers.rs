@@ -164,6 +164,8 @@ fn unknown<'a>(origin: &str, what: &str, word: &str, known: impl IntoIterator<It
 mod tests {
     use super::*;
     use crate::config::Minibatch;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
 
     fn load(file: Option<&Path>, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config> {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
@@ -228,5 +230,75 @@ mod tests {
         let config = load(None, &[("NIGHTSHELF_SCALE", "1,5")], &[("key", "text")]).expect("valid");
         std::fs::write(&path, config.to_toml()).expect("written");
         assert_eq!(load(Some(&path), &[], &[]).expect("valid"), config);
+    }
+
+    /// Settings as people write them, and as they mistype them.
+    fn anything() -> impl Strategy<Value = String> {
+        let sections =
+            ["source", "items", "model", "rating", "minibatch", "output", "backfill", "compute", "modell"];
+        let defaults = default_table().expect("defaults");
+        let keys = all_keys(&defaults).cloned().chain(["facors".into()]);
+        let section = prop::sample::select(sections.to_vec()).prop_map(|name| format!("[{name}]\n"));
+        let value = prop_oneof![
+            any::<i64>().prop_map(|number| number.to_string()),
+            any::<f64>().prop_map(|number| format!("{number:?}")),
+            (0..99i64).prop_map(|number| number.to_string()),
+            prop::sample::select(vec![
+                "nan",
+                "inf",
+                "-inf",
+                "true",
+                "[]",
+                "[1, 10]",
+                "[1, 'x']",
+                "{}",
+                "1979-05-27"
+            ])
+            .prop_map(str::to_owned),
+            any::<String>().prop_map(|text| format!("{text:?}")),
+            prop::sample::select(vec!["'als'", "'text'", "'rating'", "'keep'", "''"]).prop_map(str::to_owned),
+            any::<String>(),
+        ];
+        let key = prop::sample::select(keys.collect::<Vec<_>>());
+        let line = prop_oneof![1 => section, 3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}\n"))];
+        prop::collection::vec(line, 0..12).prop_map(|lines| lines.concat())
+    }
+
+    /// Whatever comes of it, it is settings that hold, or an error that says where it is.
+    fn holds(loaded: Result<Config>, origin: &str) -> std::result::Result<(), TestCaseError> {
+        match loaded {
+            Ok(config) => {
+                prop_assert!(config.check().is_ok());
+                let folder = tempfile::tempdir().expect("a folder");
+                let path = folder.path().join("printed.toml");
+                std::fs::write(&path, config.to_toml()).expect("written");
+                prop_assert_eq!(load(Some(&path), &[], &[]).expect("what is printed is valid"), config);
+            }
+            Err(error) => {
+                prop_assert_eq!(error.kind(), Kind::Config);
+                prop_assert!(error.to_string().contains(origin), "{error}");
+                prop_assert!(error.next_step().is_some());
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_the_file(text in anything()) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("night.toml");
+            std::fs::write(&path, &text).expect("written");
+            holds(load(Some(&path), &[], &[]), "night.toml")?;
+        }
+
+        #[test]
+        fn whatever_stands_in_the_environment(
+            key in prop::sample::select(all_keys(&default_table().expect("defaults")).cloned().collect::<Vec<_>>()),
+            text in prop_oneof![any::<String>(), "[-0-9.e,\\[\\] ]{0,8}"],
+        ) {
+            let name = format!("NIGHTSHELF_{}", key.to_uppercase());
+            holds(load(None, &[(&name, &text)], &[]), &name)?;
+        }
     }
 }

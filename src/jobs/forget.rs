@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::keep::{self, Model};
 use crate::store::lock::Lock;
-use crate::store::{Database, forget, source};
+use crate::store::{Database, forget, scrub, source};
 
 /// Forgets the reader that `word` names: rows and digest in both published sets, factors in both
 /// models, and examples of rejected rows. Where a number and a text are written alike, both go.
@@ -46,7 +46,7 @@ pub fn forget(
         });
     }
     // What earlier nights have freed still holds their sets.
-    forget::scrub(&mut database)?;
+    scrub::scrub(&mut database)?;
     database.checkpoint();
     console.say(format!(
         "forget     {} rows and examples, and factors in {models} models, are gone",

@@ -3,8 +3,8 @@
 //! Reading happens in one short transaction ([`source`]). Writing happens in many small ones,
 //! always through [`Database::write`], which is where we promise not to keep the application
 //! waiting. [`publish`] makes the new recommendations visible all at once, [`readers`] one reader's
-//! list at a time, [`forget`] none of it any more; [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables
-//! is true.
+//! list at a time, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
+//! [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables is true.
 
 pub mod check;
 pub mod forget;
@@ -13,6 +13,7 @@ pub mod lock;
 pub mod publish;
 pub mod readers;
 pub mod runs;
+pub mod scrub;
 pub mod slots;
 pub mod source;
 pub mod titles;

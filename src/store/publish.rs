@@ -5,9 +5,8 @@ use rusqlite::{Statement, Transaction, params};
 use crate::catalog::vocabulary::{Items, UserRef, Users};
 use crate::console::Bar;
 use crate::error::{Error, Kind, Result};
-use crate::store::forget::clear_scrub;
 use crate::store::slots::{self, Batch, LISTS, POPULAR, READERS, Slot};
-use crate::store::{Database, quote};
+use crate::store::{Database, quote, scrub};
 
 /// Where an entry of a list comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +242,7 @@ fn tidy(database: &mut Database) {
     let cleared = database
         .read("looking for a free slot", Slot::free)
         .and_then(|slot| slots::clear(database, slot))
-        .and_then(|()| clear_scrub(database));
+        .and_then(|()| scrub::clear(database));
     if cleared.is_ok() {
         database.checkpoint();
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use clap::Parser;
+use proptest::prelude::*;
 
 use super::*;
 use crate::cli::{Cli, Command};
@@ -164,4 +165,70 @@ fn a_cut_off_gzip_is_an_error() {
     let error = Records::open(&path, &dialect).unwrap().find_map(Result::err).unwrap();
     assert_eq!(error.kind(), Kind::Io);
     assert!(error.next_step().is_some());
+}
+
+/// Text with everything that makes delimited files hard, and now and then anything at all.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let mark =
+        prop::sample::select(vec![",", ";", "\t", "::", "\"", "\"\"", "\\\"", "\\", " ", "\r", "\0", ","]);
+    let word = prop::sample::select(vec![
+        "user",
+        "isbn",
+        "rating",
+        "title",
+        "0002005018",
+        "5",
+        "4,5",
+        "NULL",
+        "caf\u{e9}",
+        "\u{feff}",
+    ]);
+    let piece = prop_oneof![
+        3 => mark.prop_map(|text| text.as_bytes().to_vec()),
+        3 => word.prop_map(|text| text.as_bytes().to_vec()),
+        2 => Just(b"\n".to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
+}
+
+/// How a field is written for sure.
+fn quoted(field: &str) -> String {
+    format!("\"{}\"", field.replace('"', "\"\""))
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_file_holds_is_read_to_its_end(text in anything(), kind in 0..4usize) {
+        let flags: &[&str] = [
+            &[][..],
+            &["--kind", "ratings"],
+            &["--columns", "user,isbn,rating", "--separator", ";", "--header", "false"],
+            &["--columns", "isbn,title,-", "--encoding", "latin1"],
+        ][kind];
+        let Ok(dialect) = understand(&text, flags) else {
+            return Ok(());
+        };
+        prop_assert!(!dialect.columns.is_empty());
+        let lines = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let records = read(&text, flags);
+        prop_assert!(records.len() <= lines, "{} records in {lines} lines", records.len());
+        // Nothing comes out that did not go in: quotes and marks go away, letters never come.
+        let long: usize = records.iter().flatten().map(String::len).sum();
+        prop_assert!(long <= 3 * text.len());
+    }
+
+    #[test]
+    fn what_is_quoted_as_the_standard_says_comes_back(
+        rows in prop::collection::vec(prop::collection::vec("[ -\\[\\]-~\u{e9}]{0,8}", 3), 2..12),
+        separator in prop::sample::select(vec![",", ";", "\t"]),
+    ) {
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|row| row.into_iter().map(|field| field.trim().to_owned()).collect()).collect();
+        let lines = rows.iter().map(|row| {
+            row.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(separator) + "\n"
+        });
+        let flags = ["--columns", "isbn,title,author", "--separator", separator, "--header", "false"];
+        prop_assert_eq!(read(lines.collect::<String>().as_bytes(), &flags), rows);
+    }
 }
