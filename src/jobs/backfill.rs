@@ -62,7 +62,8 @@ pub fn backfill(request: &Request<'_>, console: &Console, interrupt: &Interrupt)
     let mut work = Work::new(config, console);
     if request.dry_run {
         let intake = work.take_in(&database)?;
-        let plan = Plan::make(request, names.as_deref(), &database, &intake, &mut work)?;
+        let base = Base::load(&database, &intake, &mut work)?;
+        let plan = Plan::make(request, names.as_deref(), base, &database, &intake, &work)?;
         plan.tell(console);
         console.say("dry run    nothing was written");
         return Ok(plan.report(&work, None, "dry-run", &intake.counts(0)).into());
@@ -85,12 +86,8 @@ fn run(
 ) -> Result<Value> {
     let console = work.console;
     let intake = work.take_in(database)?;
-    let plan = match Plan::make(request, names, database, &intake, work) {
-        Ok(plan) if plan.due.is_empty() || !request.full_if_needed => plan,
-        Ok(plan) => {
-            console.say(format!("full night {}", plan.due.join("; ")));
-            return full_night(work, database, run_id, intake);
-        }
+    let base = match Base::load(database, &intake, work) {
+        Ok(base) => base,
         Err(error) if request.full_if_needed && error.kind() != Kind::Busy => {
             database.interrupt().check()?;
             console.say(format!("full night {error}"));
@@ -98,6 +95,11 @@ fn run(
         }
         Err(error) => return Err(error),
     };
+    let plan = Plan::make(request, names, base, database, &intake, work)?;
+    if request.full_if_needed && !plan.due.is_empty() {
+        console.say(format!("full night {}", plan.due.join("; ")));
+        return full_night(work, database, run_id, intake);
+    }
     plan.tell(console);
     plan.carry_out(work, database, run_id, &intake)
 }
@@ -109,6 +111,32 @@ fn full_night(work: &mut Work<'_>, database: &mut Database, run_id: i64, intake:
     runs::becomes_nightly(database, run_id, &device.to_string())?;
     let work = Work { clock: std::mem::take(&mut work.clock), rejects: work.rejects.clone(), ..*work };
     nightly::go_on(work, device, database, run_id, intake)
+}
+
+/// What a backfill builds upon.
+struct Base {
+    current: Current,
+    model: Model,
+    noted: Noted,
+}
+
+impl Base {
+    /// Everything without which only a full night will do.
+    fn load(database: &Database, intake: &Intake, work: &mut Work<'_>) -> Result<Self> {
+        const FULL: &str = "`nightshelf run` makes new lists; --full-if-needed lets a backfill do so";
+        let since = Instant::now();
+        let unfit = |what: &str| Error::new(Kind::Failed, what).hint(FULL);
+        let current =
+            runs::current(database)?.ok_or_else(|| unfit("there is no published set to bring up to date"))?;
+        let model = Model::read(&database.folder(), current.run_id, current.input_digest.as_deref())?;
+        if model.config.items != work.config.items {
+            return Err(unfit("key or invalid was changed: books have other names now"));
+        }
+        let noted = readers::noted(database, &intake.ratings.users)?
+            .ok_or_else(|| unfit("the published lists do not say which ratings they were made from"))?;
+        work.clock.note("load", since);
+        Ok(Self { current, model, noted })
+    }
 }
 
 /// Whose lists are to be replaced, and what for.
@@ -136,55 +164,31 @@ impl Plan {
     fn make(
         request: &Request<'_>,
         names: Option<&[String]>,
+        base: Base,
         database: &Database,
         intake: &Intake,
-        work: &mut Work<'_>,
+        work: &Work<'_>,
     ) -> Result<Self> {
-        let since = Instant::now();
+        let Base { current, model, noted } = base;
         let ratings = &intake.ratings;
-        let current = runs::current(database)?.ok_or_else(|| {
-            Error::new(Kind::Failed, "there is no published set to bring up to date")
-                .hint("`nightshelf run` publishes one; --full-if-needed lets a backfill do so")
-        })?;
-        let model = Model::read(&database.folder(), current.run_id, current.input_digest.as_deref())?;
-        if model.config.items != work.config.items {
-            return Err(Error::new(Kind::Failed, "key or invalid was changed: books have other names now")
-                .hint("`nightshelf run` trains a new model; --full-if-needed lets a backfill do so"));
-        }
-        let noted = readers::noted(database, &ratings.users)?.ok_or_else(|| {
-            let run = current.run_id;
-            let message = format!("the lists of run {run} do not say which ratings they were made from");
-            Error::new(Kind::Failed, message)
-                .hint("an older nightshelf wrote them: `nightshelf run` writes new ones")
-        })?;
         let users = ratings.users.codes_in(&model.users);
         let items = ratings.items.codes_in(&model.items);
         let digests = ratings.reader_digests();
-        let trained = |user: usize| users[user].map(|code| model.digests[code as usize]);
-
-        let all = 0..ratings.users.len() as u32;
+        let trained = model.digests_of(&users);
         let (chosen, gone) = match (names, request.since_run) {
             (Some(names), _) => named(names, ratings, &noted, work.console)?,
-            (None, None) => {
-                let outdated = |user: &u32| noted.digests[*user as usize] != Some(digests[*user as usize]);
-                (all.filter(outdated).collect(), noted.others)
-            }
+            (None, None) => (differing(&noted.digests, &digests), noted.others.clone()),
             (None, Some(run)) if run == current.run_id => {
-                let outdated = |user: &u32| trained(*user as usize) != Some(digests[*user as usize]);
-                (all.filter(outdated).collect(), noted.others)
+                (differing(&trained, &digests), noted.others.clone())
             }
             (None, Some(run)) => {
                 let then = model_of(&database.folder(), run)?;
-                let codes = ratings.users.codes_in(&then.users);
-                let digest = |user: u32| codes[user as usize].map(|code| then.digests[code as usize]);
-                let outdated = |user: &u32| digest(*user) != Some(digests[*user as usize]);
-                (all.filter(outdated).collect(), noted.others)
+                let then = then.digests_of(&ratings.users.codes_in(&then.users));
+                (differing(&then, &digests), noted.others.clone())
             }
         };
         let new_users = chosen.iter().filter(|user| noted.digests[**user as usize].is_none()).count();
-
-        let changed = |user: &u32| trained(*user as usize) != Some(digests[*user as usize]);
-        let changed: Vec<u32> = (0..ratings.users.len() as u32).filter(changed).collect();
+        let changed = differing(&trained, &digests);
         let unseen = (0..ratings.items.len() as u32).filter(|item| items[*item as usize].is_none()).collect();
         let still_there = users.iter().flatten().count();
         let due = due(&Due {
@@ -198,7 +202,6 @@ impl Plan {
         unsolved.users.extend(&chosen);
         unsolved.users.sort_unstable();
         unsolved.users.dedup();
-        work.clock.note("load", since);
         Ok(Self { current, model, users, items, digests, chosen, gone, new_users, unsolved, due })
     }
 
@@ -366,6 +369,11 @@ impl Plan {
         report["peak_memory_bytes"] = json!(peak_memory());
         report
     }
+}
+
+/// Readers whose ratings of today are not those from before.
+fn differing(before: &[Option<i64>], digests: &[i64]) -> Vec<u32> {
+    (0..digests.len() as u32).filter(|user| before[*user as usize] != Some(digests[*user as usize])).collect()
 }
 
 /// What decides whether a full night is due.

@@ -38,6 +38,10 @@ pub fn forget(
         models += forget_in_models(&database.folder(), id.borrow(), console)?;
         ratings += source::ratings_of(&database, config, id.borrow())?;
     }
+    // What earlier nights have freed still holds their sets. Also where nothing was found: an earlier
+    // attempt may have been cut off here.
+    scrub::scrub(&mut database)?;
+    database.checkpoint();
     if rows + models == 0 {
         let error = Error::new(Kind::NoInput, format!("nothing is kept of a reader {word:?}"));
         return Err(match ratings {
@@ -45,9 +49,6 @@ pub fn forget(
             _ => error.hint("there are ratings, which the next run takes up: delete them to keep it so"),
         });
     }
-    // What earlier nights have freed still holds their sets.
-    scrub::scrub(&mut database)?;
-    database.checkpoint();
     console.say(format!(
         "forget     {} rows and examples, and factors in {models} models, are gone",
         count(rows)

@@ -1,7 +1,7 @@
 //! `--metrics-file`: figures in Prometheus's text format, for node_exporter's textfile collector.
 //!
 //! Written after every attempt, also one that failed, and from the diary: so the file is right
-//! whatever wrote it last.
+//! whatever wrote it last. One file a database, since two with the same figure would be an error.
 
 use std::fmt::Write;
 use std::fs;
@@ -40,7 +40,8 @@ pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, interrupt: &Interrup
     let entries = Database::open(db, Duration::from_secs(5), interrupt.clone())
         .and_then(|database| runs::last(&database, HISTORY))
         .unwrap_or_default();
-    let text = exposition(&db.to_string_lossy(), attempt, &entries);
+    let before = fs::read_to_string(file).unwrap_or_default();
+    let text = exposition(&db.to_string_lossy(), attempt, &entries, &before);
     let failed = |error: &std::io::Error| Error::file(error, "write", file);
     // The collector takes only names that end in .prom, so it never sees half a file.
     let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
@@ -54,15 +55,24 @@ pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, interrupt: &Interrup
     })
 }
 
-fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry]) -> String {
+/// The file's text; `before` is what it was, from which the last attempts of other commands stay.
+fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) -> String {
     let mut page = Page { text: String::new(), db: escaped(db) };
-    let command = [("command", attempt.command)];
-    page.about("exit_code", "Exit code of the last attempt.");
-    page.gauge("exit_code", &command, f64::from(attempt.code));
-    page.about("attempt_timestamp_seconds", "When the last attempt ended.");
-    page.gauge("attempt_timestamp_seconds", &command, Utc::now().timestamp_millis() as f64 / 1e3);
-    page.about("attempt_duration_seconds", "How long the last attempt took.");
-    page.gauge("attempt_duration_seconds", &command, attempt.took.as_secs_f64());
+    let now = Utc::now().timestamp_millis() as f64 / 1e3;
+    for (name, help, value) in [
+        ("exit_code", "Exit code of the last attempt.", f64::from(attempt.code)),
+        ("attempt_timestamp_seconds", "When the last attempt ended.", now),
+        ("attempt_duration_seconds", "How long the last attempt took.", attempt.took.as_secs_f64()),
+    ] {
+        page.about(name, help);
+        page.gauge(name, &[("command", attempt.command)], value);
+        let (family, own) =
+            (format!("nightshelf_{name}{{db=\"{}\",", page.db), format!("command=\"{}\"}}", attempt.command));
+        for line in before.lines().filter(|line| line.starts_with(&family) && !line.contains(&own)) {
+            page.text.push_str(line);
+            page.text.push('\n');
+        }
+    }
 
     let good = |entry: &&Entry| matches!(entry.status.as_str(), "published" | "unchanged");
     let last = |kind: &str| entries.iter().find(|entry| entry.kind == kind && good(entry));
@@ -152,8 +162,17 @@ mod tests {
     #[test]
     fn names_of_files_are_escaped() {
         let attempt = Attempt { command: "run", code: 75, took: Duration::from_millis(1500) };
-        let text = exposition("a \"b\"\\c\n.db", &attempt, &[]);
+        let text = exposition("a \"b\"\\c\n.db", &attempt, &[], "");
         let line = "nightshelf_exit_code{db=\"a \\\"b\\\"\\\\c\\n.db\",command=\"run\"} 75";
         assert!(text.lines().any(|found| found == line), "{text}");
+        // Another command's attempt stays, and there is one line for each.
+        let backfill = Attempt { command: "backfill", code: 0, ..attempt };
+        let both = exposition("a \"b\"\\c\n.db", &backfill, &[], &text);
+        let again = exposition("a \"b\"\\c\n.db", &backfill, &[], &both);
+        for text in [both, again] {
+            let codes = text.lines().filter(|line| line.starts_with("nightshelf_exit_code"));
+            assert_eq!(codes.count(), 2, "{text}");
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
     }
 }

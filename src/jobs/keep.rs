@@ -177,6 +177,11 @@ impl Model {
         Ok(model)
     }
 
+    /// What the factors of readers with these codes were trained on.
+    pub fn digests_of(&self, codes: &[Option<u32>]) -> Vec<Option<i64>> {
+        codes.iter().map(|code| code.map(|code| self.digests[code as usize])).collect()
+    }
+
     /// The same model without one reader.
     ///
     /// # Errors

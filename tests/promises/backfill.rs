@@ -177,6 +177,10 @@ fn readers_may_be_named() {
     let flags = some("\n");
     shop.call(&["backfill", &flags[0], &flags[1]]).failed(66, "names no reader");
     shop.call(&["backfill", "--users", "/nowhere"]).failed(66, "/nowhere");
+    // A slip of the pen is no reason for a full night.
+    let flags = some("nobody");
+    shop.call(&["backfill", "--full-if-needed", &flags[0], &flags[1]]).failed(65, "have no ratings");
+    shop.call(&["backfill", "--full-if-needed", "--since-run", "77"]).failed(66, "of runs 1");
     assert_eq!(by_reader(&shop), after);
 
     // All that has changed since the night, also what was done since.

@@ -96,6 +96,7 @@ fn figures_are_left_for_prometheus() {
     shop.call_with(&["backfill"], &[("NIGHTSHELF_METRICS_FILE", flag[1])]).ok();
     let backfill = figures(&shop);
     assert_eq!(value(&backfill, "exit_code", "command=\"backfill\""), 0.0);
+    assert_eq!(value(&backfill, "exit_code", "command=\"run\""), 78.0, "the other's last attempt");
     assert_eq!(value(&backfill, "last_success_run_id", "kind=\"backfill\""), 3.0);
     assert_eq!(value(&backfill, "recommendations", ""), 800.0);
 
