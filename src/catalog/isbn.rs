@@ -87,9 +87,18 @@ fn fold(spelling: &str) -> String {
     if spelling.is_ascii() {
         return spelling.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_uppercase()).collect();
     }
-    // Once more after the change of case, which takes some letters apart: ΰ becomes Υ and two marks.
-    let upper: String = spelling.nfkc().flat_map(char::to_uppercase).collect();
-    upper.nfkc().filter(|c| !is_separator(*c)).collect()
+    // Until nothing changes any more: a change of case takes some letters apart (ΰ becomes Υ and two
+    // marks), and a mark may meet another letter when what stood between them is gone.
+    let mut folded = spelling.to_owned();
+    for _ in 0..8 {
+        let upper: String =
+            folded.nfkc().filter(|c| !is_separator(*c)).flat_map(char::to_uppercase).collect();
+        if upper == folded {
+            break;
+        }
+        folded = upper;
+    }
+    folded
 }
 
 fn is_separator(c: char) -> bool {
