@@ -54,10 +54,8 @@ pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Res
     for (place, run) in entries.iter().enumerate().skip(first) {
         let before =
             entries[..place].iter().rev().find(|other| other.kind == run.kind && other.status == "published");
-        let changes: Vec<_> = FIGURES
-            .iter()
-            .map(|(_, figure, _)| Some((figure(run)?, before.and_then(|before| figure(before)))))
-            .collect();
+        let changes: Vec<_> =
+            FIGURES.iter().map(|(_, figure, _)| Some((figure(run)?, before.and_then(figure)))).collect();
         let when = run
             .started
             .map_or("?".into(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string());
