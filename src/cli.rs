@@ -247,6 +247,9 @@ pub struct Evaluate {
     /// Ratings to be foretold, of the same readers.
     #[arg(long, value_name = "FILE")]
     pub test: PathBuf,
+    /// What is known of the books: isbn, title, author, year, publisher.
+    #[arg(long, value_name = "FILE")]
+    pub books: Option<PathBuf>,
     /// Lengths of list to measure at.
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10")]
     pub k: Vec<usize>,

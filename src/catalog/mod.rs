@@ -2,10 +2,11 @@
 //!
 //! [`frame`] holds the rows as polars columns and turns them into codes; [`isbn`] decides what one
 //! book is, [`spellings`] which of many spellings are the same one; [`vocabulary`] goes back from codes to ids; [`interactions`] is what is left for the
-//! arithmetic. [`rejects`] counts what could not be used, and [`delimited`] reads text files.
+//! arithmetic, and [`groups`] which books have an author or a publisher in common. [`rejects`] counts what could not be used, and [`delimited`] reads text files.
 
 pub mod delimited;
 pub mod frame;
+pub mod groups;
 pub mod interactions;
 pub mod isbn;
 pub mod rejects;

@@ -61,6 +61,8 @@ pub struct Source {
     pub title: String,
     /// Its column with the author.
     pub author: String,
+    /// Its column with the publisher.
+    pub publisher: String,
 }
 
 impl Default for Source {
@@ -78,6 +80,7 @@ impl Default for Source {
             book_isbn: "isbn".into(),
             title: "title".into(),
             author: "author".into(),
+            publisher: "publisher".into(),
         }
     }
 }
@@ -156,6 +159,14 @@ pub struct Model {
     pub unobserved_weight: f64,
     /// ν, how λ grows with the number of ratings.
     pub exponent: f64,
+    /// How much less a rating counts the more its reader has rated.
+    pub activity_exponent: f64,
+    /// How much less a rating counts the more readers its book has.
+    pub popularity_exponent: f64,
+    /// How much it counts that two books have an author in common; 0 to leave that out.
+    pub author_weight: f64,
+    /// The same of publishers.
+    pub publisher_weight: f64,
     /// Where the random numbers start.
     pub seed: u64,
 }
@@ -165,11 +176,15 @@ impl Default for Model {
         Self {
             objective: Objective::Ranking,
             solver: Solver::Als,
-            factors: 64,
+            factors: 128,
             epochs: 16,
             regularization: 0.0,
             unobserved_weight: 0.0,
             exponent: 1.0,
+            activity_exponent: 0.15,
+            popularity_exponent: 0.15,
+            author_weight: 6.0,
+            publisher_weight: 1.0,
             seed: 42,
         }
     }
@@ -314,6 +329,10 @@ impl Config {
             ("regularization", self.model.regularization),
             ("unobserved_weight", self.model.unobserved_weight),
             ("exponent", self.model.exponent),
+            ("activity_exponent", self.model.activity_exponent),
+            ("popularity_exponent", self.model.popularity_exponent),
+            ("author_weight", self.model.author_weight),
+            ("publisher_weight", self.model.publisher_weight),
             ("weight_decay", self.minibatch.weight_decay),
         ];
         for (name, value) in not_negative {

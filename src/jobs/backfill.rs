@@ -21,6 +21,7 @@ use crate::jobs::recommend::{self, Fitted, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::jobs::{Outcome, nightly};
 use crate::model::device;
+use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::store::lock::Lock;
 use crate::store::publish::{Names, Origin, Recommendation};
@@ -29,7 +30,7 @@ use crate::store::runs::{self, Current, Good, RunKind, Story};
 use crate::store::{Database, slots};
 
 /// What a backfill goes through, in `timings`.
-const STAGES: [&str; 7] = ["read", "normalise", "encode", "load", "fold_in", "recommend", "publish"];
+const STAGES: [&str; 8] = ["read", "normalise", "encode", "load", "books", "fold_in", "recommend", "publish"];
 
 /// What to bring up to date.
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +229,7 @@ impl Plan {
     ) -> Result<Value> {
         let rows = match self.chosen.is_empty() {
             true => Vec::new(),
-            false => self.fill(work, &database.interrupt().clone(), &intake.ratings)?,
+            false => self.fill(work, database, &intake.ratings)?,
         };
         let since = Instant::now();
         self.replace(work.console, database, run_id, &intake.ratings, &rows)?;
@@ -263,11 +264,13 @@ impl Plan {
     fn fill(
         &mut self,
         work: &mut Work<'_>,
-        interrupt: &Interrupt,
+        database: &Database,
         ratings: &Encoded,
     ) -> Result<Vec<Recommendation>> {
-        let (config, unsolved) = (&self.model.config, &self.unsolved);
+        let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
+        let groups = work.groups(database, &ratings.items)?;
+        let evidence = Evidence::new(interactions, &groups, &config.model);
         let rated = interactions.rated();
         let (ranking, rating) = work.clock.time("fold_in", || -> Result<_> {
             let recoded = |factors: &mut crate::model::Factors| {
@@ -276,7 +279,7 @@ impl Plan {
             let mut ranking = self.model.ranking.take();
             if let Some(factors) = &mut ranking {
                 recoded(factors);
-                foldin::ranking(factors, interactions, unsolved, config, interrupt)?;
+                foldin::ranking(factors, &evidence, unsolved, config, interrupt)?;
             }
             let mut rating = self.model.rating.take();
             if let Some(model) = &mut rating {
@@ -286,9 +289,10 @@ impl Plan {
             Ok((ranking, rating))
         })?;
         let mut rows = work.clock.time("recommend", || {
-            let popularity = Popularity::new(interactions, &rated);
+            let popularity = Popularity::new(interactions, &rated, evidence.rows());
             let fitted = Fitted {
                 ranking: ranking.map(|factors| factors.only(&self.chosen)),
+                weighted: evidence.rows().select(&self.chosen),
                 rating: rating.map(|mut model| {
                     model.factors = model.factors.only(&self.chosen);
                     model

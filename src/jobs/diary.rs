@@ -52,8 +52,9 @@ pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Res
     let mut told = Vec::new();
     let mut notes = String::new();
     for (place, run) in entries.iter().enumerate().skip(first) {
-        let before =
-            entries[..place].iter().rev().find(|other| other.kind == run.kind && other.status == "published");
+        // A run that had nothing to do is no worse for having taken less time.
+        let published = |other: &&Entry| other.kind == run.kind && other.status == "published";
+        let before = entries[..place].iter().rev().find(published).filter(|_| run.status == "published");
         let changes: Vec<_> =
             FIGURES.iter().map(|(_, figure, _)| Some((figure(run)?, before.and_then(figure)))).collect();
         let when = run

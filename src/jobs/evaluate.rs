@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::catalog::delimited::{self, Dialect, Field, Records};
 use crate::catalog::frame::{self, Encoded, RatingColumns};
+use crate::catalog::groups::{Group, Groups, Maker};
 use crate::catalog::interactions::Interactions;
 use crate::catalog::spellings;
-use crate::catalog::vocabulary::UserRef;
+use crate::catalog::vocabulary::{Items, UserRef};
 use crate::cli;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};
@@ -20,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::model::device::{self, Device};
+use crate::model::evidence::Evidence;
 use crate::model::settled::Settled;
 use crate::model::topn::Index;
 use crate::model::{self, Factors, RatingModel, Watch};
@@ -39,6 +41,10 @@ pub fn evaluate(
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
     let split = Split::read(&args.train, &args.test, config)?;
+    let groups = match &args.books {
+        Some(path) => read_groups(path, &split.train.items, config)?,
+        None => Vec::new(),
+    };
     let config = &Settled::new(config, &split.train.interactions);
     console.say(format!(
         "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
@@ -49,7 +55,7 @@ pub fn evaluate(
         count(split.held_out.iter().filter(|items| !items.is_empty()).count()),
     ));
     let longest = args.k.iter().copied().max().unwrap_or(1).max(1);
-    let judge = Judge { split: &split, config, console, interrupt, device, longest };
+    let judge = Judge { split: &split, groups: &groups, config, console, interrupt, device, longest };
     let models = [judge.popularity(), judge.damped_bias(), judge.nightshelf()?];
 
     let mut rows = Vec::new();
@@ -165,6 +171,32 @@ fn for_each_rating(
     Ok(())
 }
 
+/// Books of one author or publisher, of those that `items` has.
+fn read_groups(path: &Path, items: &Items, config: &Config) -> Result<Vec<Group>> {
+    let hints = cli::Hints { kind: Some(cli::FileKind::Books), ..Default::default() };
+    let dialect = Dialect::sniff(path, &hints)?;
+    let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
+    let isbn = place(Field::Isbn);
+    let makers = [(Maker::Author, place(Field::Author)), (Maker::Publisher, place(Field::Publisher))];
+    let codes = items.codes();
+    let mut groups = Groups::default();
+    for record in Records::open(path, &dialect)? {
+        let record = record?;
+        let field =
+            |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
+        let key = field(isbn).and_then(|isbn| spellings::key(isbn, config));
+        let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
+            continue;
+        };
+        for (maker, place) in makers {
+            if let Some(name) = field(place) {
+                groups.add(*item, maker, name);
+            }
+        }
+    }
+    Ok(groups.finish())
+}
+
 /// A model's answers to a split.
 struct Answers {
     name: &'static str,
@@ -197,6 +229,7 @@ impl Answers {
 /// Trains and asks.
 struct Judge<'a> {
     split: &'a Split,
+    groups: &'a [Group],
     config: &'a Settled,
     console: &'a Console,
     interrupt: &'a Interrupt,
@@ -229,8 +262,9 @@ impl Judge<'_> {
             (Objective::Rating, Some(model)) => Some(self.lists(&model.as_products())?),
             (Objective::Rating, None) => None,
             (Objective::Ranking, _) => {
+                let evidence = Evidence::new(&train.interactions, self.groups, &config.model);
                 let factors = self.watched("train", config.model.epochs, |watch| {
-                    model::fit_ranking(self.device, &train.interactions, config, watch)
+                    model::fit_ranking(self.device, &evidence, config, watch)
                 })?;
                 Some(self.lists(&factors)?)
             }

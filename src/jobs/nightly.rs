@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
+use crate::catalog::groups::Group;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
@@ -15,6 +16,7 @@ use crate::jobs::keep::{self, Model};
 use crate::jobs::recommend::{self, Fitted, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
+use crate::model::evidence::Evidence;
 use crate::model::settled::Settled;
 use crate::model::{self, Watch};
 use crate::store::lock::Lock;
@@ -23,7 +25,8 @@ use crate::store::runs::{self, Good, RunKind, Story};
 use crate::store::{Database, slots};
 
 /// What a night goes through, in `timings`.
-const STAGES: [&str; 7] = ["read", "normalise", "encode", "train", "evaluate", "recommend", "publish"];
+const STAGES: [&str; 8] =
+    ["read", "normalise", "encode", "books", "train", "evaluate", "recommend", "publish"];
 
 /// What to do tonight.
 #[derive(Clone, Copy, Debug)]
@@ -51,18 +54,19 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     database.read("looking at the database", slots::refuse_foreign_tables)?;
     let mut job = Job { device, loss: None, work: Work::new(config, console) };
     if night.dry_run {
-        let intake = job.work.take_in(&database)?;
-        let tonight = job.fit(interrupt, intake)?;
+        let (intake, groups) = job.take_in(&database)?;
+        let tonight = job.fit(interrupt, intake, &groups)?;
         console.say("dry run    nothing was written");
         return Ok(job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into());
     }
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), &settings)?;
-    let done = job.work.take_in(&database).and_then(|intake| match job.unchanged(&database, &intake)? {
-        Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
-        _ => job.finish(&mut database, run_id, intake),
-    });
+    let done =
+        job.take_in(&database).and_then(|(intake, groups)| match job.unchanged(&database, &intake)? {
+            Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
+            _ => job.finish(&mut database, run_id, intake, &groups),
+        });
     done.map(Outcome::from).inspect_err(|error| {
         runs::ended(&mut database, run_id, error, &job.work.rejects);
     })
@@ -77,9 +81,12 @@ pub fn go_on(
     device: Device,
     database: &mut Database,
     run_id: i64,
-    intake: Intake,
+    mut intake: Intake,
 ) -> Result<Value> {
-    Job { device, loss: None, work }.finish(database, run_id, intake)
+    let mut job = Job { device, loss: None, work };
+    let groups = job.work.groups(database, &intake.ratings.items)?;
+    intake.note(&groups);
+    job.finish(database, run_id, intake, &groups)
 }
 
 /// Everything that one night knows by its end.
@@ -106,6 +113,14 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Ratings, and what else is known of the books.
+    fn take_in(&mut self, database: &Database) -> Result<(Intake, Vec<Group>)> {
+        let mut intake = self.work.take_in(database)?;
+        let groups = self.work.groups(database, &intake.ratings.items)?;
+        intake.note(&groups);
+        Ok((intake, groups))
+    }
+
     /// How many rows are published, if training would only give the same ones again.
     fn unchanged(&self, database: &Database, intake: &Intake) -> Result<Option<u64>> {
         let Some(current) = runs::current(database)? else {
@@ -145,18 +160,25 @@ impl Job<'_> {
         Ok(self.report(Some(run_id), Good::Unchanged.word(), &counts, &story.metrics))
     }
 
-    fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Value> {
-        let mut tonight = self.fit(&database.interrupt().clone(), intake)?;
+    fn finish(
+        &mut self,
+        database: &mut Database,
+        run_id: i64,
+        intake: Intake,
+        groups: &[Group],
+    ) -> Result<Value> {
+        let mut tonight = self.fit(&database.interrupt().clone(), intake, groups)?;
         self.publish(database, run_id, &mut tonight)?;
         Ok(self.report(Some(run_id), Good::Published.word(), &tonight.counts(), &tonight.metrics))
     }
 
     /// Everything up to the finished lists; writes nothing.
-    fn fit(&mut self, interrupt: &Interrupt, intake: Intake) -> Result<Tonight> {
+    fn fit(&mut self, interrupt: &Interrupt, intake: Intake, groups: &[Group]) -> Result<Tonight> {
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
-        let fitted = self.train(interrupt, ratings, &settings)?;
-        let popularity = Popularity::new(&ratings.interactions, &fitted.rated);
+        let evidence = Evidence::new(&ratings.interactions, groups, &settings.model);
+        let fitted = self.train(interrupt, ratings, evidence, &settings)?;
+        let popularity = Popularity::new(&ratings.interactions, &fitted.rated, &fitted.weighted);
         let rows = self.recommend(interrupt, ratings, &settings, &fitted, &popularity)?;
         let metrics = self.work.clock.time("evaluate", || {
             let mut metrics = recommend::metrics(&rows, ratings.items.len());
@@ -169,7 +191,13 @@ impl Job<'_> {
         Ok(Tonight { settings, intake, fitted, rows, popular, metrics })
     }
 
-    fn train(&mut self, interrupt: &Interrupt, ratings: &Encoded, config: &Settled) -> Result<Fitted> {
+    fn train(
+        &mut self,
+        interrupt: &Interrupt,
+        ratings: &Encoded,
+        evidence: Evidence,
+        config: &Settled,
+    ) -> Result<Fitted> {
         let (console, device) = (self.work.console, self.device);
         let rated = ratings.interactions.rated();
         let stars = ratings.scale.filter(|_| !rated.is_empty());
@@ -194,7 +222,7 @@ impl Job<'_> {
                         }
                     };
                     let watch = Watch { interrupt, epoch: &epoch };
-                    let factors = model::fit_ranking(device, &ratings.interactions, config, &watch)?;
+                    let factors = model::fit_ranking(device, &evidence, config, &watch)?;
                     self.loss = loss.into_inner().ok().flatten();
                     Some(factors)
                 }
@@ -211,7 +239,7 @@ impl Job<'_> {
                     Some(model::fit_rating(device, &rated, scale, config, &watch)?)
                 }
             };
-            Ok(Fitted { ranking, rating, rated })
+            Ok(Fitted { ranking, weighted: evidence.into_rows(), rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
         let config = &config.model;

@@ -15,8 +15,7 @@ use crate::model::{Factors, RatingModel};
 use crate::store::publish::{Origin, Recommendation};
 
 /// A score under this says nothing of the reader: a book that was read should score 1, so this is
-/// a ten-thousandth of the evidence of one reading. Readers whose books nobody else has read have
-/// such scores only; they are better served with what is popular.
+/// a ten-thousandth of the evidence of one reading. What is popular serves better.
 const LEAST_EVIDENCE: f32 = 1e-4;
 
 /// A model, and what it is asked about.
@@ -24,6 +23,8 @@ const LEAST_EVIDENCE: f32 = 1e-4;
 pub struct Fitted {
     /// The ranking model, if the objective is ranking.
     pub ranking: Option<Factors>,
+    /// What readers have read, with the weights that the ranking model gives to it.
+    pub weighted: Interactions,
     /// The model of stars, if anything was rated.
     pub rating: Option<RatingModel>,
     /// The rated pairs.
@@ -39,16 +40,19 @@ pub struct Popularity {
     by_readers: Vec<u32>,
     /// Whether anybody gave stars to the book.
     has_stars: Vec<bool>,
+    /// Whether the book ties its reader to anybody else, made-up readers counting.
+    ties: Vec<bool>,
 }
 
 impl Popularity {
-    /// Counts who has read and who has rated each book.
-    pub fn new(interactions: &Interactions, rated: &Interactions) -> Self {
+    /// Counts who has read and who has rated each book. `evidence` has made-up readers, too.
+    pub fn new(interactions: &Interactions, rated: &Interactions, evidence: &Interactions) -> Self {
         let readers = interactions.readers_per_item();
         let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
         by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
         let has_stars = rated.readers_per_item().iter().map(|readers| *readers > 0).collect();
-        Self { readers, by_readers, has_stars }
+        let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
+        Self { readers, by_readers, has_stars, ties }
     }
 
     /// The `n` books with most readers, and how many they have.
@@ -87,7 +91,10 @@ pub fn fill(
         return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
     }
     for (user, list) in lists.iter_mut().enumerate() {
+        let tied = || interactions.of(user).0.iter().any(|item| popularity.ties[*item as usize]);
         match config.model.objective {
+            // A pair that touches nothing else may have factors of its own, but they mean nothing.
+            Objective::Ranking if !tied() => list.clear(),
             Objective::Ranking => list.retain(|entry| entry.score >= LEAST_EVIDENCE),
             Objective::Rating if fitted.rated.of(user).0.is_empty() => list.clear(),
             Objective::Rating => {}
@@ -95,7 +102,7 @@ pub fn fill(
     }
     let reasons = match (config.model.objective, &fitted.ranking, &fitted.rating) {
         (Objective::Ranking, Some(factors), _) => {
-            because::ranking(factors, interactions, config, &lists, interrupt)?
+            because::ranking(factors, &fitted.weighted, config, &lists, interrupt)?
         }
         (Objective::Rating, _, Some(model)) => {
             because::rating(model, &fitted.rated, config, &lists, interrupt)?

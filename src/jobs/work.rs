@@ -3,13 +3,17 @@
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::frame::{self, Encoded};
+use crate::catalog::groups::{Group, Groups, Maker};
 use crate::catalog::rejects::Rejects;
+use crate::catalog::spellings;
+use crate::catalog::vocabulary::Items;
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
-use crate::store::{Database, source};
+use crate::store::{Database, books, source};
 
 /// A job in progress.
 #[derive(Debug)]
@@ -49,6 +53,42 @@ impl<'a> Work<'a> {
         }
         let digest = format!("{:016x}", ratings.digest());
         Ok(Intake { rows, rejected: self.rejects.total(), ratings, digest })
+    }
+
+    /// Which of the books have an author or a publisher in common, where there is a table of books.
+    ///
+    /// # Errors
+    /// As [`books::read`].
+    pub fn groups(&mut self, database: &Database, items: &Items) -> Result<Vec<Group>> {
+        let (config, console) = (self.config, self.console);
+        if config.model.author_weight == 0.0 && config.model.publisher_weight == 0.0 {
+            return Ok(Vec::new());
+        }
+        let codes = items.codes();
+        let groups = self.clock.time("books", || {
+            books::read(database, config, Groups::default, |groups, book| {
+                let key = spellings::key(&book.isbn, config);
+                let Some(item) = key.and_then(|key| codes.get(key.as_str()).copied()) else {
+                    return;
+                };
+                for (maker, name) in [(Maker::Author, book.author), (Maker::Publisher, book.publisher)] {
+                    if let Some(name) = name {
+                        groups.add(item, maker, &name);
+                    }
+                }
+            })
+        })?;
+        let groups = groups.finish();
+        let of = |maker| groups.iter().filter(|group: &&Group| group.maker == maker).count();
+        if !groups.is_empty() {
+            console.say(format!(
+                "books      {} authors and {} publishers of several, {:.1} s",
+                count(of(Maker::Author)),
+                count(of(Maker::Publisher)),
+                self.clock.of("books")
+            ));
+        }
+        Ok(groups)
     }
 
     fn say_what_was_read(&self, ratings: &Encoded) {
@@ -94,6 +134,22 @@ pub struct Intake {
     pub ratings: Encoded,
     /// The same for the same ratings: 16 hexadecimal digits.
     pub digest: String,
+}
+
+impl Intake {
+    /// Makes the digest depend on groups of books, too.
+    pub fn note(&mut self, groups: &[Group]) {
+        if groups.is_empty() {
+            return;
+        }
+        let mut hash = Xxh3::new();
+        hash.update(self.digest.as_bytes());
+        for group in groups {
+            hash.update(&[group.maker as u8]);
+            group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+        }
+        self.digest = format!("{:016x}", hash.digest());
+    }
 }
 
 impl Intake {

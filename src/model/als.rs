@@ -6,6 +6,7 @@
 
 use burn::tensor::Tensor;
 
+use super::evidence::Evidence;
 use super::kernels::{AlsBackend, Ridge, numbers, table};
 use super::{Factors, Watch, initial, not_finite};
 use crate::catalog::interactions::Interactions;
@@ -38,6 +39,7 @@ pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &c
         offsets: &rows.offsets,
         columns: &rows.items,
         targets: None,
+        weights: Some(&rows.ratings),
         penalties,
         bias_penalty: None,
         unobserved_weight: model.unobserved_weight as f32,
@@ -68,6 +70,7 @@ pub fn rating_ridge<'a>(
         offsets: &rows.offsets,
         columns: &rows.items,
         targets: Some(targets),
+        weights: None,
         penalties,
         bias_penalty: Some(damping as f32),
         unobserved_weight: 0.0,
@@ -80,11 +83,12 @@ pub fn rating_ridge<'a>(
 /// See [`super::fit_ranking`].
 pub fn ranking<B: AlsBackend>(
     device: &B::Device,
-    by_user: &Interactions,
+    evidence: &Evidence,
     model: &config::Model,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
     let d = model.factors;
+    let by_user = evidence.rows();
     let by_item = by_user.transposed();
     let (user_penalties, item_penalties) = (penalties(by_user, model), penalties(&by_item, model));
     let users_side = ranking_ridge(by_user, &user_penalties, model);

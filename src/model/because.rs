@@ -20,19 +20,20 @@ use crate::interrupt::Interrupt;
 const USERS: usize = 64;
 
 /// For each entry of each user's list, the user's own item with the greatest contribution to its
-/// ranking score; `None` where no contribution is positive.
+/// ranking score; `None` where no contribution is positive. `weighted` are the users' items with
+/// their weights, as in [`super::evidence`].
 ///
 /// # Errors
 /// On a signal, or if the factors are not finite.
 pub fn ranking(
     factors: &Factors,
-    interactions: &Interactions,
+    weighted: &Interactions,
     config: &Settled,
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
-    let penalties = als::penalties(interactions, &config.model);
-    let ridge = als::ranking_ridge(interactions, &penalties, &config.model);
+    let penalties = als::penalties(weighted, &config.model);
+    let ridge = als::ranking_ridge(weighted, &penalties, &config.model);
     let prepared = Prepared::new(&factors.items, factors.width, ridge.unobserved_weight)?;
     reasons(&ridge, &prepared, lists, interrupt)
 }
@@ -129,8 +130,10 @@ fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::groups::{Group, Maker};
     use crate::config::Config;
     use crate::model::device::Device;
+    use crate::model::evidence::Evidence;
     use crate::model::{Watch, fit_ranking};
 
     #[test]
@@ -140,12 +143,15 @@ mod tests {
         for factors in [4, 16] {
             let mut config = Config::default();
             config.model.factors = factors;
+            config.model.popularity_exponent = 0.3;
             let interrupt = Interrupt::never();
             let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
             let config = Settled::new(&config, &interactions);
-            let fitted = fit_ranking(Device::Cpu, &interactions, &config, &watch).expect("fitted");
-            let penalties = als::penalties(&interactions, &config.model);
-            let ridge = als::ranking_ridge(&interactions, &penalties, &config.model);
+            let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
+            let evidence = Evidence::new(&interactions, &groups, &config.model);
+            let fitted = fit_ranking(Device::Cpu, &evidence, &config, &watch).expect("fitted");
+            let penalties = als::penalties(evidence.rows(), &config.model);
+            let ridge = als::ranking_ridge(evidence.rows(), &penalties, &config.model);
             let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");
             let (mut system, mut terms) = (RowSystem::default(), Vec::new());
             for user in 0..31 {

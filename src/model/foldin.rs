@@ -7,6 +7,7 @@
 //!
 //! Few rows are solved, so this is the processor's work wherever the model was trained.
 
+use super::evidence::Evidence;
 use super::kernels::cpu;
 use super::settled::Settled;
 use super::{Factors, RatingModel, als};
@@ -29,7 +30,7 @@ pub struct Unsolved {
 /// On a signal, or if the factors are not finite.
 pub fn ranking(
     factors: &mut Factors,
-    by_user: &Interactions,
+    evidence: &Evidence,
     unsolved: &Unsolved,
     config: &Settled,
     interrupt: &Interrupt,
@@ -39,7 +40,13 @@ pub fn ranking(
         let ridge = als::ranking_ridge(&rows, &penalties, &config.model);
         Ok(cpu::half_step(&ridge, others, width, interrupt)?.0)
     };
-    fold_in(factors, by_user, unsolved, solve, solve)
+    // New books have authors, too.
+    let mut unsolved = unsolved.clone();
+    unsolved.users.extend(evidence.groups_with(&unsolved.items));
+    factors.users.resize(evidence.rows().user_count() * factors.width, 0.0);
+    fold_in(factors, evidence.rows(), &unsolved, solve, solve)?;
+    factors.users.truncate(evidence.readers() * factors.width);
+    Ok(())
 }
 
 /// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are
@@ -98,6 +105,7 @@ fn put(table: &mut [f32], rows: &[u32], solved: &[f32], width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::groups::{Group, Maker};
     use crate::config::Config;
     use crate::model::device::Device;
     use crate::model::{Watch, fit_ranking, fit_rating};
@@ -136,11 +144,13 @@ mod tests {
         let interrupt = Interrupt::never();
         let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
 
+        let groups = [Group { maker: Maker::Author, items: vec![1, 2, 36, 38] }];
+        let [before, after] = [before, after].map(|rows| Evidence::new(&rows, &groups, &config.model));
         let trained = fit_ranking(Device::Cpu, &before, &config, &watch).expect("fitted");
         let mut folded = trained.clone();
         ranking(&mut folded, &after, &unsolved, &config, &interrupt).expect("folded in");
-        let penalties = als::penalties(&after, &config.model);
-        let ridge = als::ranking_ridge(&after, &penalties, &config.model);
+        let penalties = als::penalties(after.rows(), &config.model);
+        let ridge = als::ranking_ridge(after.rows(), &penalties, &config.model);
         let (everybody, _) = cpu::half_step(&ridge, &folded.items, 12, &interrupt).expect("solved");
         for user in 0..60 {
             let row = &everybody[user * 12..][..12];
@@ -154,7 +164,7 @@ mod tests {
             assert_eq!(folded.item(item) == trained.item(item), !solved, "book {item}");
         }
 
-        let (rated_before, rated) = (before.rated(), after.rated());
+        let (rated_before, rated) = (ratings(false).rated(), ratings(true).rated());
         let trained = fit_rating(Device::Cpu, &rated_before, (1.0, 10.0), &config, &watch).expect("fitted");
         let mut folded = trained.clone();
         rating(&mut folded, &rated, &unsolved, &config, &interrupt).expect("folded in");

@@ -16,6 +16,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
+use super::evidence::Evidence;
 use super::kernels::{numbers, table};
 use super::settled::Settled;
 use super::{Factors, Watch, initial, not_finite};
@@ -57,7 +58,7 @@ enum Loss {
 /// As there.
 pub fn ranking<B: Backend<FloatElem = f32>>(
     device: &B::Device,
-    interactions: &Interactions,
+    evidence: &Evidence,
     model: &Model,
     minibatch: &Minibatch,
     watch: &Watch<'_>,
@@ -68,7 +69,7 @@ pub fn ranking<B: Backend<FloatElem = f32>>(
         exponent: model.exponent as f32,
     };
     let setting = Setting { loss, width: model.factors, epochs: model.epochs, model, minibatch };
-    setting.fit::<Autodiff<B>>(device, interactions, watch)
+    setting.fit::<Autodiff<B>>(device, evidence.rows(), watch)
 }
 
 /// Fits the rating loss. Rows of the result are d factors and a bias.
@@ -219,7 +220,7 @@ impl Setting<'_> {
                 let predicted = (x.clone() * y.clone()).sum_dim(1);
                 let penalty = square(x) * weight(batch.user_counts, n_items)
                     + square(y) * weight(batch.item_counts, n_users);
-                let observed = (square(-predicted + 1.0) + penalty).mean();
+                let observed = (square(-predicted + 1.0) * batch.ratings + penalty).mean();
                 let drawn = users.select(0, sample.users).matmul(items.select(0, sample.items).transpose());
                 observed + (drawn.clone() * drawn).mean() * (unobserved_weight * sample.pairs_for_each)
             }
@@ -237,6 +238,7 @@ struct Counts {
 struct Batch<B: Backend> {
     users: Tensor<B, 1, Int>,
     items: Tensor<B, 1, Int>,
+    /// What the pair came to, or, for the ranking loss, how much it counts.
     ratings: Tensor<B, 2>,
     user_counts: Tensor<B, 2>,
     item_counts: Tensor<B, 2>,

@@ -2,11 +2,11 @@
 //!
 //! # The losses
 //!
-//! **Ranking** (implicit feedback). With S the observed pairs, x_u and y_i the factors of reader u
+//! **Ranking** (implicit feedback). With S the observed pairs, c their weights ([`evidence`]), x_u and y_i the factors of reader u
 //! and book i, n_u and n_i their numbers of ratings:
 //!
 //! ```text
-//! L = Σ_S (1 − x_u·y_i)² + α₀ Σ_{all u,i} (x_u·y_i)² + Σ_u λ_u |x_u|² + Σ_i λ_i |y_i|²
+//! L = Σ_S c_ui (1 − x_u·y_i)² + α₀ Σ_{all u,i} (x_u·y_i)² + Σ_u λ_u |x_u|² + Σ_i λ_i |y_i|²
 //! λ_u = λ (n_u + α₀ #items)^ν          λ_i = λ (n_i + α₀ #users)^ν
 //! ```
 //!
@@ -38,6 +38,7 @@
 pub mod als;
 pub mod because;
 pub mod device;
+pub mod evidence;
 pub mod foldin;
 pub mod kernels;
 pub mod minibatch;
@@ -55,6 +56,7 @@ use crate::config::Solver;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use device::Device;
+use evidence::Evidence;
 use settled::Settled;
 
 /// Two tables of numbers, a row for each user and each item.
@@ -171,18 +173,20 @@ impl std::fmt::Debug for Watch<'_> {
 /// [`Kind::NoDevice`] if the device fails.
 pub fn fit_ranking(
     device: Device,
-    interactions: &Interactions,
+    evidence: &Evidence,
     config: &Settled,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
     let model = &config.model;
     let factors = match model.solver {
-        Solver::Als => device::on!(device, B, at => als::ranking::<B>(&at, interactions, model, watch)),
+        Solver::Als => device::on!(device, B, at => als::ranking::<B>(&at, evidence, model, watch)),
         Solver::Adam | Solver::Sgd => device::on!(device, B, at => {
-            minibatch::ranking::<B>(&at, interactions, model, &config.minibatch, watch)
+            minibatch::ranking::<B>(&at, evidence, model, &config.minibatch, watch)
         }),
     };
-    factors?.finite("training the ranking model")
+    let mut factors = factors?.finite("training the ranking model")?;
+    factors.users.truncate(evidence.readers() * factors.width);
+    Ok(factors)
 }
 
 /// Fits the rating loss to the rated pairs of `interactions`, all of which lie in `scale`.

@@ -6,6 +6,7 @@
 //! list at a time, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
 //! [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables is true.
 
+pub mod books;
 pub mod check;
 pub mod forget;
 pub mod import;

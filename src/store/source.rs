@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 
 use crate::catalog::frame::RatingColumns;
 use crate::catalog::rejects::Rejects;
@@ -57,38 +57,56 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
         }
         // The rowid, where there is one, stands last and is no value of the row.
         let width = statement.column_count() - usize::from(select.by_rowid);
-        let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        let pauses = select.by_rowid && journal != "wal";
         let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
         let bar = console.bar("read", 0);
-        let mut next = Some(i64::MIN);
-        while let Some(from) = next.take() {
-            let since = Instant::now();
-            let mut rows = match select.by_rowid {
-                true => statement.query([from])?,
-                false => statement.query([])?,
-            };
-            while let Some(row) = rows.next()? {
-                reading.rows += 1;
-                if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
-                    reading.rejects.add(reason, || show(row, width));
-                }
-                if reading.rows.is_multiple_of(STRIDE) {
-                    database.interrupt().check()?;
-                    bar.advance(STRIDE);
-                    if pauses && since.elapsed() >= READ_HOLD {
-                        next = row.get::<_, i64>(width)?.checked_add(1);
-                        break;
-                    }
-                }
+        scan(database, &mut statement, select.by_rowid, |row| {
+            reading.rows += 1;
+            if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
+                reading.rejects.add(reason, || show(row, width));
             }
-            drop(rows);
-            if next.is_some() {
-                std::thread::sleep(breath(since.elapsed()));
+            if reading.rows.is_multiple_of(STRIDE) {
+                bar.advance(STRIDE);
             }
-        }
+        })?;
         Ok(reading)
     })
+}
+
+/// Steps through a statement's rows. If the rowid stands last and the statement takes the one to go
+/// on from, then in several goes where a long one would keep writers out.
+pub(super) fn scan(
+    database: &Database,
+    statement: &mut Statement<'_>,
+    by_rowid: bool,
+    mut each: impl FnMut(&Row<'_>),
+) -> Result<()> {
+    let width = statement.column_count() - usize::from(by_rowid);
+    let pragma = |name| database.connection().pragma_query_value(None, name, |row| row.get::<_, String>(0));
+    let pauses = by_rowid && pragma("journal_mode")? != "wal";
+    let (mut next, mut count) = (Some(i64::MIN), 0u64);
+    while let Some(from) = next.take() {
+        let since = Instant::now();
+        let mut rows = match by_rowid {
+            true => statement.query([from])?,
+            false => statement.query([])?,
+        };
+        while let Some(row) = rows.next()? {
+            count += 1;
+            each(row);
+            if count.is_multiple_of(STRIDE) {
+                database.interrupt().check()?;
+                if pauses && since.elapsed() >= READ_HOLD {
+                    next = row.get::<_, i64>(width)?.checked_add(1);
+                    break;
+                }
+            }
+        }
+        drop(rows);
+        if next.is_some() {
+            std::thread::sleep(breath(since.elapsed()));
+        }
+    }
+    Ok(())
 }
 
 /// How many ratings the application's table has of a reader.

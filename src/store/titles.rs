@@ -6,8 +6,7 @@ use crate::catalog::spellings;
 use crate::config::Config;
 use crate::console::plain;
 use crate::error::Result;
-use crate::store::source::Table;
-use crate::store::{Database, quote};
+use crate::store::{Database, books};
 
 /// Titles by key: the ISBN-13, or the folded text.
 #[derive(Clone, Debug, Default)]
@@ -22,41 +21,16 @@ impl Titles {
     /// # Errors
     /// Whatever SQLite says.
     pub fn load(database: &Database, config: &Config) -> Result<Self> {
-        let source = &config.source;
-        database.read("reading the books", |connection| {
-            let mut titles = Self { config: config.clone(), ..Self::default() };
-            let Some(table) = Table::find(connection, &source.books)? else {
-                return Ok(titles);
+        let empty = || Self { config: config.clone(), ..Self::default() };
+        books::read(database, config, empty, |titles, book| {
+            let Some(title) = book.title else {
+                return;
             };
-            if !(table.has(&source.book_isbn) && table.has(&source.title)) {
-                return Ok(titles);
-            }
-            let author = if table.has(&source.author) { quote(&source.author) } else { "NULL".into() };
-            let sql = format!(
-                "SELECT {}, {}, {author} FROM {}",
-                quote(&source.book_isbn),
-                quote(&source.title),
-                quote(&table.name)
-            );
-            let mut statement = connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let text = |index: usize| -> Option<String> {
-                    let value = row.get_ref(index).ok()?;
-                    match value {
-                        rusqlite::types::ValueRef::Integer(number) => Some(number.to_string()),
-                        other => other.as_str().ok().map(str::to_owned),
-                    }
-                };
-                if let (Some(isbn), Some(title)) = (text(0), text(1)) {
-                    let title = match text(2).filter(|author| !author.trim().is_empty()) {
-                        Some(author) => format!("{title}, {author}"),
-                        None => title,
-                    };
-                    titles.by_key.insert(titles.key(&isbn), plain(&title));
-                }
-            }
-            Ok(titles)
+            let title = match book.author {
+                Some(author) => format!("{title}, {author}"),
+                None => title.into_owned(),
+            };
+            titles.by_key.insert(titles.key(&book.isbn), plain(&title));
         })
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::common::{Ran, Random, isbn, nightshelf};
+use crate::common::{Ran, Random, Shop, isbn, nightshelf};
 
 fn evaluate(train: &Path, test: &Path, more: &[&str]) -> Value {
     let mut command = nightshelf();
@@ -105,4 +105,90 @@ fn on_published_data_the_figures_hold() {
     let report = evaluate(&films.join("u1.base"), &films.join("u1.test"), &["--key", "text"]);
     let rmse = figure(&report, "nightshelf", "rmse");
     assert!(rmse < 0.945, "{rmse}");
+}
+
+/// Readers who each love a few authors, of whom each has many little-read books; every fifth rating
+/// held out, and a file of the books.
+fn split_by_author(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
+    let (mut train, mut test) = (String::new(), String::new());
+    let mut books = "isbn;title;author;year;publisher\n".to_owned();
+    let (authors, each) = (60, 12);
+    for book in 0..authors * each {
+        // In several spellings, as catalogues have them.
+        let author = match book % 3 {
+            0 => format!("Writer N{}", book / each),
+            1 => format!("N{}, Writer", book / each),
+            _ => format!("WRITER N{}", book / each),
+        };
+        books.push_str(&format!("{};Book {book};{author};1999;Press {}\n", isbn(book), book % 7));
+    }
+    let mut random = Random(11);
+    for reader in 0..500u64 {
+        let loved: Vec<u64> = (0..2).map(|_| random.below(authors)).collect();
+        for place in 0..8 {
+            let book = match random.below(10) {
+                0..8 => loved[place % 2] * each + random.below(each),
+                _ => random.below(authors * each),
+            };
+            let line = format!("{reader}\t{}\t0\n", isbn(book));
+            if place % 5 == 4 { test.push_str(&line) } else { train.push_str(&line) }
+        }
+    }
+    let paths = (folder.join("train.tsv"), folder.join("test.tsv"), folder.join("books.csv"));
+    std::fs::write(&paths.0, train).unwrap();
+    std::fs::write(&paths.1, test).unwrap();
+    std::fs::write(&paths.2, books).unwrap();
+    paths
+}
+
+#[test]
+fn books_of_one_author_find_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (train, test, books) = split_by_author(folder.path());
+    let books = books.to_str().unwrap();
+    let plain = evaluate(&train, &test, &["--factors", "64"]);
+    let with_books = evaluate(&train, &test, &["--factors", "64", "--books", books]);
+    let [plain, with_books] = [plain, with_books].map(|report| figure(&report, "nightshelf", "recall"));
+    assert!(with_books > 1.2 * plain, "{with_books} {plain}");
+}
+
+#[test]
+fn made_up_readers_are_in_no_table_and_no_count() {
+    let shop = Shop::with_tastes(60, 40, 8);
+    let plain = shop.night();
+    let popular = shop.rows("SELECT rank, isbn, score FROM recommendations_popular");
+    shop.sql(
+        "CREATE TABLE books (isbn, title, author, publisher);
+         INSERT INTO books SELECT DISTINCT isbn, 'T', 'Author ' || (isbn % 7), 'Press' FROM ratings",
+    );
+    let ran = shop.call(&["run", "--json"]).ok();
+    assert!(ran.stderr.contains("authors and 1 publishers"), "{}", ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["status"], "published", "the books are news");
+    assert_eq!((&report["users"], &report["items"]), (&plain["users"], &plain["items"]));
+    assert_ne!(report["metrics"]["loss"], plain["metrics"]["loss"]);
+    assert_eq!(shop.one::<i64>("SELECT count(DISTINCT user_id) FROM recommendations"), 60);
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM nightshelf_readers"), 60);
+    assert_eq!(shop.rows("SELECT rank, isbn, score FROM recommendations_popular"), popular);
+    shop.keeps_its_promises(10);
+    assert_eq!(shop.call(&["run", "--json"]).ok().json()["status"], "unchanged");
+    // What a backfill makes of them agrees with the night, and a new book has an author, too.
+    let names = shop.folder.path().join("names");
+    std::fs::write(&names, "3\n4\n").unwrap();
+    let lists = "SELECT user_id, rank, isbn, because FROM recommendations WHERE user_id IN (3, 4)";
+    let before = shop.rows(lists);
+    shop.backfill(&["--users", names.to_str().unwrap()]);
+    assert_eq!(shop.rows(lists), before);
+    shop.sql(&format!("INSERT INTO books VALUES ('{}', 'New', 'Author 3', 'Press')", isbn(900)));
+    shop.add(3, isbn(900), 9);
+    assert_eq!(shop.backfill(&[])["metrics"]["new_items"], 1);
+    shop.keeps_its_promises(10);
+    shop.sql("UPDATE books SET author = 'Author 1' WHERE author = 'Author 2'");
+    assert_eq!(shop.call(&["run", "--json"]).ok().json()["status"], "published");
+    assert_eq!(shop.call(&["run", "--json"]).ok().json()["status"], "unchanged");
+    shop.sql("UPDATE books SET author = 'Author 3' WHERE author = 'Author 1'");
+    assert_eq!(shop.call(&["run", "--json"]).ok().json()["status"], "published", "who wrote it matters");
+    let without = [("NIGHTSHELF_AUTHOR_WEIGHT", "0"), ("NIGHTSHELF_PUBLISHER_WEIGHT", "0")];
+    let ran = shop.call_with(&["run", "--json"], &without).ok();
+    assert!(!ran.stderr.contains("authors"), "{}", ran.stderr);
 }

@@ -8,11 +8,13 @@
 //!
 //! # One change of variables that makes every row easy
 //!
-//! A row with features V (L × d, a row for each rating), targets t and penalty λ minimises
+//! A row with features V (L × d, a row for each rating), targets t, weights c and penalty λ minimises
 //!
 //! ```text
-//! |t − V x|² + α₀ Σ_all (x·y)² + λ|x|²  =  |t − V x|² + xᵀ (α₀ YᵀY + λI) x
+//! Σ c (t − v·x)² + α₀ Σ_all (x·y)² + λ|x|²  =  |t − V x|² + xᵀ (α₀ YᵀY + λI) x
 //! ```
+//!
+//! where each row of V, and its target, is taken times √c on the right.
 //!
 //! The matrix in the middle depends on the row only through λ. With α₀ YᵀY = Q Λ Qᵀ, computed
 //! once a half-step, it is diagonal for every row in the basis Q: D = Λ + λI. With W = VQ D^-½ and
@@ -46,6 +48,8 @@ pub struct Ridge<'a> {
     pub columns: &'a [u32],
     /// What each rating should come to; 1 where there is none.
     pub targets: Option<&'a [f32]>,
+    /// How much each rating counts, c; 1 where there is none.
+    pub weights: Option<&'a [f32]>,
     /// λ of each row.
     pub penalties: &'a [f32],
     /// The last coordinate is a bias with a penalty of its own.
@@ -58,6 +62,13 @@ impl Ridge<'_> {
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.penalties.len()
+    }
+
+    /// √c of the rating at a place, and its target times that.
+    #[inline(always)]
+    pub(crate) fn weighted(&self, at: usize) -> (f32, f32) {
+        let weight = self.weights.map_or(1.0, |weights| weights[at].sqrt());
+        (weight, weight * self.targets.map_or(1.0, |targets| targets[at]))
     }
 
     /// The penalty on coordinate `k` of `d` in a row.
@@ -155,7 +166,8 @@ mod tests {
             for at in ridge.offsets[row]..ridge.offsets[row + 1] {
                 let target = ridge.targets.map_or(1.0, |targets| f64::from(targets[at]));
                 let y = &features[ridge.columns[at] as usize * d..][..d];
-                sum += (target - product(x, y)).powi(2);
+                let weight = ridge.weights.map_or(1.0, |weights| f64::from(weights[at]));
+                sum += weight * (target - product(x, y)).powi(2);
             }
             for y in features.chunks_exact(d) {
                 sum += f64::from(ridge.unobserved_weight) * product(x, y).powi(2);
@@ -177,15 +189,17 @@ mod tests {
         #[test]
         fn the_fused_half_step_agrees_with_tensors_and_is_a_minimum(
             rows in rows(), d in 1usize..20, unobserved in prop_oneof![Just(0f32), 0.01f32..0.5],
-            biased in any::<bool>(), seed in 0u64..1000,
+            biased in any::<bool>(), weighted in any::<bool>(), seed in 0u64..1000,
         ) {
             let biased = biased && unobserved == 0.0;
             let features: Vec<f32> = initial(30, d, seed).iter().map(|x| x * 20.0).collect();
+            let weights: Vec<f32> = (0..rows.len()).map(|at| 0.2 + (at % 7) as f32).collect();
             let penalties: Vec<f32> = (0..12).map(|row| 0.1 + row as f32 / 7.0).collect();
             let ridge = Ridge {
                 offsets: &rows.offsets,
                 columns: &rows.items,
                 targets: biased.then_some(&rows.ratings),
+                weights: weighted.then_some(&weights),
                 penalties: &penalties,
                 bias_penalty: biased.then_some(2.0),
                 unobserved_weight: unobserved,

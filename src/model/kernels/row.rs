@@ -20,9 +20,9 @@ pub struct RowSystem {
     length: usize,
     /// D^-½, d numbers.
     scale: Vec<f32>,
-    /// W, L × d.
+    /// W, L × d, its rows times √c.
     w: Vec<f32>,
-    /// t, L numbers.
+    /// t, L numbers, times √c.
     targets: Vec<f32>,
     /// I + WWᵀ or I + WᵀW, then its Cholesky factor, in the lower triangle, column by column.
     system: Vec<f32>,
@@ -46,14 +46,12 @@ impl RowSystem {
             spectrum.iter().enumerate().map(|(k, value)| 1.0 / (value + ridge.penalty(row, k, d)).sqrt()),
         );
         self.w.clear();
-        for column in &ridge.columns[first..last] {
-            let feature = &features[*column as usize * d..][..d];
-            self.w.extend(feature.iter().zip(&self.scale).map(|(feature, scale)| feature * scale));
-        }
         self.targets.clear();
-        match ridge.targets {
-            Some(targets) => self.targets.extend_from_slice(&targets[first..last]),
-            None => self.targets.resize(self.length, 1.0),
+        for at in first..last {
+            let (weight, target) = ridge.weighted(at);
+            let feature = &features[ridge.columns[at] as usize * d..][..d];
+            self.w.extend(feature.iter().zip(&self.scale).map(|(feature, scale)| feature * scale * weight));
+            self.targets.push(target);
         }
         self.factorise();
     }
@@ -93,8 +91,8 @@ impl RowSystem {
     /// How much each rating of the row contributes to the score of an item with these features (in
     /// the basis Q). The contributions add up to the score.
     ///
-    /// With A the row's matrix, x = A⁻¹Vᵀt, so x·y = Σ_l t_l (V A⁻¹ y)_l; in the variables of
-    /// [`super`], V A⁻¹ y = (I + WWᵀ)⁻¹ W s = W (I + WᵀW)⁻¹ s with s = D^-½ y.
+    /// With A the row's matrix, x = A⁻¹Vᵀt, so x·y = Σ_l t_l (V A⁻¹ y)_l, weights being within V and
+    /// t; in the variables of [`super`], V A⁻¹ y = (I + WWᵀ)⁻¹ W s = W (I + WᵀW)⁻¹ s with s = D^-½ y.
     /// (Hu, Koren, Volinsky 2008, section 5.)
     #[inline(always)]
     pub fn contributions(&mut self, feature: &[f32], contributions: &mut Vec<f32>) {

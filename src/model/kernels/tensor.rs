@@ -104,8 +104,7 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
             let first = ridge.offsets[*row];
             for at in 0..ridge.offsets[row + 1] - first {
                 columns[place * length + at] = ridge.columns[first + at] as i32;
-                present[place * length + at] = 1.0;
-                targets[place * length + at] = ridge.targets.map_or(1.0, |targets| targets[first + at]);
+                (present[place * length + at], targets[place * length + at]) = ridge.weighted(first + at);
             }
             scale.extend(
                 spectrum
