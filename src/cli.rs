@@ -253,6 +253,9 @@ pub struct Evaluate {
     /// Lengths of list to measure at.
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10")]
     pub k: Vec<usize>,
+    /// A variant to put beside it, such as `factors=8` or `solver=adam`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub compare: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: Settings,

@@ -79,7 +79,8 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         }
         Command::Evaluate(args) => {
             let config = settle(&args.settings)?;
-            evaluate::evaluate(args, &config, console, interrupt)?
+            let variant = |key: &str, value: &str| with(&args.settings, &[(key, value.to_owned())]);
+            evaluate::evaluate(args, &config, variant, console, interrupt)?
         }
         Command::Rollback(args) => {
             let config = settle(&args.settings)?;
@@ -157,11 +158,18 @@ fn watched(
     done
 }
 
-/// Settles the settings, and the number of threads with them.
-fn settle(settings: &Settings) -> Result<Config> {
+/// The settings that were given, and some more that win over them.
+fn with(settings: &Settings, more: &[(&str, String)]) -> Result<Config> {
     let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let config = Config::load(settings.config.as_deref(), environment, &settings.given())?;
+    let mut flags: Vec<(&str, String)> = settings.given();
+    flags.extend_from_slice(more);
+    Config::load(settings.config.as_deref(), environment, &flags)
+}
+
+/// Settles the settings, and the number of threads with them.
+fn settle(settings: &Settings) -> Result<Config> {
+    let config = with(settings, &[])?;
     let threads = config.compute.threads;
     if threads > 0 {
         for variable in ["POLARS_MAX_THREADS", "MATMUL_NUM_THREADS"] {

@@ -20,7 +20,11 @@
 
 use std::collections::HashSet;
 
-/// Figures of a set of lists, at one length.
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rayon::prelude::*;
+
+/// Figures of one reader's list, or their mean over readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RankingFigures {
     /// Share of the list that was held out.
@@ -29,59 +33,126 @@ pub struct RankingFigures {
     pub recall: f64,
     /// Discounted gain against that of the best list.
     pub ndcg: f64,
-    /// Mean average precision.
+    /// Average precision.
     pub map: f64,
-    /// Mean reciprocal rank of the first hit.
+    /// Reciprocal rank of the first hit.
     pub mrr: f64,
-    /// Share of readers with a hit.
+    /// Whether there is a hit.
     pub hit_rate: f64,
-    /// Share of the catalogue that stands in any list.
-    pub coverage: f64,
 }
 
-/// Measures lists against held-out items, both in codes, for users with any held-out item.
-///
-/// `lists` and `held_out` have an entry for each user; `items` is the size of the catalogue.
-pub fn ranking(lists: &[Vec<u32>], held_out: &[Vec<u32>], k: usize, items: usize) -> RankingFigures {
-    let mut sum = RankingFigures::default();
-    let mut users = 0usize;
-    let mut shown: HashSet<u32> = HashSet::new();
-    for (list, held_out) in lists.iter().zip(held_out) {
-        let list = &list[..k.min(list.len())];
-        shown.extend(list);
-        if held_out.is_empty() {
-            continue;
+impl RankingFigures {
+    /// Names and values, in the order in which tables show them.
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("precision", self.precision),
+            ("recall", self.recall),
+            ("ndcg", self.ndcg),
+            ("map", self.map),
+            ("mrr", self.mrr),
+            ("hit_rate", self.hit_rate),
+        ]
+    }
+
+    /// The mean of some readers' figures, each as often as `times` says.
+    fn mean(figures: &[Self], times: impl Fn(usize) -> f64) -> Self {
+        let (mut sum, mut count) = (Self::default(), 0.0);
+        for (place, figures) in figures.iter().enumerate() {
+            let times = times(place);
+            count += times;
+            sum.precision += times * figures.precision;
+            sum.recall += times * figures.recall;
+            sum.ndcg += times * figures.ndcg;
+            sum.map += times * figures.map;
+            sum.mrr += times * figures.mrr;
+            sum.hit_rate += times * figures.hit_rate;
         }
-        users += 1;
+        let count = if count > 0.0 { count } else { 1.0 };
+        Self {
+            precision: sum.precision / count,
+            recall: sum.recall / count,
+            ndcg: sum.ndcg / count,
+            map: sum.map / count,
+            mrr: sum.mrr / count,
+            hit_rate: sum.hit_rate / count,
+        }
+    }
+
+    /// The mean of some readers' figures.
+    pub fn average(figures: &[Self]) -> Self {
+        Self::mean(figures, |_| 1.0)
+    }
+}
+
+/// The figures of each reader with a held-out item, and who that is.
+///
+/// `lists` and `held_out` have an entry for each user, in codes; `held_out` without repetition.
+pub fn by_reader(lists: &[Vec<u32>], held_out: &[Vec<u32>], k: usize) -> Vec<(usize, RankingFigures)> {
+    let readers = lists.iter().zip(held_out).enumerate().filter(|(_, (_, held_out))| !held_out.is_empty());
+    let figures = |(user, (list, held_out)): (usize, (&Vec<u32>, &Vec<u32>))| {
+        let list = &list[..k.min(list.len())];
         let held_out: HashSet<u32> = held_out.iter().copied().collect();
         let possible = k.min(held_out.len());
-        let (mut hits, mut gain, mut precisions) = (0usize, 0.0, 0.0);
+        let (mut hits, mut gain, mut precisions, mut mrr) = (0usize, 0.0, 0.0, 0.0);
         for (place, item) in list.iter().enumerate() {
             if held_out.contains(item) {
                 hits += 1;
                 gain += discount(place);
                 precisions += hits as f64 / (place + 1) as f64;
                 if hits == 1 {
-                    sum.mrr += 1.0 / (place + 1) as f64;
+                    mrr = 1.0 / (place + 1) as f64;
                 }
             }
         }
-        sum.precision += hits as f64 / k as f64;
-        sum.recall += hits as f64 / held_out.len() as f64;
-        sum.ndcg += gain / (0..possible).map(discount).sum::<f64>();
-        sum.map += precisions / possible as f64;
-        sum.hit_rate += f64::from(u8::from(hits > 0));
-    }
-    let users = users.max(1) as f64;
-    RankingFigures {
-        precision: sum.precision / users,
-        recall: sum.recall / users,
-        ndcg: sum.ndcg / users,
-        map: sum.map / users,
-        mrr: sum.mrr / users,
-        hit_rate: sum.hit_rate / users,
-        coverage: shown.len() as f64 / items.max(1) as f64,
-    }
+        let figures = RankingFigures {
+            precision: hits as f64 / k as f64,
+            recall: hits as f64 / held_out.len() as f64,
+            ndcg: gain / (0..possible).map(discount).sum::<f64>(),
+            map: precisions / possible as f64,
+            mrr,
+            hit_rate: f64::from(u8::from(hits > 0)),
+        };
+        (user, figures)
+    };
+    readers.map(figures).collect()
+}
+
+/// Share of the catalogue of `items` that stands in the first k of any list.
+pub fn coverage(lists: &[Vec<u32>], k: usize, items: usize) -> f64 {
+    let shown: HashSet<u32> = lists.iter().flat_map(|list| &list[..k.min(list.len())]).copied().collect();
+    shown.len() as f64 / items.max(1) as f64
+}
+
+/// How little known the first k of the lists are: the mean of −log₂ of the share of readers that a
+/// book has, in bits. (Zhou et al. 2010; Vargas, Castells 2011.)
+pub fn novelty(lists: &[Vec<u32>], k: usize, readers: &[u32], users: usize) -> f64 {
+    let entries = lists.iter().flat_map(|list| &list[..k.min(list.len())]);
+    // A book that nobody has read is as new as one that half a reader has.
+    let bits = entries.map(|item| (users as f64 / f64::from(readers[*item as usize]).max(0.5)).log2());
+    let (sum, count) = bits.fold((0.0, 0usize), |(sum, count), bits| (sum + bits, count + 1));
+    sum / count.max(1) as f64
+}
+
+/// For each figure, by name, the middle 95% of means over readers drawn with replacement: how far it
+/// may be off because these readers and not others were asked. Percentile bootstrap (Efron 1979).
+pub fn intervals(figures: &[RankingFigures], seed: u64) -> Vec<(&'static str, [f64; 2])> {
+    const DRAWS: u64 = 1000;
+    let means: Vec<_> = (0..DRAWS)
+        .into_par_iter()
+        .map(|draw| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(DRAWS).wrapping_add(draw));
+            let mut times = vec![0u32; figures.len()];
+            (0..figures.len()).for_each(|_| times[random.random_range(0..figures.len())] += 1);
+            RankingFigures::mean(figures, |place| f64::from(times[place])).named()
+        })
+        .collect();
+    let interval = |figure: usize| {
+        let mut values: Vec<f64> = means.iter().map(|mean| mean[figure].1).collect();
+        values.sort_by(f64::total_cmp);
+        let end = |share: f64| values[((DRAWS - 1) as f64 * share).round() as usize];
+        (means[0][figure].0, [end(0.025), end(0.975)])
+    };
+    (0..means[0].len()).map(interval).collect()
 }
 
 /// 1 / log₂(j + 1) of the place j − 1, counted from 0.
@@ -105,12 +176,17 @@ pub fn errors(pairs: impl Iterator<Item = (f32, f32)>) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
+    fn average(lists: &[Vec<u32>], held_out: &[Vec<u32>], k: usize) -> RankingFigures {
+        let figures: Vec<_> = by_reader(lists, held_out, k).into_iter().map(|(_, figures)| figures).collect();
+        RankingFigures::average(&figures)
+    }
+
     #[test]
     fn figures_by_hand() {
         // Hits at places 1 and 3 of 4; three books held out. The second reader held nothing out.
         let lists = vec![vec![7, 1, 8, 2], vec![1, 2, 3, 4]];
         let held_out = vec![vec![8, 7, 9], vec![]];
-        let figures = ranking(&lists, &held_out, 4, 10);
+        let figures = average(&lists, &held_out, 4);
         assert_eq!(figures.precision, 0.5);
         assert!((figures.recall - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(figures.mrr, 1.0);
@@ -118,17 +194,39 @@ mod tests {
         let best = 1.0 + 1.0 / 3f64.log2() + 0.5;
         assert!((figures.ndcg - 1.5 / best).abs() < 1e-12);
         assert!((figures.map - (1.0 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
-        assert!((figures.coverage - 0.6).abs() < 1e-12);
+        assert!((coverage(&lists, 4, 10) - 0.6).abs() < 1e-12);
+        assert!((coverage(&lists, 1, 10) - 0.2).abs() < 1e-12);
+        // Book 7 has one reader of eight, book 1 four: three bits and one.
+        assert!((novelty(&[vec![7, 1]], 2, &[0, 4, 0, 0, 0, 0, 0, 1], 8) - 2.0).abs() < 1e-12);
     }
 
     #[test]
     fn a_perfect_list_is_perfect_and_a_useless_one_nothing() {
-        let perfect = ranking(&[vec![1, 2]], &[vec![2, 1]], 2, 2);
-        for figure in [perfect.precision, perfect.recall, perfect.ndcg, perfect.map, perfect.mrr] {
-            assert!((figure - 1.0).abs() < 1e-12);
+        let perfect = average(&[vec![1, 2]], &[vec![2, 1]], 2);
+        for (name, figure) in perfect.named() {
+            assert!((figure - 1.0).abs() < 1e-12, "{name}");
         }
-        let useless = ranking(&[vec![3, 4]], &[vec![1]], 2, 4);
+        let useless = average(&[vec![3, 4]], &[vec![1]], 2);
         assert_eq!((useless.ndcg, useless.mrr, useless.hit_rate), (0.0, 0.0, 0.0));
+        assert_eq!(average(&[], &[], 5), RankingFigures::default());
+    }
+
+    #[test]
+    fn intervals_hold_the_mean_and_narrow_with_more_readers() {
+        let readers = |count: usize| -> Vec<RankingFigures> {
+            let hit = |place: usize| f64::from(u8::from(place.is_multiple_of(4)));
+            (0..count).map(|place| RankingFigures { hit_rate: hit(place), ..Default::default() }).collect()
+        };
+        let hit_rate = |count: usize| {
+            let found = intervals(&readers(count), 1);
+            found.into_iter().find(|(name, _)| *name == "hit_rate").map(|(_, ends)| ends).unwrap_or_default()
+        };
+        let [low, high] = hit_rate(400);
+        // The normal approximation: 0.25 ± 1.96 √(0.25 · 0.75 / 400).
+        assert!((low - 0.2076).abs() < 0.01 && (high - 0.2924).abs() < 0.01, "{low} {high}");
+        let [lower, higher] = hit_rate(6400);
+        assert!(higher - lower < 0.5 * (high - low));
+        assert_eq!(hit_rate(400), [low, high], "the same seed, the same interval");
     }
 
     #[test]

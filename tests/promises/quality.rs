@@ -142,6 +142,52 @@ fn split_by_author(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
 }
 
 #[test]
+fn variants_stand_beside_the_model_and_say_how_sure_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (train, test) = split(folder.path());
+    let flags = ["--factors", "16", "--k", "5,10", "--compare", "factors=1", "--compare", "solver = sgd"];
+    let report = evaluate(&train, &test, &flags);
+    let models = report["models"].as_array().unwrap();
+    let names: Vec<&str> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
+    let once = ["popularity", "item-kNN", "damped bias", "nightshelf", "factors=1", "solver = sgd"];
+    assert_eq!(names, once.iter().flat_map(|name| [*name, *name]).collect::<Vec<_>>());
+    assert!(figure(&report, "nightshelf", "ndcg") > figure(&report, "factors=1", "ndcg"));
+    assert!(figure(&report, "item-kNN", "recall") > figure(&report, "popularity", "recall"));
+    assert!(figure(&report, "item-kNN", "novelty") > figure(&report, "popularity", "novelty"));
+    for model in models.iter().filter(|model| model["ndcg"].is_number()) {
+        for name in ["precision", "recall", "ndcg", "map", "mrr", "hit_rate"] {
+            let (value, ends) = (model[name].as_f64().unwrap(), &model["intervals"][name]);
+            let (low, high) = (ends[0].as_f64().unwrap(), ends[1].as_f64().unwrap());
+            assert!(low <= value && value <= high && low < high, "{name} of {model}");
+        }
+        let readers: u64 = model["by_activity"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["readers"].as_u64().unwrap())
+            .sum();
+        let held_out: u64 = model["by_popularity"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["held_out"].as_u64().unwrap())
+            .sum();
+        assert_eq!(readers, 400);
+        assert!(held_out > 1000, "{held_out}");
+    }
+    let refused = |words: &str, expected: &str| {
+        let mut command = nightshelf();
+        command.args(["evaluate", "--train"]).arg(&train).arg("--test").arg(&test);
+        let ran: Ran = command.args(["--compare", words]).output().unwrap().into();
+        ran.failed(78, expected);
+    };
+    refused("factors", "there is no =");
+    refused("facors=8", "did you mean factors?");
+    refused("factors=many", "whole number");
+    refused("key=text", "changes what is measured");
+}
+
+#[test]
 fn books_of_one_author_find_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let (train, test, books) = split_by_author(folder.path());

@@ -1,0 +1,137 @@
+//! Ratings to learn from and ratings to foretell, from files.
+
+use std::path::Path;
+
+use crate::catalog::delimited::{self, Dialect, Field, Records};
+use crate::catalog::frame::{self, Encoded, RatingColumns};
+use crate::catalog::groups::{Group, Groups, Maker};
+use crate::catalog::interactions::Interactions;
+use crate::catalog::spellings;
+use crate::catalog::vocabulary::{Items, UserRef};
+use crate::cli;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+
+/// Two files, in the codes of the first.
+#[derive(Debug)]
+pub struct Split {
+    /// What is learned from.
+    pub train: Encoded,
+    /// Of that, what has a rating.
+    pub rated: Interactions,
+    /// The held-out items of each user of the training file. Items that it does not have get codes
+    /// past its own: nobody can find them, and they count as not found.
+    pub held_out: Vec<Vec<u32>>,
+    /// How many ratings are held out.
+    pub held_out_count: usize,
+    /// Held-out ratings: user and item, where known, and what was given.
+    pub held_out_ratings: Vec<(Option<u32>, Option<u32>, f32)>,
+}
+
+impl Split {
+    /// Reads both.
+    ///
+    /// # Errors
+    /// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
+    pub fn read(train: &Path, test: &Path, config: &Config) -> Result<Self> {
+        let mut columns = RatingColumns::default();
+        for_each_rating(train, config, |place, user, isbn, rating| {
+            columns.push(user, isbn, rating, place);
+        })?;
+        let train = frame::encode(frame::normalise(columns, config)?)?;
+        if train.interactions.is_empty() {
+            return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
+        }
+        let (users, items) = (train.users.codes(), train.items.codes());
+        let mut held_out = vec![Vec::new(); train.users.len()];
+        let mut held_out_ratings = Vec::new();
+        let mut unknown = train.items.len() as u32;
+        let mut held_out_count = 0;
+        for_each_rating(test, config, |_, user, isbn, rating| {
+            let Some(key) = spellings::key(isbn, config) else {
+                return;
+            };
+            let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
+            held_out_count += 1;
+            if let Some(user) = user {
+                let code = item.unwrap_or_else(|| {
+                    unknown += 1;
+                    unknown
+                });
+                held_out[user as usize].push(code);
+            }
+            if !rating.is_nan() {
+                held_out_ratings.push((user, item, rating));
+            }
+        })?;
+        if held_out_count == 0 {
+            return Err(Error::new(Kind::NoRatings, "the test file holds no usable ratings"));
+        }
+        for items in &mut held_out {
+            items.sort_unstable();
+            items.dedup();
+        }
+        drop((users, items));
+        let rated = train.interactions.rated();
+        Ok(Self { train, rated, held_out, held_out_count, held_out_ratings })
+    }
+}
+
+/// Reads user, item and rating of each usable record; the rating is NaN if it is implicit.
+fn for_each_rating(
+    path: &Path,
+    config: &Config,
+    mut take: impl FnMut(f64, UserRef<'_>, &str, f32),
+) -> Result<()> {
+    let hints = cli::Hints { kind: Some(cli::FileKind::Ratings), ..Default::default() };
+    let dialect = Dialect::sniff(path, &hints)?;
+    let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
+    let (user, isbn, rating) = (place(Field::User), place(Field::Isbn), place(Field::Rating));
+    for record in Records::open(path, &dialect)? {
+        let record = record?;
+        let field =
+            |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
+        let (Some(user), Some(isbn)) = (field(user), field(isbn)) else {
+            continue;
+        };
+        let stars = match field(rating) {
+            None => f32::NAN,
+            Some(text) => match delimited::number(text) {
+                Some(number) if number == config.source.implicit_rating => f32::NAN,
+                Some(number) => number as f32,
+                None => continue,
+            },
+        };
+        take(record.number as f64, UserRef::Text(user), isbn, stars);
+    }
+    Ok(())
+}
+
+/// Books of one author or publisher, of those that `items` has.
+///
+/// # Errors
+/// As [`Dialect::sniff`].
+pub fn read_groups(path: &Path, items: &Items, config: &Config) -> Result<Vec<Group>> {
+    let hints = cli::Hints { kind: Some(cli::FileKind::Books), ..Default::default() };
+    let dialect = Dialect::sniff(path, &hints)?;
+    let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
+    let isbn = place(Field::Isbn);
+    let makers = [(Maker::Author, place(Field::Author)), (Maker::Publisher, place(Field::Publisher))];
+    let codes = items.codes();
+    let mut groups = Groups::default();
+    for record in Records::open(path, &dialect)? {
+        let record = record?;
+        let field =
+            |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
+        let key = field(isbn).and_then(|isbn| spellings::key(isbn, config));
+        let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
+            continue;
+        };
+        for (maker, place) in makers {
+            if let Some(name) = field(place) {
+                groups.add(*item, maker, name);
+            }
+        }
+    }
+    Ok(groups.finish())
+}
