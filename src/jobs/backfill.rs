@@ -62,8 +62,8 @@ pub fn backfill(request: &Request<'_>, console: &Console, interrupt: &Interrupt)
     let names = request.users.map(read_names).transpose()?;
     let mut work = Work::new(config, console);
     if request.dry_run {
-        let intake = work.take_in(&database)?;
-        let base = Base::load(&database, &intake, &mut work)?;
+        let (intake, published) = take_in(&mut work, &database)?;
+        let base = Base::load(&database, &intake, published, &mut work)?;
         let plan = Plan::make(request, names.as_deref(), base, &database, &intake, &work)?;
         plan.tell(console);
         console.say("dry run    nothing was written");
@@ -86,8 +86,8 @@ fn run(
     run_id: i64,
 ) -> Result<Value> {
     let console = work.console;
-    let intake = work.take_in(database)?;
-    let base = match Base::load(database, &intake, work) {
+    let (intake, published) = take_in(work, database)?;
+    let base = match Base::load(database, &intake, published, work) {
         Ok(base) => base,
         Err(error) if request.full_if_needed && error.kind() != Kind::Busy => {
             database.interrupt().check()?;
@@ -114,6 +114,26 @@ fn full_night(work: &mut Work<'_>, database: &mut Database, run_id: i64, intake:
     nightly::go_on(work, device, database, run_id, intake)
 }
 
+/// The night whose set is published, and its model, as far as that can be read.
+type Published = Option<(Current, Result<Model>)>;
+
+/// The ratings, and meanwhile the model: SQLite keeps one core busy only.
+fn take_in(work: &mut Work<'_>, database: &Database) -> Result<(Intake, Published)> {
+    let current = runs::current(database)?;
+    let folder = &database.folder();
+    std::thread::scope(|scope| {
+        let published = current.map(|current| {
+            let (run_id, digest) = (current.run_id, current.input_digest.clone());
+            (current, scope.spawn(move || Model::read(folder, run_id, digest.as_deref())))
+        });
+        let intake = work.take_in(database)?;
+        let failed = || Err(Error::new(Kind::Failed, "reading the model failed"));
+        let published =
+            published.map(|(current, reading)| (current, reading.join().unwrap_or_else(|_| failed())));
+        Ok((intake, published))
+    })
+}
+
 /// What a backfill builds upon.
 struct Base {
     current: Current,
@@ -123,13 +143,13 @@ struct Base {
 
 impl Base {
     /// Everything without which only a full night will do.
-    fn load(database: &Database, intake: &Intake, work: &mut Work<'_>) -> Result<Self> {
+    fn load(database: &Database, intake: &Intake, published: Published, work: &mut Work<'_>) -> Result<Self> {
         const FULL: &str = "`nightshelf run` makes new lists; --full-if-needed lets a backfill do so";
         let since = Instant::now();
         let unfit = |what: &str| Error::new(Kind::Failed, what).hint(FULL);
-        let current =
-            runs::current(database)?.ok_or_else(|| unfit("there is no published set to bring up to date"))?;
-        let model = Model::read(&database.folder(), current.run_id, current.input_digest.as_deref())?;
+        let (current, model) =
+            published.ok_or_else(|| unfit("there is no published set to bring up to date"))?;
+        let model = model?;
         if model.config.items != work.config.items {
             return Err(unfit("key or invalid was changed: books have other names now"));
         }

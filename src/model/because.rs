@@ -34,7 +34,8 @@ pub fn ranking(
 ) -> Result<Vec<Vec<Option<u32>>>> {
     let penalties = als::penalties(weighted, &config.model);
     let ridge = als::ranking_ridge(weighted, &penalties, &config.model);
-    let prepared = Prepared::new(&factors.items, factors.width, ridge.unobserved_weight)?;
+    let asked = weighted.items.iter().chain(lists.iter().flatten().map(|entry| &entry.item));
+    let prepared = Prepared::new(&factors.items, factors.width, ridge.unobserved_weight, asked)?;
     reasons(&ridge, &prepared, lists, interrupt)
 }
 
@@ -55,7 +56,7 @@ pub fn rating(
     let settings = &config.rating;
     let penalties = als::rating_penalties(rated, settings.user_regularization, settings.bias_damping);
     let ridge = als::rating_ridge(rated, &targets, &penalties, settings.bias_damping);
-    reasons(&ridge, &Prepared::new(&features, width, 0.0)?, lists, interrupt)
+    reasons(&ridge, &Prepared::new(&features, width, 0.0, &[])?, lists, interrupt)
 }
 
 fn reasons(
@@ -152,7 +153,9 @@ mod tests {
             let fitted = fit_ranking(Device::Cpu, &evidence, &config, &watch).expect("fitted");
             let penalties = als::penalties(evidence.rows(), &config.model);
             let ridge = als::ranking_ridge(evidence.rows(), &penalties, &config.model);
-            let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");
+            let all: Vec<u32> = (0..23).collect();
+            let prepared =
+                Prepared::new(&fitted.items, factors, ridge.unobserved_weight, &all).expect("finite");
             let (mut system, mut terms) = (RowSystem::default(), Vec::new());
             for user in 0..31 {
                 system.load(&ridge, user, &prepared.features, &prepared.spectrum.values);

@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -52,8 +53,9 @@ impl Eq for Scored {}
 #[derive(Debug)]
 pub struct Index {
     width: usize,
-    /// The factors, row by row, in this order.
-    rows: Vec<f32>,
+    /// The factors of each block, row by row, once somebody has looked into it: hardly anybody looks
+    /// far.
+    blocks: Vec<OnceLock<Vec<f32>>>,
     /// The code of each row.
     codes: Vec<u32>,
     /// The row of each code.
@@ -67,23 +69,26 @@ impl Index {
     pub fn new(factors: &Factors) -> Self {
         let width = factors.width;
         let lengths: Vec<f32> =
-            factors.items.chunks_exact(width).map(|row| super::dot(row, row).sqrt()).collect();
+            factors.items.par_chunks_exact(width).map(|row| super::dot(row, row).sqrt()).collect();
         let mut codes: Vec<u32> = (0..lengths.len() as u32).collect();
-        codes.sort_by(|a, b| lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b)));
+        codes.par_sort_unstable_by(|a, b| {
+            lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b))
+        });
         let mut places = vec![0; codes.len()];
         for (place, code) in codes.iter().enumerate() {
             places[*code as usize] = place as u32;
         }
         Self {
             width,
-            rows: codes.iter().flat_map(|code| factors.item(*code as usize)).copied().collect(),
+            blocks: codes.chunks(ITEMS).map(|_| OnceLock::new()).collect(),
             longest: codes.chunks(ITEMS).map(|block| lengths[block[0] as usize]).collect(),
             codes,
             places,
         }
     }
 
-    /// The best `n` items of each user that the user has no entry for, best first.
+    /// The best `n` items of each user that the user has no entry for, best first. `factors` are those
+    /// that the items were laid out by.
     ///
     /// Memory is bounded by users × n and one block of scores a thread.
     ///
@@ -134,7 +139,11 @@ impl Index {
             }
             rows.clear();
             active.iter().for_each(|at| rows.extend_from_slice(factors.user(users[*at])));
-            let items = &self.rows[number * ITEMS * self.width..][..codes.len() * self.width];
+            let items = self.blocks[number].get_or_init(|| {
+                let mut rows = Vec::with_capacity(codes.len() * self.width);
+                codes.iter().for_each(|code| rows.extend_from_slice(factors.item(*code as usize)));
+                rows
+            });
             let scores = &mut scores[..active.len() * codes.len()];
             faer::linalg::matmul::matmul(
                 MatMut::from_row_major_slice_mut(scores, active.len(), codes.len()),

@@ -54,6 +54,14 @@ pub struct Story {
 /// # Errors
 /// Whatever SQLite says.
 pub fn prepare(database: &mut Database) -> Result<()> {
+    const OURS: [&str; 4] =
+        ["nightshelf_meta", "nightshelf_runs", "nightshelf_rejects", "nightshelf_imports"];
+    let there = database.read("looking for nightshelf's own tables", |connection| {
+        OURS.iter().try_fold(true, |all, table| Ok(all && Table::find(connection, table)?.is_some()))
+    })?;
+    if there {
+        return Ok(());
+    }
     database.write("making nightshelf's own tables", |transaction| Ok(transaction.execute_batch(SCHEMA)?))?;
     Ok(())
 }

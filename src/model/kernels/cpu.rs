@@ -21,17 +21,37 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Changes the basis of `features` (rows of `d`).
+    /// Changes the basis of `features` (rows of `d`), as far as anybody asks for them: of those that
+    /// are not among `columns` the rows may be zero.
     ///
     /// # Errors
     /// If the features are not finite.
-    pub fn new(features: &[f32], d: usize, unobserved_weight: f32) -> Result<Self> {
+    pub fn new<'a>(
+        features: &[f32],
+        d: usize,
+        unobserved_weight: f32,
+        columns: impl IntoIterator<Item = &'a u32>,
+    ) -> Result<Self> {
         if unobserved_weight == 0.0 {
             let spectrum = Spectrum { values: vec![0.0; d], basis: Vec::new() };
             return Ok(Self { features: features.to_vec(), spectrum });
         }
         let spectrum = Spectrum::of_gram(&spectrum::gram(features, d), d, unobserved_weight)?;
-        Ok(Self { features: spectrum::rotated(features, &spectrum.basis, d), spectrum })
+        let mut asked = vec![false; features.len() / d];
+        columns.into_iter().for_each(|column| asked[*column as usize] = true);
+        let few: Vec<u32> = (0..asked.len() as u32).filter(|column| asked[*column as usize]).collect();
+        if few.len() * 2 > asked.len() {
+            return Ok(Self { features: spectrum::rotated(features, &spectrum.basis, d), spectrum });
+        }
+        // Memory that nobody writes to costs nothing.
+        let mut rotated = vec![0.0; features.len()];
+        let row = |column: &u32| *column as usize * d..(*column as usize + 1) * d;
+        let gathered: Vec<f32> = few.iter().flat_map(|column| &features[row(column)]).copied().collect();
+        let turned = spectrum::rotated(&gathered, &spectrum.basis, d);
+        for (column, turned) in few.iter().zip(turned.chunks_exact(d)) {
+            rotated[row(column)].copy_from_slice(turned);
+        }
+        Ok(Self { features: rotated, spectrum })
     }
 }
 
@@ -71,7 +91,7 @@ pub fn half_step(
     d: usize,
     interrupt: &Interrupt,
 ) -> Result<(Vec<f32>, f64)> {
-    let prepared = Prepared::new(features, d, ridge.unobserved_weight)?;
+    let prepared = Prepared::new(features, d, ridge.unobserved_weight, ridge.columns)?;
     let mut solutions = vec![0.0; ridge.rows() * d];
     let losses = solutions
         .par_chunks_mut(ROWS * d)

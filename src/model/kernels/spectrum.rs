@@ -1,5 +1,6 @@
 //! The basis in which every row's base matrix is diagonal: eigenvectors of α₀ YᵀY.
 
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
 
@@ -45,7 +46,8 @@ impl Spectrum {
     }
 }
 
-/// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks.
+/// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks; its lower triangle, which is all
+/// that [`Spectrum::of_gram`] looks at.
 pub fn gram(rows: &[f32], d: usize) -> Vec<f64> {
     let partial: Vec<Vec<f32>> = rows
         .par_chunks(BLOCK * d)
@@ -53,7 +55,17 @@ pub fn gram(rows: &[f32], d: usize) -> Vec<f64> {
             let y = MatRef::from_row_major_slice(block, block.len() / d, d);
             let mut product = vec![0.0; d * d];
             let into = MatMut::from_row_major_slice_mut(&mut product, d, d);
-            faer::linalg::matmul::matmul(into, Accum::Replace, y.transpose(), y, 1.0, Par::Seq);
+            triangular::matmul(
+                into,
+                BlockStructure::TriangularLower,
+                Accum::Replace,
+                y.transpose(),
+                BlockStructure::Rectangular,
+                y,
+                BlockStructure::Rectangular,
+                1.0,
+                Par::Seq,
+            );
             product
         })
         .collect();
