@@ -206,6 +206,7 @@ mod tests {
             (("NIGHTSHELF_SOLVER", "magic"), "als"),
             (("NIGHTSHELF_SCALE", "10,1"), "lowest and highest"),
             (("NIGHTSHELF_REGULARIZATION", "nan"), "0 or more"),
+            (("NIGHTSHELF_IMPLICIT_RATING", "nan"), "must be a number"),
         ] {
             let error = load(None, &[env], &[]).expect_err("bad");
             let text = error.to_string();

@@ -347,6 +347,10 @@ impl Config {
         if self.output.patience > WEEK {
             return Err(format!("patience is {} seconds, but must be {WEEK} at most", self.output.patience));
         }
+        // Not a number would equal no rating, and not even itself from one night to the next.
+        if !self.source.implicit_rating.is_finite() {
+            return Err(format!("implicit_rating is {}, but must be a number", self.source.implicit_rating));
+        }
         match self.source.scale.as_slice() {
             [] => {}
             [low, high] if low < high && low.is_finite() && high.is_finite() => {}
