@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::console::Verbosity;
@@ -153,7 +154,7 @@ pub struct Backfill {
 #[derive(Debug, Args)]
 pub struct Forget {
     /// The reader's user_id.
-    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub user: String,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -167,7 +168,7 @@ pub struct Runs {
     #[allow(missing_docs)]
     pub target: Target,
     /// How many.
-    #[arg(long, value_name = "N", default_value_t = 14)]
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..))]
     pub last: u32,
 }
 
@@ -251,7 +252,7 @@ pub struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub books: Option<PathBuf>,
     /// Lengths of list to measure at.
-    #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10")]
+    #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10", value_parser = length)]
     pub k: Vec<usize>,
     /// A variant to put beside it, such as `factors=8` or `solver=adam`; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -259,6 +260,14 @@ pub struct Evaluate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: Settings,
+}
+
+/// The length of a list: a list of none cannot be measured.
+fn length(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number from 1".into()),
+        Ok(length) => Ok(length),
+    }
 }
 
 /// Settings that have a flag. Each is also a key of the configuration file.

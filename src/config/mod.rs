@@ -299,7 +299,7 @@ impl Config {
     }
 
     /// What is wrong with the values, if anything is.
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let positive = [
             ("factors", self.model.factors, 4096),
             ("epochs", self.model.epochs, 1_000_000),

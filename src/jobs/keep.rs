@@ -157,6 +157,8 @@ impl Model {
         let digests = digests.i64().map_err(unlike)?.iter().map(Option::unwrap_or_default).collect();
         let (ranking, rating) =
             saved::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
+        // The manifest bears no seal of its own, and a hand may have been at it.
+        manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
         let model = Self {
             run_id,
             input_digest: manifest.input_digest,
@@ -170,7 +172,7 @@ impl Model {
         let rating = model.rating.as_ref().map(|rating| &rating.factors);
         for factors in model.ranking.iter().chain(rating) {
             let (users, items) = (model.users.len() * factors.width, model.items.len() * factors.width);
-            if factors.users.len() != users || factors.items.len() != items {
+            if factors.width == 0 || factors.users.len() != users || factors.items.len() != items {
                 return Err(damaged(&folder, FACTORS, "it has not a row for each reader and book"));
             }
         }

@@ -117,7 +117,7 @@ pub fn fill(
         }
         _ => f32::NAN,
     };
-    let mut rows = Vec::with_capacity(lists.len() * top);
+    let mut rows = Vec::with_capacity(lists.len() * top.min(interactions.item_count));
     for (user, (list, reasons)) in lists.iter().zip(&reasons).enumerate() {
         let own = interactions.of(user).0;
         let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, origin));

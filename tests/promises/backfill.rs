@@ -252,6 +252,9 @@ fn a_model_that_is_of_no_use_is_named() {
     refused(1, "a newer nightshelf");
     rewrite("\"run_id\": 1", "\"run_id\": 7");
     refused(1, "foreign");
+    // Whole, and signed, but nothing that could be worked with.
+    rewrite("\"top\": 10,", "\"top\": 1000000000000000000,");
+    refused(74, "top is 1000000000000000000");
     let digest = shop.one::<String>("SELECT input_digest FROM nightshelf_runs WHERE run_id = 1");
     rewrite(&digest, "0123456789abcdef");
     refused(1, "foreign");

@@ -46,6 +46,7 @@ fn nothing_is_left_of_a_forgotten_reader() {
             1
         );
         shop.call(&["forget", "--user", WHO]).failed(66, "nothing is kept");
+        shop.call(&["forget", "--user", ""]).failed(2, "--user");
     }
 }
 

@@ -185,6 +185,9 @@ fn variants_stand_beside_the_model_and_say_how_sure_they_are() {
     refused("facors=8", "did you mean factors?");
     refused("factors=many", "whole number");
     refused("key=text", "changes what is measured");
+    let mut command = nightshelf();
+    command.args(["evaluate", "--k", "0", "--train"]).arg(&train).arg("--test").arg(&test);
+    Ran::from(command.output().unwrap()).failed(2, "from 1");
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn runs_shows_each_night_beside_how_it_changed() {
     let told = json["runs"].as_array().unwrap();
     assert_eq!(told.len(), 2);
     assert_eq!((&told[0]["status"], &told[1]["kind"]), (&"failed".into(), &"backfill".into()));
+    shop.call(&["runs", "--last", "0"]).failed(2, "--last");
     let json = shop.call(&["runs", "--json"]).ok().json();
     assert_eq!(json["runs"][1]["change"]["readers"], 40.0);
     assert!(json["runs"][1]["metrics"]["loss"].is_number());
