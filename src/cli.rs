@@ -72,7 +72,7 @@ pub enum Command {
     Backfill(Backfill),
     /// Take one reader out of everything that nightshelf keeps.
     Forget(Forget),
-    /// Measure the model on a published split of ratings.
+    /// Measure the model, and baselines, on ratings that it has not seen.
     Evaluate(Evaluate),
     /// Put the recommendations before the current ones back.
     Rollback(Target),
@@ -242,13 +242,29 @@ pub enum Encoding {
 /// `nightshelf evaluate`
 #[derive(Debug, Args)]
 pub struct Evaluate {
-    /// Ratings to learn from: user, item, rating.
-    #[arg(long, value_name = "FILE")]
-    pub train: PathBuf,
+    /// The application's SQLite file: some of its ratings are held out, to be foretold.
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
+    pub db: Option<PathBuf>,
+    /// What is held out of the database.
+    #[arg(long, value_enum, default_value = "random")]
+    pub split: SplitKind,
+    /// How much of it is held out, from 0 to 1 [default: 0.2, and 0.1 of new-books].
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub share: Option<f64>,
+    /// How many ratings of each reader leave-last holds out.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = length)]
+    pub last: usize,
+    /// Which ratings are drawn: another number, another split.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub split_seed: u64,
+    /// Instead of a database: ratings to learn from, as user, item, rating.
+    #[arg(long, value_name = "FILE", requires = "test")]
+    pub train: Option<PathBuf>,
     /// Ratings to be foretold, of the same readers.
-    #[arg(long, value_name = "FILE")]
-    pub test: PathBuf,
-    /// What is known of the books: isbn, title, author, year, publisher.
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub test: Option<PathBuf>,
+    /// What is known of the books: isbn, title, author, year, publisher; from a database, its own table
+    /// if this is not given.
     #[arg(long, value_name = "FILE")]
     pub books: Option<PathBuf>,
     /// Lengths of list to measure at.
@@ -260,6 +276,45 @@ pub struct Evaluate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: Settings,
+}
+
+impl Evaluate {
+    /// How much is held out.
+    pub fn share(&self) -> f64 {
+        self.share.unwrap_or(if self.split == SplitKind::NewBooks { 0.1 } else { 0.2 })
+    }
+}
+
+/// What an evaluation holds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SplitKind {
+    /// a share of all ratings, at random
+    Random,
+    /// one rating of each reader, at random
+    LeaveOneOut,
+    /// the newest ratings of each reader; needs rated_at
+    LeaveLast,
+    /// the newest share of all ratings, from one moment on; needs rated_at
+    Time,
+    /// a share of the readers, who are solved against the model from most of their ratings
+    Users,
+    /// all ratings of a share of the books, known by author and publisher alone
+    NewBooks,
+}
+
+impl SplitKind {
+    /// As it is typed.
+    pub fn word(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// A part of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if 0.0 < share && share < 1.0 => Ok(share),
+        _ => Err("must be a number between 0 and 1".into()),
+    }
 }
 
 /// The length of a list: a list of none cannot be measured.

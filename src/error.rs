@@ -16,6 +16,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// Anything without a code of its own.
     Failed,
+    /// The quality gate objected; what was published stands.
+    Refused,
     /// The input holds no usable ratings.
     NoRatings,
     /// A file is not there or cannot be read.
@@ -39,6 +41,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed => 1,
+            Kind::Refused => 3,
             Kind::NoRatings => 65,
             Kind::NoInput => 66,
             Kind::NoDevice => 69,

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::catalog::interactions::Interactions;
 use crate::catalog::rejects::Rejects;
 use crate::catalog::spellings;
-use crate::catalog::vocabulary::{Items, UserRef, Users};
+use crate::catalog::vocabulary::{Items, NewBook, UserRef, Users};
 use crate::config::Config;
 use crate::error::Result;
 
@@ -43,7 +43,8 @@ impl std::fmt::Debug for RatingColumns {
 }
 
 impl RatingColumns {
-    /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time.
+    /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time, and is minus
+    /// infinity where none is known.
     pub fn push(&mut self, user: UserRef<'_>, isbn: &str, rating: f32, moment: f64) {
         match user {
             UserRef::Integer(id) => {
@@ -72,10 +73,12 @@ impl RatingColumns {
 }
 
 /// Ratings in codes, and what is needed to understand them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Encoded {
     /// Who rated what.
     pub interactions: Interactions,
+    /// When each of them was, as a number that grows with time; empty where no time is known.
+    pub moments: Vec<f64>,
     /// Codes of readers.
     pub users: Users,
     /// Codes of books.
@@ -110,9 +113,21 @@ impl Encoded {
         }
         hash.digest()
     }
-}
 
-impl Encoded {
+    /// Makes books without ratings part of the vocabulary. Returns the new codes of the books that were
+    /// there, and those of the others.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn join(&mut self, others: &[NewBook]) -> Result<(Vec<u32>, Vec<u32>)> {
+        let (items, old, new) = self.items.joined_by(others)?;
+        // Codes rise with keys before and after: each reader's stay sorted.
+        self.interactions.items.iter_mut().for_each(|item| *item = old[*item as usize]);
+        self.interactions.item_count = items.len();
+        self.items = items;
+        Ok((old, new))
+    }
+
     /// For each reader a number that changes when any of their books or ratings does, and with
     /// nothing else: not with other readers, codes, spellings or the order of rows. XXH3, 64 bits.
     pub fn reader_digests(&self) -> Vec<i64> {
@@ -180,15 +195,20 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         .zip(rating.into_no_null_iter())
         .map(|((user, item), rating)| (user, item, rating))
         .collect();
-    let moments: Vec<f64> = moment.into_no_null_iter().collect();
+    let mut moments: Vec<f64> = moment.into_no_null_iter().collect();
     if !moments.is_sorted() {
         let mut order: Vec<usize> = (0..triples.len()).collect();
         order.sort_by(|a, b| moments[*a].total_cmp(&moments[*b]));
-        triples = order.into_iter().map(|row| triples[row]).collect();
+        triples = order.iter().map(|row| triples[*row]).collect();
+        moments = order.iter().map(|row| moments[*row]).collect();
     }
-    let (interactions, duplicates) = Interactions::from_triples(users.len(), items.len(), &triples);
-    let duplicates = duplicates as u64;
-    Ok(Encoded { interactions, users, items, scale, rejects, repaired, duplicates, opaque })
+    let (interactions, places) = Interactions::from_triples(users.len(), items.len(), &triples);
+    let duplicates = (triples.len() - places.len()) as u64;
+    let moments = match moments.last() {
+        Some(last) if last.is_finite() => places.iter().map(|place| moments[*place as usize]).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Encoded { interactions, moments, users, items, scale, rejects, repaired, duplicates, opaque })
 }
 
 /// Readers, and the code of each row's.

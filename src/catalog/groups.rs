@@ -33,9 +33,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Adds what is known of a book.
-    pub fn add(&mut self, item: u32, maker: Maker, name: &str) {
-        let name = folded(name);
+    /// Adds what is known of a book. Its maker's name is [`folded`].
+    pub fn add(&mut self, item: u32, maker: Maker, name: String) {
         if !name.is_empty() {
             self.by_name.entry((maker, name)).or_default().push(item);
         }
@@ -59,7 +58,7 @@ impl Groups {
 }
 
 /// A name as one may compare it: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` are the same.
-fn folded(name: &str) -> String {
+pub fn folded(name: &str) -> String {
     let (last, first) = name.split_once(',').unwrap_or((name, ""));
     [first, last]
         .iter()
@@ -84,10 +83,10 @@ mod tests {
             (1, "?"),
             (2, "?"),
         ] {
-            groups.add(item, Maker::Author, name);
+            groups.add(item, Maker::Author, folded(name));
         }
-        groups.add(7, Maker::Publisher, "J.R.R. Tolkien");
-        groups.add(8, Maker::Author, "Emile Zola");
+        groups.add(7, Maker::Publisher, folded("J.R.R. Tolkien"));
+        groups.add(8, Maker::Author, folded("Emile Zola"));
         let found = groups.finish();
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
         assert_eq!(found, [author(&[3, 5]), author(&[4, 8])]);

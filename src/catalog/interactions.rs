@@ -20,8 +20,12 @@ pub struct Interactions {
 impl Interactions {
     /// Builds rows from triples in any order; of several for one pair the last stays.
     ///
-    /// Returns how many were left out for that reason, too.
-    pub fn from_triples(user_count: usize, item_count: usize, triples: &[(u32, u32, f32)]) -> (Self, usize) {
+    /// Returns the place of each entry's triple, too.
+    pub fn from_triples(
+        user_count: usize,
+        item_count: usize,
+        triples: &[(u32, u32, f32)],
+    ) -> (Self, Vec<u32>) {
         let mut ends = vec![0; user_count + 1];
         for (user, _, _) in triples {
             ends[*user as usize + 1] += 1;
@@ -31,12 +35,13 @@ impl Interactions {
         }
         // Each to its user, in the order in which they come.
         let mut next = ends.clone();
-        let mut pairs = vec![(0, 0.0); triples.len()];
-        for (user, item, rating) in triples {
+        let mut pairs = vec![(0, 0); triples.len()];
+        for (at, (user, item, _)) in triples.iter().enumerate() {
             let place = &mut next[*user as usize];
-            pairs[*place] = (*item, *rating);
+            pairs[*place] = (*item, at as u32);
             *place += 1;
         }
+        let mut places = Vec::with_capacity(triples.len());
         let mut rows = Self { offsets: vec![0], item_count, ..Self::default() };
         rows.items.reserve(triples.len());
         rows.ratings.reserve(triples.len());
@@ -44,16 +49,16 @@ impl Interactions {
             let own = &mut pairs[ends[user]..ends[user + 1]];
             // A stable sort: equal items keep their order, and the last of them is the newest.
             own.sort_by_key(|(item, _)| *item);
-            for (place, (item, rating)) in own.iter().enumerate() {
+            for (place, (item, at)) in own.iter().enumerate() {
                 if own.get(place + 1).is_none_or(|(after, _)| after != item) {
                     rows.items.push(*item);
-                    rows.ratings.push(*rating);
+                    rows.ratings.push(triples[*at as usize].2);
+                    places.push(*at);
                 }
             }
             rows.offsets.push(rows.len());
         }
-        let duplicates = triples.len() - rows.len();
-        (rows, duplicates)
+        (rows, places)
     }
 
     /// How many users there are.
@@ -113,18 +118,36 @@ impl Interactions {
         chosen
     }
 
+    /// Only the entries of which `keep` says so, given their place.
+    pub fn filter_places(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let mut kept = Self { offsets: vec![0], item_count: self.item_count, ..Self::default() };
+        for own in self.offsets.windows(2) {
+            for at in (own[0]..own[1]).filter(|at| keep(*at)) {
+                kept.items.push(self.items[at]);
+                kept.ratings.push(self.ratings[at]);
+            }
+            kept.offsets.push(kept.len());
+        }
+        kept
+    }
+
     /// Only the entries with a rating.
     pub fn rated(&self) -> Self {
-        let mut rated = Self { offsets: vec![0], item_count: self.item_count, ..Self::default() };
-        for user in 0..self.user_count() {
-            let (items, ratings) = self.of(user);
-            for (item, rating) in items.iter().zip(ratings).filter(|(_, rating)| !rating.is_nan()) {
-                rated.items.push(*item);
-                rated.ratings.push(*rating);
-            }
-            rated.offsets.push(rated.len());
-        }
-        rated
+        self.filter_places(|at| !self.ratings[at].is_nan())
+    }
+
+    /// How many entries have a rating, and the standard deviation of those.
+    pub fn stars(&self) -> (usize, f64) {
+        let rated = || self.ratings.iter().filter(|rating| !rating.is_nan()).map(|r| f64::from(*r));
+        let count = rated().count();
+        let mean = rated().sum::<f64>() / count.max(1) as f64;
+        let variance = rated().map(|rating| (rating - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
+        (count, variance.sqrt())
+    }
+
+    /// How many items each user has: their activity.
+    pub fn items_per_user(&self) -> Vec<u32> {
+        self.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect()
     }
 
     /// How many users each item has: its popularity.
@@ -160,8 +183,11 @@ mod tests {
         fn turning_twice_gives_the_same_rows(
             triples in prop::collection::vec((0u32..7, 0u32..9, 1f32..10.0), 0..60)
         ) {
-            let (rows, left_out) = Interactions::from_triples(7, 9, &triples);
-            prop_assert_eq!(rows.len() + left_out, triples.len());
+            let (rows, places) = Interactions::from_triples(7, 9, &triples);
+            prop_assert_eq!(rows.len(), places.len());
+            for (item, place) in rows.items.iter().zip(places) {
+                prop_assert_eq!(triples[place as usize].1, *item);
+            }
             prop_assert_eq!(rows.transposed().transposed(), rows);
         }
 

@@ -28,8 +28,15 @@ pub struct Books {
 
 /// The key of one spelling, as the configuration wants it; `None` if it is dropped or empty.
 pub fn key(spelling: &str, config: &Config) -> Option<String> {
+    key_and_kind(spelling, config).map(|(key, _)| key)
+}
+
+/// The same, and whether it is a valid ISBN-13.
+pub fn key_and_kind(spelling: &str, config: &Config) -> Option<(String, bool)> {
     match verdict(spelling, config) {
-        Verdict::Item { key, .. } => Some(key),
+        Verdict::Item { key, opaque, .. } => {
+            Some((key, opaque.is_none() && config.items.key == KeyKind::Isbn))
+        }
         Verdict::Dropped(_) => None,
     }
 }
@@ -121,10 +128,12 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
             }
         }
     }
+    let is_rated = vec![true; keys.len()];
     let items = Items::new(DataFrame::new_infer_height(vec![
         Column::new("key".into(), keys),
         Column::new("isbn".into(), names),
         Column::new("is_isbn".into(), is_isbn),
+        Column::new("is_rated".into(), is_rated),
     ])?)?;
     Ok(Books { items, codes, repaired, opaque, dropped })
 }

@@ -133,10 +133,22 @@ pub struct Items {
     keys: StringChunked,
     spellings: StringChunked,
     valid: BooleanChunked,
+    rated: BooleanChunked,
+}
+
+/// A book that nobody has rated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBook {
+    /// What it is called inside.
+    pub key: String,
+    /// As the application's table of books spells it.
+    pub spelling: String,
+    /// Whether the key is a valid ISBN-13.
+    pub is_isbn: bool,
 }
 
 impl Items {
-    /// From a frame with the columns `key`, `isbn` and `is_isbn`, a row for each code.
+    /// From a frame with the columns `key`, `isbn`, `is_isbn` and `is_rated`, a row for each code.
     ///
     /// # Errors
     /// If a column is missing or of another type.
@@ -145,6 +157,7 @@ impl Items {
             keys: frame.column("key")?.str()?.rechunk().into_owned(),
             spellings: frame.column("isbn")?.str()?.rechunk().into_owned(),
             valid: frame.column("is_isbn")?.bool()?.rechunk().into_owned(),
+            rated: frame.column("is_rated")?.bool()?.rechunk().into_owned(),
         })
     }
 
@@ -173,6 +186,43 @@ impl Items {
         self.valid.get(code).unwrap_or(false).then(|| self.key(code))
     }
 
+    /// Whether anybody has rated or read it.
+    pub fn is_rated(&self, code: usize) -> bool {
+        self.rated.get(code).unwrap_or(false)
+    }
+
+    /// How many have ratings.
+    pub fn rated_count(&self) -> usize {
+        self.rated.sum().unwrap_or_default() as usize
+    }
+
+    /// These books and others, in the order of their keys, and the codes that they have then: those of
+    /// these books, and those of `others`.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn joined_by(&self, others: &[NewBook]) -> Result<(Self, Vec<u32>, Vec<u32>)> {
+        let key = |place: usize| match place.checked_sub(self.len()) {
+            None => self.key(place),
+            Some(other) => others[other].key.as_str(),
+        };
+        let mut order: Vec<usize> = (0..self.len() + others.len()).collect();
+        order.sort_by(|a, b| key(*a).cmp(key(*b)));
+        let mut codes = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(code, place)| codes[*place] = code as u32);
+        let theirs = codes.split_off(self.len());
+        let mut frame = self.frame()?;
+        frame.vstack_mut_owned(DataFrame::new_infer_height(vec![
+            Column::new("key".into(), others.iter().map(|book| book.key.as_str()).collect::<Vec<_>>()),
+            Column::new("isbn".into(), others.iter().map(|book| book.spelling.as_str()).collect::<Vec<_>>()),
+            Column::new("is_isbn".into(), others.iter().map(|book| book.is_isbn).collect::<Vec<_>>()),
+            Column::new("is_rated".into(), vec![false; others.len()]),
+        ])?)?;
+        let order: IdxCa =
+            IdxCa::from_vec("order".into(), order.iter().map(|place| *place as IdxSize).collect());
+        Ok((Self::new(frame.take(&order)?)?, codes, theirs))
+    }
+
     /// The code of each key.
     pub fn codes(&self) -> HashMap<&str, u32> {
         (0..self.len()).map(|code| (self.key(code), code as u32)).collect()
@@ -184,7 +234,7 @@ impl Items {
         (0..self.len()).map(|code| codes.get(self.key(code)).copied()).collect()
     }
 
-    /// The columns, to be written to disk: `key`, `isbn`, `is_isbn`.
+    /// The columns, to be written to disk: `key`, `isbn`, `is_isbn`, `is_rated`.
     ///
     /// # Errors
     /// Only if polars fails.
@@ -193,6 +243,7 @@ impl Items {
             self.keys.clone().into_column(),
             self.spellings.clone().into_column(),
             self.valid.clone().into_column(),
+            self.rated.clone().into_column(),
         ];
         Ok(DataFrame::new_infer_height(columns)?)
     }

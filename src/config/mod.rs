@@ -7,6 +7,8 @@
 
 mod layers;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set, checked. The `nightly.toml` in `jobs/` explains each key.
@@ -27,6 +29,8 @@ pub struct Config {
     pub minibatch: Minibatch,
     /// What is published.
     pub output: Output,
+    /// What is not.
+    pub gate: Gate,
     /// When a backfill will not do.
     pub backfill: Backfill,
     /// What the job may use of the machine.
@@ -190,30 +194,30 @@ impl Default for Model {
     }
 }
 
-/// The rating model: biased matrix factorisation on rated pairs.
+/// The model of stars.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rating {
-    /// Numbers a reader and a book.
-    pub rating_factors: usize,
-    /// Passes over the ratings.
+    /// Passes over the ratings, at most: fewer where more do not help.
     pub rating_epochs: usize,
-    /// λ for a reader's factors, for each rating, in standard deviations of the ratings.
+    /// λ_U, for each rating of a reader.
     pub user_regularization: f64,
-    /// λ for a book's factors, likewise.
+    /// λ_I, for each rating of a book, times the variance of the ratings.
     pub item_regularization: f64,
-    /// How many average ratings each reader and each book starts with, β.
-    pub bias_damping: f64,
+    /// β_U: how many ratings as expected each reader's bias begins with.
+    pub user_damping: f64,
+    /// β_I: the same of each book's.
+    pub item_damping: f64,
 }
 
 impl Default for Rating {
     fn default() -> Self {
         Self {
-            rating_factors: 32,
             rating_epochs: 10,
-            user_regularization: 0.13,
-            item_regularization: 0.09,
-            bias_damping: 5.0,
+            user_regularization: 0.05,
+            item_regularization: 0.2,
+            user_damping: 3.0,
+            item_damping: 10.0,
         }
     }
 }
@@ -244,15 +248,45 @@ pub struct Output {
     pub top: usize,
     /// Books in `recommendations_popular`.
     pub popular: usize,
+    /// The share of a list that may be books without ratings, by authors whose other books are known;
+    /// 0 to leave such books out.
+    pub new_books: f64,
     /// Seconds to wait for a database that others keep locked before giving up.
     pub patience: u64,
     /// Where to leave figures for Prometheus; empty for nowhere.
     pub metrics_file: String,
 }
 
+impl Output {
+    /// How long to wait for a database that others keep locked.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+}
+
 impl Default for Output {
     fn default() -> Self {
-        Self { top: 10, popular: 100, patience: 300, metrics_file: String::new() }
+        Self { top: 10, popular: 100, new_books: 0.2, patience: 300, metrics_file: String::new() }
+    }
+}
+
+/// When a night's lists are not published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gate {
+    /// Whether there is a gate at all.
+    pub enabled: bool,
+    /// The share of all ratings that the model is judged by before it is trained on all of them.
+    pub holdout: f64,
+    /// By how much, as a share, tonight's model may be worse than that of the published lists.
+    pub margin: f64,
+    /// By how much, as a share, tonight's ratings may be fewer.
+    pub shrink: f64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { enabled: true, holdout: 0.1, margin: 0.1, shrink: 0.2 }
     }
 }
 
@@ -293,6 +327,7 @@ impl Config {
         let mut decisive = self.clone();
         decisive.compute = Compute::default();
         decisive.backfill = Backfill::default();
+        decisive.gate = Gate::default();
         decisive.output.patience = Output::default().patience;
         decisive.output.metrics_file = String::new();
         decisive
@@ -303,7 +338,6 @@ impl Config {
         let positive = [
             ("factors", self.model.factors, 4096),
             ("epochs", self.model.epochs, 1_000_000),
-            ("rating_factors", self.rating.rating_factors, 4096),
             ("rating_epochs", self.rating.rating_epochs, 1_000_000),
             ("batch_size", self.minibatch.batch_size, 1 << 30),
             ("top", self.output.top, 10_000),
@@ -317,7 +351,8 @@ impl Config {
         let above_zero = [
             ("user_regularization", self.rating.user_regularization),
             ("item_regularization", self.rating.item_regularization),
-            ("bias_damping", self.rating.bias_damping),
+            ("user_damping", self.rating.user_damping),
+            ("item_damping", self.rating.item_damping),
             ("learning_rate", self.minibatch.learning_rate),
         ];
         for (name, value) in above_zero {
@@ -340,8 +375,19 @@ impl Config {
                 return Err(format!("{name} is {value}, but must be 0 or more"));
             }
         }
-        if !(0.0..=1.0).contains(&self.backfill.full_share) {
-            return Err(format!("full_share is {}, but must be from 0 to 1", self.backfill.full_share));
+        let shares = [
+            ("new_books", self.output.new_books),
+            ("full_share", self.backfill.full_share),
+            ("margin", self.gate.margin),
+            ("shrink", self.gate.shrink),
+        ];
+        for (name, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("{name} is {value}, but must be from 0 to 1"));
+            }
+        }
+        if !(self.gate.holdout > 0.0 && self.gate.holdout <= 0.5) {
+            return Err(format!("holdout is {}, but must be above 0 and at most 0.5", self.gate.holdout));
         }
         const WEEK: u64 = 7 * 24 * 3600;
         if self.output.patience > WEEK {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::jobs::keep::{self, Model};
+use crate::jobs::keep::{self, Model, Readers};
 use crate::jobs::recommend::{self, Fitted, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::jobs::{Outcome, nightly};
@@ -26,7 +26,7 @@ use crate::model::foldin::{self, Unsolved};
 use crate::store::lock::Lock;
 use crate::store::publish::{Names, Origin, Recommendation};
 use crate::store::readers::{self, Noted, Replacement};
-use crate::store::runs::{self, Current, Good, RunKind, Story};
+use crate::store::runs::{self, Current, Ending, RunKind, Story};
 use crate::store::{Database, slots};
 
 /// What a backfill goes through, in `timings`.
@@ -56,7 +56,7 @@ pub struct Request<'a> {
 /// why; else as [`nightly::run`]. Each reader's list is the old one or the new one.
 pub fn backfill(request: &Request<'_>, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
     let config = request.config;
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let mut database = Database::open(request.db, patience, interrupt.clone())?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
     let names = request.users.map(read_names).transpose()?;
@@ -73,7 +73,7 @@ pub fn backfill(request: &Request<'_>, console: &Console, interrupt: &Interrupt)
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Backfill, "cpu", &settings)?;
     let done = run(request, names.as_deref(), &mut work, &mut database, run_id);
-    done.map(Outcome::from).inspect_err(|error| {
+    done.inspect_err(|error| {
         runs::ended(&mut database, run_id, error, &work.rejects);
     })
 }
@@ -84,7 +84,7 @@ fn run(
     work: &mut Work<'_>,
     database: &mut Database,
     run_id: i64,
-) -> Result<Value> {
+) -> Result<Outcome> {
     let console = work.console;
     let (intake, published) = take_in(work, database)?;
     let base = match Base::load(database, &intake, published, work) {
@@ -102,11 +102,11 @@ fn run(
         return full_night(work, database, run_id, intake);
     }
     plan.tell(console);
-    plan.carry_out(work, database, run_id, &intake)
+    plan.carry_out(work, database, run_id, &intake).map(Outcome::from)
 }
 
 /// The nightly job instead, in the same row of the diary.
-fn full_night(work: &mut Work<'_>, database: &mut Database, run_id: i64, intake: Intake) -> Result<Value> {
+fn full_night(work: &mut Work<'_>, database: &mut Database, run_id: i64, intake: Intake) -> Result<Outcome> {
     let (device, why) = device::choose(&work.config.compute.device)?;
     work.console.say(format!("device     {device}: {why}"));
     runs::becomes_nightly(database, run_id, &device.to_string())?;
@@ -192,10 +192,10 @@ impl Plan {
     ) -> Result<Self> {
         let Base { current, model, noted } = base;
         let ratings = &intake.ratings;
-        let users = ratings.users.codes_in(&model.users);
+        let users = ratings.users.codes_in(&model.readers.users);
         let items = ratings.items.codes_in(&model.items);
         let digests = ratings.reader_digests();
-        let trained = model.digests_of(&users);
+        let trained = model.readers.digests_of(&users);
         let (chosen, gone) = match (names, request.since_run) {
             (Some(names), _) => named(names, ratings, &noted, work.console)?,
             (None, None) => (differing(&noted.digests, &digests), noted.others.clone()),
@@ -203,20 +203,27 @@ impl Plan {
                 (differing(&trained, &digests), noted.others.clone())
             }
             (None, Some(run)) => {
-                let then = model_of(&database.folder(), run)?;
+                let then = readers_of(&database.folder(), run)?;
                 let then = then.digests_of(&ratings.users.codes_in(&then.users));
                 (differing(&then, &digests), noted.others.clone())
             }
         };
         let new_users = chosen.iter().filter(|user| noted.digests[**user as usize].is_none()).count();
         let changed = differing(&trained, &digests);
-        let unseen = (0..ratings.items.len() as u32).filter(|item| items[*item as usize].is_none()).collect();
+        // Also books that the model knows by their authors only.
+        let was_rated = |item: usize| items[item].is_some_and(|item| model.items.is_rated(item as usize));
+        let is_new = |item: &u32| match ratings.items.is_rated(*item as usize) {
+            true => !was_rated(*item as usize),
+            false => items[*item as usize].is_none(),
+        };
+        let unseen: Vec<u32> = (0..ratings.items.len() as u32).filter(is_new).collect();
+        let new_rated = unseen.iter().filter(|item| ratings.items.is_rated(**item as usize)).count();
         let still_there = users.iter().flatten().count();
         let due = due(&Due {
             config: work.config,
             current: &current,
-            readers: (changed.len() + model.users.len() - still_there, ratings.users.len()),
-            books: (Vec::len(&unseen), ratings.items.len()),
+            readers: (changed.len() + model.readers.users.len() - still_there, ratings.users.len()),
+            books: (new_rated, ratings.items.rated_count()),
         });
         let mut unsolved = Unsolved { users: changed, items: unseen };
         // Those who are named get a new list even if nothing of theirs has changed.
@@ -249,19 +256,20 @@ impl Plan {
     ) -> Result<Value> {
         let rows = match self.chosen.is_empty() {
             true => Vec::new(),
-            false => self.fill(work, database, &intake.ratings)?,
+            false => self.fill(work, database, intake)?,
         };
         let since = Instant::now();
         self.replace(work.console, database, run_id, &intake.ratings, &rows)?;
         work.clock.note("publish", since);
         let nothing = self.chosen.is_empty() && self.gone.is_empty();
-        let good = if nothing { Good::Unchanged } else { Good::Published };
+        let good = if nothing { Ending::Unchanged } else { Ending::Published };
         let counts = intake.counts(rows.len() as u64);
         let story = Story {
             counts: counts.clone(),
             metrics: self.changes(),
             timings: work.clock.timings(&STAGES),
             input_digest: Some(intake.digest.clone()),
+            error: None,
         };
         database.write("noting what was done", |transaction| {
             runs::note_rejects(transaction, run_id, &work.rejects)?;
@@ -285,38 +293,28 @@ impl Plan {
         &mut self,
         work: &mut Work<'_>,
         database: &Database,
-        ratings: &Encoded,
+        intake: &Intake,
     ) -> Result<Vec<Recommendation>> {
+        let ratings = &intake.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
-        let groups = work.groups(database, &ratings.items)?;
-        let evidence = Evidence::new(interactions, &groups, &config.model);
+        let evidence = Evidence::new(interactions, &intake.groups, &config.model);
         let rated = interactions.rated();
         let (ranking, rating) = work.clock.time("fold_in", || -> Result<_> {
-            let recoded = |factors: &mut crate::model::Factors| {
-                *factors = factors.recoded(&self.users, &self.items);
-            };
-            let mut ranking = self.model.ranking.take();
-            if let Some(factors) = &mut ranking {
-                recoded(factors);
-                foldin::ranking(factors, &evidence, unsolved, config, interrupt)?;
-            }
-            let mut rating = self.model.rating.take();
+            let mut ranking = self.model.ranking.recoded(&self.users, &self.items);
+            foldin::ranking(&mut ranking, &evidence, unsolved, config, interrupt)?;
+            let mut rating = self.model.rating.take().map(|model| model.recoded(&self.users, &self.items));
             if let Some(model) = &mut rating {
-                recoded(&mut model.factors);
-                foldin::rating(model, &rated, unsolved, config, interrupt)?;
+                foldin::rating(model, &rated, &ranking, unsolved, config, interrupt)?;
             }
             Ok((ranking, rating))
         })?;
         let mut rows = work.clock.time("recommend", || {
             let popularity = Popularity::new(interactions, &rated, evidence.rows());
             let fitted = Fitted {
-                ranking: ranking.map(|factors| factors.only(&self.chosen)),
+                ranking: ranking.only(&self.chosen),
                 weighted: evidence.rows().select(&self.chosen),
-                rating: rating.map(|mut model| {
-                    model.factors = model.factors.only(&self.chosen);
-                    model
-                }),
+                rating: rating.map(|model| model.only(&self.chosen)),
                 rated: rated.select(&self.chosen),
             };
             let bar = work.console.bar("recommend", self.chosen.len() as u64);
@@ -478,9 +476,9 @@ fn named(
     Ok((chosen, gone))
 }
 
-/// The model of a run that somebody named.
-fn model_of(folder: &Path, run_id: i64) -> Result<Model> {
-    Model::read(folder, run_id, None).map_err(|error| {
+/// The readers of a run that somebody named.
+fn readers_of(folder: &Path, run_id: i64) -> Result<Readers> {
+    Readers::read(folder, run_id, None).map(|(readers, _)| readers).map_err(|error| {
         let mut runs: Vec<i64> = keep::models(folder).into_iter().filter_map(|(_, run)| run).collect();
         runs.sort_unstable();
         let runs: Vec<String> = runs.iter().map(i64::to_string).collect();

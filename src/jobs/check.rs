@@ -1,7 +1,6 @@
 //! Asks whether the published recommendations keep their promises.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,7 +20,7 @@ use crate::store::{Database, check, runs, source};
 /// # Errors
 /// [`Kind::Failed`] if nothing was published yet.
 pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let database = Database::open(db, patience, interrupt.clone())?;
     let current = runs::current(&database)?.ok_or_else(|| {
         Error::new(Kind::Failed, "nothing was published in this database yet")

@@ -1,7 +1,6 @@
 //! The first thing that a newcomer runs: a made-up bookshop, the real job, and what came of it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
@@ -29,7 +28,7 @@ const BOOKS: usize = 5;
 pub fn demo(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
     make(db, config, console, interrupt)?;
     let night = nightly::run(&Night { db, config, dry_run: false, force: false }, console, interrupt)?;
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let database = Database::open(db, patience, interrupt.clone())?;
     let titles = Titles::load(&database, config)?;
     let readers = database.read("looking at the lists", |connection| readers(connection, &titles))?;
@@ -42,7 +41,7 @@ pub fn demo(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt
 
 /// Makes the database, in place of an earlier demo's.
 fn make(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<()> {
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     if db.exists() {
         let earlier = Database::open(db, patience, interrupt.clone())?;
         let made_by_demo = earlier

@@ -1,7 +1,6 @@
 //! `nightshelf runs`: the last nights, each figure beside how it has changed.
 
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::Local;
 use comfy_table::{CellAlignment, Table};
@@ -36,7 +35,7 @@ fn whole(number: f64) -> String {
 /// # Errors
 /// As [`Database::open`] and [`Database::read`].
 pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Result<Outcome> {
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let database = Database::open(db, patience, interrupt.clone())?;
     // One more of each kind may be needed to say how the first ones have changed.
     let mut entries = runs::last(&database, last.saturating_mul(2).max(last))?;

@@ -1,7 +1,6 @@
 //! Takes a reader out of everything that we keep.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -29,7 +28,7 @@ pub fn forget(
     console: &Console,
     interrupt: &Interrupt,
 ) -> Result<Outcome> {
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let mut database = Database::open(db, patience, interrupt.clone())?;
     let _lock = Lock::take(&database)?;
     let (mut rows, mut models, mut ratings) = (0, 0, 0);
@@ -78,7 +77,7 @@ fn forget_in_models(folder: &Path, user: UserRef<'_>, console: &Console) -> Resu
                 continue;
             }
         };
-        let code = model.users.codes().get(&user).copied();
+        let code = model.readers.users.codes().get(&user).copied();
         if let Some(code) = code {
             model.without(code)?.write(folder)?;
             found += 1;

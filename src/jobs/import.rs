@@ -38,7 +38,7 @@ const LARGEST_BATCH: usize = 50_000;
 pub fn import(args: &Import, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
     let files: Vec<File> =
         args.files.iter().map(|path| File::look(path, args, config)).collect::<Result<_>>()?;
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let mut database = Database::open_or_create(&args.target.db, patience, interrupt.clone())?;
     let _lock = Lock::take(&database)?;
 

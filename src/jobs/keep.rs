@@ -18,8 +18,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::{Factors, RatingModel, saved};
+use crate::model::{Factors, saved};
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
@@ -27,9 +28,10 @@ const MANIFEST: &str = "manifest.json";
 const FACTORS: &str = "factors.safetensors";
 const USERS: &str = "users.parquet";
 const ITEMS: &str = "items.parquet";
+const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
 
 /// Raised whenever an older reader would misunderstand the files.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
@@ -41,15 +43,76 @@ pub struct Model {
     /// Its settings.
     pub config: Settled,
     /// Readers by code.
+    pub readers: Readers,
+    /// Books by code.
+    pub items: Items,
+    /// The ranking model: a row for each code.
+    pub ranking: Factors,
+    /// The model of stars, if there is one.
+    pub rating: Option<RatingModel>,
+}
+
+/// What is kept of the readers of a run.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    /// Ids by code.
     pub users: Users,
     /// What each reader's factors were trained on.
     pub digests: Vec<i64>,
-    /// Books by code.
-    pub items: Items,
-    /// The ranking model, if there is one: a row for each code.
-    pub ranking: Option<Factors>,
-    /// The model of stars, if there is one.
-    pub rating: Option<RatingModel>,
+    /// How many ratings that was.
+    pub ratings: Vec<u32>,
+    /// How well the model did for each in the eyes of the gate; NaN where it was not judged by them.
+    pub quality: Vec<f64>,
+}
+
+impl Readers {
+    /// From the columns of [`Readers::frame`].
+    fn new(mut frame: DataFrame) -> Result<Self> {
+        let mut column = |name: &str| frame.drop_in_place(name);
+        let (digests, ratings, quality) = (column("digest")?, column("ratings")?, column("quality")?);
+        Ok(Self {
+            digests: digests.i64()?.iter().map(Option::unwrap_or_default).collect(),
+            ratings: ratings.u32()?.iter().map(Option::unwrap_or_default).collect(),
+            quality: quality.f64()?.iter().map(|figure| figure.unwrap_or(f64::NAN)).collect(),
+            users: Users::new(frame)?,
+        })
+    }
+
+    fn frame(&self) -> Result<DataFrame> {
+        let mut frame = self.users.frame()?;
+        frame.with_column(Column::new("digest".into(), &self.digests))?;
+        frame.with_column(Column::new("ratings".into(), &self.ratings))?;
+        frame.with_column(Column::new("quality".into(), &self.quality))?;
+        Ok(frame)
+    }
+
+    /// What the factors of readers with these codes were trained on.
+    pub fn digests_of(&self, codes: &[Option<u32>]) -> Vec<Option<i64>> {
+        codes.iter().map(|code| code.map(|code| self.digests[code as usize])).collect()
+    }
+
+    /// What a run left, and its settings, without its factors.
+    ///
+    /// # Errors
+    /// As [`Model::read`].
+    pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<(Self, Config)> {
+        let folder = path(folder, run_id);
+        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &[USERS])?;
+        Ok((Self::of(&files[USERS], &folder)?, manifest.config))
+    }
+
+    fn of(bytes: &[u8], folder: &Path) -> Result<Self> {
+        let readers = parquet(bytes).map_err(Error::from).and_then(Self::new);
+        readers.map_err(|error| damaged(folder, USERS, &error.to_string()))
+    }
+
+    fn without(mut self, user: u32) -> Result<Self> {
+        self.users = self.users.without(user)?;
+        self.digests.remove(user as usize);
+        self.ratings.remove(user as usize);
+        self.quality.remove(user as usize);
+        Ok(self)
+    }
 }
 
 /// What stands in `manifest.json`.
@@ -110,13 +173,11 @@ impl Model {
 
     fn write_files(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
-        let mut users = self.users.frame()?;
-        users.with_column(Column::new("digest".into(), &self.digests))?;
-        write_parquet(&folder.join(USERS), users)?;
+        write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.items.frame()?)?;
-        saved::write(&folder.join(FACTORS), self.ranking.as_ref(), self.rating.as_ref())?;
+        saved::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
         let mut files = BTreeMap::new();
-        for name in [USERS, ITEMS, FACTORS] {
+        for name in FILES {
             let path = folder.join(name);
             sync(&path)?;
             let bytes = fs::read(&path).map_err(|error| Error::file(&error, "read", &path))?;
@@ -127,7 +188,7 @@ impl Model {
             nightshelf: env!("CARGO_PKG_VERSION").into(),
             run_id: self.run_id,
             input_digest: self.input_digest.clone(),
-            users: self.users.len(),
+            users: self.readers.users.len(),
             items: self.items.len(),
             files,
             config: (*self.config).clone(),
@@ -147,14 +208,9 @@ impl Model {
     /// database.
     pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
         let folder = path(folder, run_id);
-        let (manifest, files) = read_sealed(&folder, run_id, input_digest)?;
-        let frame = |name: &str| -> Result<DataFrame> {
-            parquet(&files[name]).map_err(|error| damaged(&folder, name, &error.to_string()))
-        };
-        let (mut users, items) = (frame(USERS)?, frame(ITEMS)?);
-        let unlike = |error: PolarsError| damaged(&folder, USERS, &error.to_string());
-        let digests = users.drop_in_place("digest").map_err(unlike)?;
-        let digests = digests.i64().map_err(unlike)?.iter().map(Option::unwrap_or_default).collect();
+        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
+        let readers = Readers::of(&files[USERS], &folder)?;
+        let items = parquet(&files[ITEMS]).map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
         let (ranking, rating) =
             saved::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
         // The manifest bears no seal of its own, and a hand may have been at it.
@@ -163,25 +219,30 @@ impl Model {
             run_id,
             input_digest: manifest.input_digest,
             config: manifest.config.into(),
-            users: Users::new(users)?,
-            digests,
+            readers,
             items: Items::new(items)?,
             ranking,
             rating,
         };
-        let rating = model.rating.as_ref().map(|rating| &rating.factors);
-        for factors in model.ranking.iter().chain(rating) {
-            let (users, items) = (model.users.len() * factors.width, model.items.len() * factors.width);
-            if factors.width == 0 || factors.users.len() != users || factors.items.len() != items {
-                return Err(damaged(&folder, FACTORS, "it has not a row for each reader and book"));
-            }
+        match model.is_complete() {
+            true => Ok(model),
+            false => Err(damaged(&folder, FACTORS, "it has not a row for each reader and book")),
         }
-        Ok(model)
     }
 
-    /// What the factors of readers with these codes were trained on.
-    pub fn digests_of(&self, codes: &[Option<u32>]) -> Vec<Option<i64>> {
-        codes.iter().map(|code| code.map(|code| self.digests[code as usize])).collect()
+    /// Whether there is a row for each reader and each book.
+    fn is_complete(&self) -> bool {
+        let (users, items) = (self.readers.users.len(), self.items.len());
+        let complete = |factors: &Factors| {
+            let width = factors.width;
+            width > 0 && factors.users.len() == users * width && factors.items.len() == items * width
+        };
+        complete(&self.ranking)
+            && self.rating.as_ref().is_none_or(|RatingModel { factors, biases, directions, .. }| {
+                complete(factors)
+                    && (biases.users.len(), biases.items.len()) == (users, items)
+                    && (directions.center.is_empty() || directions.center.len() == factors.width)
+            })
     }
 
     /// The same model without one reader.
@@ -189,12 +250,10 @@ impl Model {
     /// # Errors
     /// Only if polars fails.
     pub fn without(mut self, user: u32) -> Result<Self> {
-        self.users = self.users.without(user)?;
-        self.digests.remove(user as usize);
-        let rating = self.rating.as_mut().map(|rating| &mut rating.factors);
-        for factors in self.ranking.iter_mut().chain(rating) {
-            let first = user as usize * factors.width;
-            factors.users.drain(first..first + factors.width);
+        self.readers = self.readers.without(user)?;
+        self.ranking.forget(user);
+        if let Some(rating) = &mut self.rating {
+            rating.forget(user);
         }
         Ok(self)
     }
@@ -205,14 +264,15 @@ impl Model {
 /// # Errors
 /// As [`Model::read`].
 pub fn verify(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<()> {
-    read_sealed(&path(folder, run_id), run_id, input_digest).map(|_| ())
+    read_sealed(&path(folder, run_id), run_id, input_digest, &FILES).map(|_| ())
 }
 
-/// The manifest, and the bytes of the files that it names, which are those that were written.
+/// The manifest, and the bytes of some files that it names, which are those that were written.
 fn read_sealed(
     folder: &Path,
     run_id: i64,
     input_digest: Option<&str>,
+    wanted: &[&'static str],
 ) -> Result<(Manifest, BTreeMap<&'static str, Vec<u8>>)> {
     if !folder.is_dir() {
         let message =
@@ -251,14 +311,14 @@ fn read_sealed(
         )
         .hint(RUN_AGAIN));
     }
-    let read = |name: &'static str| {
+    let read = |name: &&'static str| {
         let bytes = fs::read(folder.join(name)).map_err(|error| damaged(folder, name, &error.to_string()))?;
-        match manifest.files.get(name) == Some(&Seal::of(&bytes)) {
-            true => Ok((name, bytes)),
+        match manifest.files.get(*name) == Some(&Seal::of(&bytes)) {
+            true => Ok((*name, bytes)),
             false => Err(damaged(folder, name, "it is not as it was written")),
         }
     };
-    let files = [USERS, ITEMS, FACTORS].into_iter().map(read).collect::<Result<_>>()?;
+    let files = wanted.iter().map(read).collect::<Result<_>>()?;
     Ok((manifest, files))
 }
 

@@ -9,8 +9,10 @@ pub mod diary;
 pub mod doctor;
 pub mod evaluate;
 pub mod forget;
+pub mod gate;
 pub mod gauges;
 pub mod import;
+pub mod judge;
 pub mod keep;
 pub mod nightly;
 pub mod recommend;
@@ -148,7 +150,8 @@ fn watched(
     console.say(format!("end        {}: {how}, after {:.1} s", now(), since.elapsed().as_secs_f64()));
     if !config.output.metrics_file.is_empty() {
         let file = Path::new(&config.output.metrics_file);
-        let code = done.as_ref().err().map_or(0, |error| error.kind().exit_code());
+        let error = done.as_ref().map_or_else(Some, |outcome| outcome.failure.as_ref());
+        let code = error.map_or(0, |error| error.kind().exit_code());
         let attempt = gauges::Attempt { command, code, took: since.elapsed() };
         if let Err(error) = gauges::leave(file, db, &attempt, interrupt) {
             // The night itself is none the worse for it.

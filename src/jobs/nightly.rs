@@ -1,18 +1,18 @@
 //! The nightly job: read, normalise, encode, train, recommend, publish.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
-use crate::catalog::groups::Group;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
-use crate::jobs::keep::{self, Model};
+use crate::jobs::gate::{self, Finding, Past};
+use crate::jobs::keep::{self, Model, Readers};
 use crate::jobs::recommend::{self, Fitted, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
@@ -21,7 +21,7 @@ use crate::model::settled::Settled;
 use crate::model::{self, Watch};
 use crate::store::lock::Lock;
 use crate::store::publish::{Names, Origin, Publication, Recommendation};
-use crate::store::runs::{self, Good, RunKind, Story};
+use crate::store::runs::{self, Ending, RunKind, Story};
 use crate::store::{Database, slots};
 
 /// What a night goes through, in `timings`.
@@ -49,25 +49,27 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let config = night.config;
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let mut database = Database::open(night.db, patience, interrupt.clone())?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
-    let mut job = Job { device, loss: None, work: Work::new(config, console) };
+    let mut job = Job { device, loss: None, force: night.force, work: Work::new(config, console) };
     if night.dry_run {
-        let (intake, groups) = job.take_in(&database)?;
-        let tonight = job.fit(interrupt, intake, &groups)?;
+        let intake = job.work.take_in(&database)?;
+        let tonight = job.fit(&database, intake)?;
         console.say("dry run    nothing was written");
-        return Ok(job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into());
+        return Ok(match tonight {
+            Ok(tonight) => job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into(),
+            Err(refused) => job.refusal(None, refused),
+        });
     }
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), &settings)?;
-    let done =
-        job.take_in(&database).and_then(|(intake, groups)| match job.unchanged(&database, &intake)? {
-            Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
-            _ => job.finish(&mut database, run_id, intake, &groups),
-        });
-    done.map(Outcome::from).inspect_err(|error| {
+    let done = job.work.take_in(&database).and_then(|intake| match job.unchanged(&database, &intake)? {
+        Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
+        _ => job.finish(&mut database, run_id, intake),
+    });
+    done.inspect_err(|error| {
         runs::ended(&mut database, run_id, error, &job.work.rejects);
     })
 }
@@ -81,12 +83,9 @@ pub fn go_on(
     device: Device,
     database: &mut Database,
     run_id: i64,
-    mut intake: Intake,
-) -> Result<Value> {
-    let mut job = Job { device, loss: None, work };
-    let groups = job.work.groups(database, &intake.ratings.items)?;
-    intake.note(&groups);
-    job.finish(database, run_id, intake, &groups)
+    intake: Intake,
+) -> Result<Outcome> {
+    Job { device, loss: None, force: false, work }.finish(database, run_id, intake)
 }
 
 /// Everything that one night knows by its end.
@@ -96,7 +95,14 @@ struct Tonight {
     fitted: Fitted,
     rows: Vec<Recommendation>,
     popular: Vec<(u32, u32)>,
+    quality: Vec<f64>,
     metrics: Value,
+}
+
+/// A night whose lists are not to be seen.
+struct Refused {
+    intake: Intake,
+    finding: Finding,
 }
 
 impl Tonight {
@@ -110,17 +116,10 @@ struct Job<'a> {
     work: Work<'a>,
     device: Device,
     loss: Option<f64>,
+    force: bool,
 }
 
 impl Job<'_> {
-    /// Ratings, and what else is known of the books.
-    fn take_in(&mut self, database: &Database) -> Result<(Intake, Vec<Group>)> {
-        let mut intake = self.work.take_in(database)?;
-        let groups = self.work.groups(database, &intake.ratings.items)?;
-        intake.note(&groups);
-        Ok((intake, groups))
-    }
-
     /// How many rows are published, if training would only give the same ones again.
     fn unchanged(&self, database: &Database, intake: &Intake) -> Result<Option<u64>> {
         let Some(current) = runs::current(database)? else {
@@ -141,54 +140,117 @@ impl Job<'_> {
     }
 
     /// Notes that there was nothing to do.
-    fn leave(&self, database: &mut Database, run_id: i64, intake: &Intake, rows: u64) -> Result<Value> {
+    fn leave(&self, database: &mut Database, run_id: i64, intake: &Intake, rows: u64) -> Result<Outcome> {
         let counts = intake.counts(rows);
         let story = Story {
             counts: counts.clone(),
             metrics: json!({}),
             timings: self.work.clock.timings(&STAGES),
             input_digest: Some(intake.digest.clone()),
+            error: None,
         };
         database.write("noting that nothing has changed", |transaction| {
             runs::note_rejects(transaction, run_id, &self.work.rejects)?;
-            runs::finished(transaction, run_id, Good::Unchanged, &story)
+            runs::finished(transaction, run_id, Ending::Unchanged, &story)
         })?;
         self.work.console.say(
             "unchanged  ratings, settings and version are those of the published set, which stands; \
              --force trains anyway",
         );
-        Ok(self.report(Some(run_id), Good::Unchanged.word(), &counts, &story.metrics))
+        Ok(self.report(Some(run_id), Ending::Unchanged.word(), &counts, &story.metrics).into())
     }
 
-    fn finish(
-        &mut self,
-        database: &mut Database,
-        run_id: i64,
-        intake: Intake,
-        groups: &[Group],
-    ) -> Result<Value> {
-        let mut tonight = self.fit(&database.interrupt().clone(), intake, groups)?;
+    fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Outcome> {
+        let mut tonight = match self.fit(database, intake)? {
+            Ok(tonight) => tonight,
+            Err(refused) => {
+                let story = Story {
+                    counts: refused.intake.counts(0),
+                    metrics: refused.finding.metrics.clone(),
+                    timings: self.work.clock.timings(&STAGES),
+                    input_digest: Some(refused.intake.digest.clone()),
+                    error: Some(gate::refusal(&refused.finding.objections).to_string()),
+                };
+                database.write("noting that nothing was published", |transaction| {
+                    runs::note_rejects(transaction, run_id, &self.work.rejects)?;
+                    runs::finished(transaction, run_id, Ending::Refused, &story)
+                })?;
+                return Ok(self.refusal(Some(run_id), refused));
+            }
+        };
         self.publish(database, run_id, &mut tonight)?;
-        Ok(self.report(Some(run_id), Good::Published.word(), &tonight.counts(), &tonight.metrics))
+        let status = Ending::Published.word();
+        Ok(self.report(Some(run_id), status, &tonight.counts(), &tonight.metrics).into())
     }
 
-    /// Everything up to the finished lists; writes nothing.
-    fn fit(&mut self, interrupt: &Interrupt, intake: Intake, groups: &[Group]) -> Result<Tonight> {
+    fn refusal(&self, run_id: Option<i64>, refused: Refused) -> Outcome {
+        let Refused { intake, finding } = refused;
+        let json = self.report(run_id, Ending::Refused.word(), &intake.counts(0), &finding.metrics);
+        Outcome { json, failure: Some(gate::refusal(&finding.objections)), ..Outcome::default() }
+    }
+
+    /// Everything up to the finished lists, unless the gate objects; writes nothing.
+    fn fit(&mut self, database: &Database, intake: Intake) -> Result<std::result::Result<Tonight, Refused>> {
+        let interrupt = database.interrupt();
+        let finding = self.examine(database, &intake)?;
+        if !finding.objections.is_empty() && !self.force {
+            return Ok(Err(Refused { intake, finding }));
+        }
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
-        let evidence = Evidence::new(&ratings.interactions, groups, &settings.model);
+        let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
         let fitted = self.train(interrupt, ratings, evidence, &settings)?;
         let popularity = Popularity::new(&ratings.interactions, &fitted.rated, &fitted.weighted);
         let rows = self.recommend(interrupt, ratings, &settings, &fitted, &popularity)?;
-        let metrics = self.work.clock.time("evaluate", || {
-            let mut metrics = recommend::metrics(&rows, ratings.items.len());
-            metrics["loss"] = json!(self.loss);
-            metrics["regularization"] = json!(settings.model.regularization);
-            metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
-            metrics
-        });
+        let mut metrics = finding.metrics;
+        // Coverage is that of the published lists, not of those that were judged.
+        metrics["coverage"] = json!(recommend::coverage(&rows, ratings.items.rated_count()));
+        metrics["popular_share"] = json!(recommend::popular_share(&rows));
+        metrics["loss"] = json!(self.loss);
+        metrics["regularization"] = json!(settings.model.regularization);
+        metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
         let popular = popularity.best(settings.output.popular);
-        Ok(Tonight { settings, intake, fitted, rows, popular, metrics })
+        Ok(Ok(Tonight { settings, intake, fitted, rows, popular, quality: finding.quality, metrics }))
+    }
+
+    /// What the gate says.
+    fn examine(&mut self, database: &Database, intake: &Intake) -> Result<Finding> {
+        let (config, console, device) = (self.work.config, self.work.console, self.device);
+        let readers = intake.ratings.users.len();
+        if !config.gate.enabled {
+            return Ok(Finding::none(readers, "the gate is turned off"));
+        }
+        let mut finding = self.work.clock.time("evaluate", || -> Result<Finding> {
+            let past = Past::find(database)?;
+            let shrunk = past.as_ref().map(|past| past.shrunk(intake, config.gate.shrink));
+            let mut finding = match shrunk {
+                // Known without training anything.
+                Some(shrunk) if !shrunk.is_empty() && !self.force => {
+                    let mut finding = Finding::none(readers, "the input shrank");
+                    finding.objections = shrunk;
+                    return Ok(finding);
+                }
+                _ => gate::examine(intake, past.as_ref(), config, device, console, database.interrupt())?,
+            };
+            finding.objections.extend(shrunk.into_iter().flatten());
+            Ok(finding)
+        })?;
+        let mut lines = finding.lines.iter();
+        if let Some(first) = lines.next() {
+            console.say(format!("evaluate   {first}, {:.1} s", self.work.clock.of("evaluate")));
+        }
+        lines.for_each(|line| console.say(format!("           {line}")));
+        let verdict = match (finding.objections.is_empty(), self.force) {
+            (true, _) => "passed",
+            (false, false) => "refused",
+            (false, true) => "forced",
+        };
+        if self.force {
+            finding.objections.iter().for_each(|objection| console.warn(format!("--force: {objection}")));
+        }
+        finding.metrics["gate"]["verdict"] = json!(verdict);
+        finding.metrics["gate"]["objections"] = json!(finding.objections);
+        Ok(finding)
     }
 
     fn train(
@@ -209,24 +271,17 @@ impl Job<'_> {
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
         let fitted = self.work.clock.time("train", || -> Result<Fitted> {
-            let ranking = match config.model.objective {
-                Objective::Rating => None,
-                Objective::Ranking => {
-                    let bar = console.bar("train", config.model.epochs as u64);
-                    let loss = std::sync::Mutex::new(None);
-                    let epoch = |epoch: usize, value: f64| {
-                        bar.advance(1);
-                        console.step(format!("           epoch {epoch}: loss {value:.5} a rating"));
-                        if let Ok(mut loss) = loss.lock() {
-                            *loss = Some(value);
-                        }
-                    };
-                    let watch = Watch { interrupt, epoch: &epoch };
-                    let factors = model::fit_ranking(device, &evidence, config, &watch)?;
-                    self.loss = loss.into_inner().ok().flatten();
-                    Some(factors)
+            let bar = console.bar("train", config.model.epochs as u64);
+            let loss = std::sync::Mutex::new(None);
+            let epoch = |epoch: usize, value: f64| {
+                bar.advance(1);
+                console.step(format!("           epoch {epoch}: loss {value:.5} a rating"));
+                if let Ok(mut loss) = loss.lock() {
+                    *loss = Some(value);
                 }
             };
+            let ranking = model::fit_ranking(device, &evidence, config, &Watch { interrupt, epoch: &epoch })?;
+            self.loss = loss.into_inner().ok().flatten();
             let rating = match stars {
                 None => None,
                 Some(scale) => {
@@ -236,7 +291,7 @@ impl Job<'_> {
                         console.step(format!("           stars, epoch {epoch}: loss {value:.5} a rating"));
                     };
                     let watch = Watch { interrupt, epoch: &epoch };
-                    Some(model::fit_rating(device, &rated, scale, config, &watch)?)
+                    Some(model::fit_rating(device, &rated, &ranking, scale, config, &watch)?)
                 }
             };
             Ok(Fitted { ranking, weighted: evidence.into_rows(), rating, rated })
@@ -286,18 +341,22 @@ impl Job<'_> {
             run_id,
             input_digest: tonight.intake.digest.clone(),
             config: tonight.settings.clone(),
-            users: users.clone(),
-            digests: tonight.intake.ratings.reader_digests(),
+            readers: Readers {
+                users: users.clone(),
+                digests: tonight.intake.ratings.reader_digests(),
+                ratings: tonight.intake.ratings.interactions.items_per_user(),
+                quality: std::mem::take(&mut tonight.quality),
+            },
             items: items.clone(),
             // From here on nobody else needs them.
-            ranking: tonight.fitted.ranking.take(),
+            ranking: std::mem::take(&mut tonight.fitted.ranking),
             rating: tonight.fitted.rating.take(),
         };
         model.write(&folder)?;
         let counts = tonight.counts();
         let publication = Publication {
             names: Names { run_id, users, items },
-            digests: &model.digests,
+            digests: &model.readers.digests,
             rows: &tonight.rows,
             popular: &tonight.popular,
         };
@@ -310,9 +369,10 @@ impl Job<'_> {
                 metrics: tonight.metrics.clone(),
                 timings: clock.timings(&STAGES),
                 input_digest: Some(tonight.intake.digest.clone()),
+                error: None,
             };
             runs::note_rejects(transaction, run_id, rejects)?;
-            runs::finished(transaction, run_id, Good::Published, &story)
+            runs::finished(transaction, run_id, Ending::Published, &story)
         });
         drop(bar);
         if let Err(error) = published {

@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
-
 use crate::catalog::interactions::Interactions;
 use crate::config::Objective;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::model::Factors;
 use crate::model::because;
+use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::topn::{Index, Scored};
-use crate::model::{Factors, RatingModel};
 use crate::store::publish::{Origin, Recommendation};
 
 /// A score under this says nothing of the reader: a book that was read should score 1, so this is
@@ -21,8 +20,8 @@ const LEAST_EVIDENCE: f32 = 1e-4;
 /// A model, and what it is asked about.
 #[derive(Debug)]
 pub struct Fitted {
-    /// The ranking model, if the objective is ranking.
-    pub ranking: Option<Factors>,
+    /// The ranking model.
+    pub ranking: Factors,
     /// What readers have read, with the weights that the ranking model gives to it.
     pub weighted: Interactions,
     /// The model of stars, if anything was rated.
@@ -48,7 +47,9 @@ impl Popularity {
     /// Counts who has read and who has rated each book. `evidence` has made-up readers, too.
     pub fn new(interactions: &Interactions, rated: &Interactions, evidence: &Interactions) -> Self {
         let readers = interactions.readers_per_item();
+        // What nobody has read is not popular.
         let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
+        by_readers.retain(|item| readers[*item as usize] > 0);
         by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
         let has_stars = rated.readers_per_item().iter().map(|readers| *readers > 0).collect();
         let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
@@ -61,14 +62,16 @@ impl Popularity {
     }
 }
 
-/// What can be told of the lists without asking anyone.
-pub fn metrics(rows: &[Recommendation], items: usize) -> Value {
+/// The share of the books that stand in any list.
+pub fn coverage(rows: &[Recommendation], items: usize) -> f64 {
     let shown: HashSet<u32> = rows.iter().map(|row| row.item).collect();
+    shown.len() as f64 / items.max(1) as f64
+}
+
+/// The share of entries that the model has nothing to do with.
+pub fn popular_share(rows: &[Recommendation]) -> f64 {
     let popular = rows.iter().filter(|row| row.origin == Origin::Popular).count();
-    json!({
-        "coverage": shown.len() as f64 / items.max(1) as f64,
-        "popular_share": popular as f64 / rows.len().max(1) as f64,
-    })
+    popular as f64 / rows.len().max(1) as f64
 }
 
 /// Fills the lists of the readers in `interactions`, who have the first rows of users in `fitted`;
@@ -86,7 +89,7 @@ pub fn fill(
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Recommendation>> {
     let top = config.output.top;
-    let mut lists = rank(interactions, fitted, config, interrupt, done)?;
+    let mut lists = rank(interactions, fitted, popularity, config, interrupt, done)?;
     if lists.iter().flatten().any(|entry| !entry.score.is_finite()) {
         return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
     }
@@ -100,14 +103,12 @@ pub fn fill(
             Objective::Rating => {}
         }
     }
-    let reasons = match (config.model.objective, &fitted.ranking, &fitted.rating) {
-        (Objective::Ranking, Some(factors), _) => {
-            because::ranking(factors, &fitted.weighted, config, &lists, interrupt)?
+    let reasons = match (config.model.objective, &fitted.rating) {
+        (Objective::Ranking, _) => {
+            because::ranking(&fitted.ranking, &fitted.weighted, config, &lists, interrupt)?
         }
-        (Objective::Rating, _, Some(model)) => {
-            because::rating(model, &fitted.rated, config, &lists, interrupt)?
-        }
-        _ => lists.iter().map(|list| vec![None; list.len()]).collect(),
+        (Objective::Rating, Some(model)) => because::stars(model, &fitted.rated, config, &lists, interrupt)?,
+        (Objective::Rating, None) => lists.iter().map(|list| vec![None; list.len()]).collect(),
     };
 
     let stars = |user: usize, item: u32| match &fitted.rating {
@@ -143,20 +144,35 @@ pub fn fill(
     Ok(rows)
 }
 
-/// Everyone's best unseen books by the objective's own score.
+/// Everyone's best unseen books by the objective's own score, with no more books without ratings than
+/// there may be.
 fn rank(
     interactions: &Interactions,
     fitted: &Fitted,
+    popularity: &Popularity,
     config: &Settled,
     interrupt: &Interrupt,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Vec<Scored>>> {
-    let search = |factors: &Factors| {
-        Index::new(factors).search(factors, interactions, config.output.top, interrupt, done)
+    let top = config.output.top;
+    let search = |factors: &Factors| -> Result<Vec<Vec<Scored>>> {
+        let index = Index::new(factors, |item| popularity.readers[item as usize] > 0);
+        let mut lists = index.search(factors, interactions, top, interrupt, done)?;
+        let new = (top as f64 * config.output.new_books) as usize;
+        if new > 0 && popularity.by_readers.len() < interactions.item_count {
+            let index = Index::new(factors, |item| popularity.readers[item as usize] == 0);
+            let additions = index.search(factors, interactions, new, interrupt, &|_| ())?;
+            for (list, addition) in lists.iter_mut().zip(additions) {
+                list.extend(addition);
+                list.sort();
+                list.truncate(top);
+            }
+        }
+        Ok(lists)
     };
-    match (config.model.objective, &fitted.ranking, &fitted.rating) {
-        (Objective::Ranking, Some(factors), _) => search(factors),
-        (Objective::Rating, _, Some(model)) => {
+    match (config.model.objective, &fitted.rating) {
+        (Objective::Ranking, _) => search(&fitted.ranking),
+        (Objective::Rating, Some(model)) => {
             let mut lists = search(&model.as_products())?;
             for (user, list) in lists.iter_mut().enumerate() {
                 for entry in list.iter_mut() {
@@ -167,6 +183,6 @@ fn rank(
             }
             Ok(lists)
         }
-        _ => Ok(vec![Vec::new(); interactions.user_count()]),
+        (Objective::Rating, None) => Ok(vec![Vec::new(); interactions.user_count()]),
     }
 }

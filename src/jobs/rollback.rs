@@ -1,9 +1,8 @@
 //! Puts the set before the current one back.
 
 use std::path::Path;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::catalog::rejects::Rejects;
 use crate::config::Config;
@@ -12,7 +11,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::store::lock::Lock;
-use crate::store::runs::{self, Good, RunKind, Story};
+use crate::store::runs::{self, Ending, RunKind, Story};
 use crate::store::{Database, publish};
 
 /// Exchanges the published set with the one before. A second time undoes the first.
@@ -20,16 +19,15 @@ use crate::store::{Database, publish};
 /// # Errors
 /// [`crate::error::Kind::Failed`] if there is no set before the current one.
 pub fn rollback(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
-    let patience = Duration::from_secs(config.output.patience);
+    let patience = config.output.patience();
     let mut database = Database::open(db, patience, interrupt.clone())?;
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Rollback, "cpu", &settings)?;
     let from = runs::current(&database)?.map(|run| run.run_id);
     let done = publish::rollback(&mut database, |transaction| {
-        let story =
-            Story { counts: Value::Null, metrics: Value::Null, timings: Value::Null, input_digest: None };
-        runs::finished(transaction, run_id, Good::Published, &story)
+        let story = Story::default();
+        runs::finished(transaction, run_id, Ending::Published, &story)
     });
     if let Err(error) = done {
         runs::ended(&mut database, run_id, &error, &Rejects::default());

@@ -6,10 +6,9 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::frame::{self, Encoded};
-use crate::catalog::groups::{Group, Groups, Maker};
+use crate::catalog::groups::{Group, Maker};
 use crate::catalog::rejects::Rejects;
-use crate::catalog::spellings;
-use crate::catalog::vocabulary::Items;
+use crate::catalog::shelf::Shelf;
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
@@ -34,10 +33,10 @@ impl<'a> Work<'a> {
         Self { config, console, clock: Clock::default(), rejects: Rejects::default() }
     }
 
-    /// The ratings, from the application's table to codes.
+    /// The ratings and the books, from the application's tables to codes.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there is none to use; else as [`source::read`].
+    /// [`Kind::NoRatings`] if there is none to use; else as [`source::read`] and [`books::read`].
     pub fn take_in(&mut self, database: &Database) -> Result<Intake> {
         let (config, console) = (self.config, self.console);
         let reading = self.clock.time("read", || source::read(database, config, console))?;
@@ -51,40 +50,33 @@ impl<'a> Work<'a> {
         if ratings.interactions.is_empty() {
             return Err(no_ratings(rows, &self.rejects));
         }
-        let digest = format!("{:016x}", ratings.digest());
-        Ok(Intake { rows, rejected: self.rejects.total(), ratings, digest })
+        let groups = self.books(database, &mut ratings)?;
+        let digest = digest(&ratings, &groups);
+        Ok(Intake { rows, rejected: self.rejects.total(), ratings, groups, digest })
     }
 
-    /// Which of the books have an author or a publisher in common, where there is a table of books.
-    ///
-    /// # Errors
-    /// As [`books::read`].
-    pub fn groups(&mut self, database: &Database, items: &Items) -> Result<Vec<Group>> {
+    /// Which of the books have an author or a publisher in common, where there is a table of books; new
+    /// ones join the ratings' books.
+    fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Vec<Group>> {
         let (config, console) = (self.config, self.console);
         if config.model.author_weight == 0.0 && config.model.publisher_weight == 0.0 {
             return Ok(Vec::new());
         }
-        let codes = items.codes();
         let groups = self.clock.time("books", || {
-            books::read(database, config, Groups::default, |groups, book| {
-                let key = spellings::key(&book.isbn, config);
-                let Some(item) = key.and_then(|key| codes.get(key.as_str()).copied()) else {
-                    return;
-                };
-                for (maker, name) in [(Maker::Author, book.author), (Maker::Publisher, book.publisher)] {
-                    if let Some(name) = name {
-                        groups.add(item, maker, &name);
-                    }
-                }
-            })
+            let codes = ratings.items.codes();
+            let shelf = books::read(database, config, Shelf::default, |shelf, book| {
+                shelf.add(&codes, &book.isbn, book.author.as_deref(), book.publisher.as_deref(), config);
+            })?;
+            drop(codes);
+            shelf.finish(ratings, config.output.new_books > 0.0 && config.model.author_weight > 0.0)
         })?;
-        let groups = groups.finish();
         let of = |maker| groups.iter().filter(|group: &&Group| group.maker == maker).count();
         if !groups.is_empty() {
             console.say(format!(
-                "books      {} authors and {} publishers of several, {:.1} s",
+                "books      {} authors and {} publishers of several, {} books without ratings, {:.1} s",
                 count(of(Maker::Author)),
                 count(of(Maker::Publisher)),
+                count(ratings.items.len() - ratings.items.rated_count()),
                 self.clock.of("books")
             ));
         }
@@ -132,43 +124,43 @@ pub struct Intake {
     pub rejected: u64,
     /// The rest.
     pub ratings: Encoded,
-    /// The same for the same ratings: 16 hexadecimal digits.
+    /// Which of the books have a maker in common.
+    pub groups: Vec<Group>,
+    /// The same for the same ratings and books: 16 hexadecimal digits.
     pub digest: String,
-}
-
-impl Intake {
-    /// Makes the digest depend on groups of books, too.
-    pub fn note(&mut self, groups: &[Group]) {
-        if groups.is_empty() {
-            return;
-        }
-        let mut hash = Xxh3::new();
-        hash.update(self.digest.as_bytes());
-        for group in groups {
-            hash.update(&[group.maker as u8]);
-            group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
-        }
-        self.digest = format!("{:016x}", hash.digest());
-    }
 }
 
 impl Intake {
     /// What came in, and that `recommendations` rows go out.
     pub fn counts(&self, recommendations: u64) -> Value {
+        let (rated, spread) = self.ratings.interactions.stars();
         json!({
             "ratings": {
                 "read": self.rows,
                 "kept": self.ratings.interactions.len(),
+                "rated": rated,
                 "rejected": self.rejected,
                 "repaired": self.ratings.repaired,
                 "duplicates": self.ratings.duplicates,
                 "opaque": self.ratings.opaque.total(),
             },
+            "spread": spread,
             "users": self.ratings.users.len(),
-            "items": self.ratings.items.len(),
+            "items": self.ratings.items.rated_count(),
+            "new_books": self.ratings.items.len() - self.ratings.items.rated_count(),
             "recommendations": recommendations,
         })
     }
+}
+
+fn digest(ratings: &Encoded, groups: &[Group]) -> String {
+    let mut hash = Xxh3::new();
+    hash.update(&ratings.digest().to_le_bytes());
+    for group in groups {
+        hash.update(&[group.maker as u8]);
+        group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+    }
+    format!("{:016x}", hash.digest())
 }
 
 fn no_ratings(rows: u64, rejects: &Rejects) -> Error {

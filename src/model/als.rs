@@ -27,9 +27,9 @@ pub fn penalties(rows: &Interactions, model: &config::Model) -> Vec<f32> {
         .collect()
 }
 
-/// λ of each row of the rating loss: λ (n + β).
-pub fn rating_penalties(rows: &Interactions, regularization: f64, damping: f64) -> Vec<f32> {
-    let penalty = |count: usize| (regularization * (count as f64 + damping)) as f32;
+/// λ of each row of the rating loss: λ (n + start).
+pub fn rating_penalties(rows: &Interactions, regularization: f64, start: f64) -> Vec<f32> {
+    let penalty = |count: usize| (regularization * (count as f64 + start)) as f32;
     rows.offsets.windows(2).map(|pair| penalty(pair[1] - pair[0])).collect()
 }
 
@@ -41,39 +41,7 @@ pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &c
         targets: None,
         weights: Some(&rows.ratings),
         penalties,
-        bias_penalty: None,
         unobserved_weight: model.unobserved_weight as f32,
-    }
-}
-
-/// The other side's rows y, b as features of the rating loss, and what each rating then has to come
-/// to: the rows become y, 1, because the own bias is one more unknown; and of the rating, the mean
-/// and the other's bias are known.
-///
-/// `others` and the features are rows of `width`; there is a target for each of the ratings.
-pub fn rating_features(rows: &Interactions, others: &[f32], width: usize, mean: f32) -> (Vec<f32>, Vec<f32>) {
-    let mut features = others.to_vec();
-    features.chunks_exact_mut(width).for_each(|row| row[width - 1] = 1.0);
-    let bias = |other: u32| others[(other as usize + 1) * width - 1];
-    let target = |(other, rating): (&u32, &f32)| rating - mean - bias(*other);
-    (features, rows.items.iter().zip(&rows.ratings).map(target).collect())
-}
-
-/// One side of the rating loss, `damping` being the penalty of a bias.
-pub fn rating_ridge<'a>(
-    rows: &'a Interactions,
-    targets: &'a [f32],
-    penalties: &'a [f32],
-    damping: f64,
-) -> Ridge<'a> {
-    Ridge {
-        offsets: &rows.offsets,
-        columns: &rows.items,
-        targets: Some(targets),
-        weights: None,
-        penalties,
-        bias_penalty: Some(damping as f32),
-        unobserved_weight: 0.0,
     }
 }
 
@@ -106,56 +74,16 @@ pub fn ranking<B: AlsBackend>(
     Ok(Factors { width: d, users: numbers(users)?, items })
 }
 
-/// Fits the rating loss. Rows of the result are d factors and a bias.
-///
-/// # Errors
-/// See [`super::fit_rating`].
-pub fn rating<B: AlsBackend>(
-    device: &B::Device,
-    by_user: &Interactions,
-    mean: f32,
-    rating: &config::Rating,
-    seed: u64,
-    watch: &Watch<'_>,
-) -> Result<Factors> {
-    let width = rating.rating_factors + 1;
-    let by_item = by_user.transposed();
-    let damping = rating.bias_damping;
-    let user_penalties = rating_penalties(by_user, rating.user_regularization, damping);
-    let item_penalties = rating_penalties(&by_item, rating.item_regularization, damping);
-    let solve = |rows: &Interactions, penalties: &[f32], others: &[f32]| -> Result<(Vec<f32>, f64)> {
-        let (features, targets) = rating_features(rows, others, width, mean);
-        let ridge = rating_ridge(rows, &targets, penalties, damping);
-        let (solved, least) = B::half_step(&ridge, &table(features, width, device), watch.interrupt)?;
-        Ok((numbers(solved)?, least))
-    };
-
-    let mut users = initial(by_user.user_count(), width, seed);
-    users.chunks_exact_mut(width).for_each(|row| row[width - 1] = 0.0);
-    let mut items = Vec::new();
-    for epoch in 1..=rating.rating_epochs {
-        (items, _) = solve(&by_item, &item_penalties, &users)?;
-        let (solved, least) = solve(by_user, &user_penalties, &items)?;
-        users = solved;
-        let penalty: f64 = items
-            .chunks_exact(width)
-            .zip(&item_penalties)
-            .map(|(row, penalty)| {
-                let (factors, bias) = (&row[..width - 1], row[width - 1]);
-                f64::from(super::dot(factors, factors) * penalty) + damping * f64::from(bias * bias)
-            })
-            .sum();
-        report(epoch, least + penalty, by_user.len(), watch)?;
-    }
-    Ok(Factors { width, users, items })
-}
-
 /// Σ penalty |row|².
-fn weighted_norm(rows: &[f32], penalties: &[f32], d: usize) -> f64 {
+pub fn weighted_norm(rows: &[f32], penalties: &[f32], d: usize) -> f64 {
     rows.chunks_exact(d).zip(penalties).map(|(row, penalty)| f64::from(super::dot(row, row) * penalty)).sum()
 }
 
-fn report(epoch: usize, loss: f64, pairs: usize, watch: &Watch<'_>) -> Result<()> {
+/// Tells of an epoch, unless the numbers ran away.
+///
+/// # Errors
+/// [`crate::error::Kind::Failed`] if they did.
+pub fn report(epoch: usize, loss: f64, pairs: usize, watch: &Watch<'_>) -> Result<()> {
     let loss = loss / pairs.max(1) as f64;
     if !loss.is_finite() {
         return Err(not_finite(&format!("training, epoch {epoch}")));

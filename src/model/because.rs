@@ -5,13 +5,14 @@
 
 use rayon::prelude::*;
 
+use super::Factors;
 use super::als;
 use super::kernels::Ridge;
 use super::kernels::cpu::Prepared;
 use super::kernels::row::RowSystem;
+use super::rating::{self, RatingModel};
 use super::settled::Settled;
 use super::topn::Scored;
-use super::{Factors, RatingModel};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -39,29 +40,27 @@ pub fn ranking(
     reasons(&ridge, &prepared, lists, interrupt)
 }
 
-/// The same for the rating model: contributions of rated items to what is above the book's own
-/// and the overall average.
+/// The same for the rating model: contributions of rated items to what is above the average and the
+/// biases.
 ///
 /// # Errors
 /// On a signal.
-pub fn rating(
+pub fn stars(
     model: &RatingModel,
     rated: &Interactions,
     config: &Settled,
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
-    let width = model.factors.width;
-    let (features, targets) = als::rating_features(rated, &model.factors.items, width, model.mean);
-    let settings = &config.rating;
-    let penalties = als::rating_penalties(rated, settings.user_regularization, settings.bias_damping);
-    let ridge = als::rating_ridge(rated, &targets, &penalties, settings.bias_damping);
-    reasons(&ridge, &Prepared::new(&features, width, 0.0, &[])?, lists, interrupt)
+    let left = model.biases.left_of(rated, model.mean);
+    let penalties = rating::user_penalties(&left, &config.rating);
+    let ridge = rating::ridge(&left, &left.ratings, &penalties);
+    reasons(&ridge, &Prepared::new(&model.factors.items, model.factors.width, 0.0, &[])?, lists, interrupt)
 }
 
 fn reasons(
     ridge: &Ridge<'_>,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     lists: &[Vec<Scored>],
     interrupt: &Interrupt,
 ) -> Result<Vec<Vec<Option<u32>>>> {
@@ -86,7 +85,7 @@ fn reasons(
 /// One user's reasons; a type for the sake of vector registers, as in [`super::kernels::cpu`].
 struct Explain<'a> {
     ridge: &'a Ridge<'a>,
-    prepared: &'a Prepared,
+    prepared: &'a Prepared<'a>,
     system: &'a mut RowSystem,
     contributions: &'a mut Vec<f32>,
     user: usize,

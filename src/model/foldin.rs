@@ -9,8 +9,9 @@
 
 use super::evidence::Evidence;
 use super::kernels::cpu;
+use super::rating::{self, RatingModel};
 use super::settled::Settled;
-use super::{Factors, RatingModel, als};
+use super::{Factors, als};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -35,65 +36,73 @@ pub fn ranking(
     config: &Settled,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let solve = |rows: Interactions, others: &[f32], width: usize| {
+    let (rows, width) = (evidence.rows(), factors.width);
+    let solve = |rows: Interactions, others: &[f32]| -> Result<Vec<f32>> {
         let penalties = als::penalties(&rows, &config.model);
         let ridge = als::ranking_ridge(&rows, &penalties, &config.model);
         Ok(cpu::half_step(&ridge, others, width, interrupt)?.0)
     };
+    let mut users = unsolved.users.clone();
     // New books have authors, too.
-    let mut unsolved = unsolved.clone();
-    unsolved.users.extend(evidence.groups_with(&unsolved.items));
-    factors.users.resize(evidence.rows().user_count() * factors.width, 0.0);
-    fold_in(factors, evidence.rows(), &unsolved, solve, solve)?;
-    factors.users.truncate(evidence.readers() * factors.width);
+    users.extend(evidence.groups_with(&unsolved.items));
+    factors.users.resize(rows.user_count() * width, 0.0);
+    if !unsolved.items.is_empty() {
+        // Readers, for the new books' sake; the new books; and the readers again, who have read them.
+        put(&mut factors.users, &users, &solve(rows.select(&users), &factors.items)?, width);
+        let solved = solve(rows.transposed().select(&unsolved.items), &factors.users)?;
+        put(&mut factors.items, &unsolved.items, &solved, width);
+    }
+    put(&mut factors.users, &users, &solve(rows.select(&users), &factors.items)?, width);
+    factors.users.truncate(evidence.readers() * width);
     Ok(())
 }
 
 /// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are
-/// zero.
+/// zero; `ranking` is the ranking model of the same items.
 ///
 /// # Errors
 /// As [`ranking`].
 pub fn rating(
     model: &mut RatingModel,
     rated: &Interactions,
+    ranking: &Factors,
     unsolved: &Unsolved,
     config: &Settled,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let (mean, damping) = (model.mean, config.rating.bias_damping);
-    let solver = |regularization: f64| {
-        move |rows: Interactions, others: &[f32], width: usize| {
-            let (features, targets) = als::rating_features(&rows, others, width, mean);
-            let penalties = als::rating_penalties(&rows, regularization, damping);
-            let ridge = als::rating_ridge(&rows, &targets, &penalties, damping);
-            Ok(cpu::half_step(&ridge, &features, width, interrupt)?.0)
-        }
+    let (mean, width, settings) = (model.mean, model.factors.width, &config.rating);
+    let of_users = rated.select(&unsolved.users);
+    let solve_users = |model: &mut RatingModel| -> Result<()> {
+        let sums = rating::residual_sums(&of_users, mean, &model.biases.items);
+        let biases = rating::damped(&sums, settings.user_damping, model.biases.priors[0]);
+        let left = rating::residuals(&of_users, mean, &biases, &model.biases.items);
+        let penalties = rating::user_penalties(&left, settings);
+        let ridge = rating::ridge(&left, &left.ratings, &penalties);
+        let (solved, _) = cpu::half_step(&ridge, &model.factors.items, width, interrupt)?;
+        put(&mut model.biases.users, &unsolved.users, &biases, 1);
+        put(&mut model.factors.users, &unsolved.users, &solved, width);
+        Ok(())
     };
-    let solve_users = solver(config.rating.user_regularization);
-    let solve_items = solver(config.rating.item_regularization);
-    fold_in(&mut model.factors, rated, unsolved, solve_users, solve_items)
-}
-
-/// Readers, for the new books' sake; the new books; and the readers again, who have read them.
-fn fold_in(
-    factors: &mut Factors,
-    by_user: &Interactions,
-    unsolved: &Unsolved,
-    solve_users: impl Fn(Interactions, &[f32], usize) -> Result<Vec<f32>>,
-    solve_items: impl Fn(Interactions, &[f32], usize) -> Result<Vec<f32>>,
-) -> Result<()> {
-    let width = factors.width;
     if !unsolved.items.is_empty() {
-        let solved = solve_users(by_user.select(&unsolved.users), &factors.items, width)?;
-        put(&mut factors.users, &unsolved.users, &solved, width);
-        let by_item = by_user.transposed();
-        let solved = solve_items(by_item.select(&unsolved.items), &factors.users, width)?;
-        put(&mut factors.items, &unsolved.items, &solved, width);
+        // Readers, for the new books' sake; the new books; and the readers again, who have read them.
+        let row = |item: &u32| ranking.item(*item as usize);
+        let directions: Vec<f32> = unsolved.items.iter().flat_map(row).copied().collect();
+        let directions = model.directions.of(&directions);
+        put(&mut model.factors.items, &unsolved.items, &directions, width);
+        solve_users(model)?;
+        let of_items = rated.transposed().select(&unsolved.items);
+        let sums = rating::residual_sums(&of_items, mean, &model.biases.users);
+        let biases = rating::damped(&sums, settings.item_damping, model.biases.priors[1]);
+        let left = rating::residuals(&of_items, mean, &biases, &model.biases.users);
+        let targets = rating::item_targets(&left, &model.factors.users, &directions, width);
+        let penalties = rating::item_penalties(&left, settings);
+        let ridge = rating::ridge(&left, &targets, &penalties);
+        let (mut solved, _) = cpu::half_step(&ridge, &model.factors.users, width, interrupt)?;
+        solved.iter_mut().zip(&directions).for_each(|(item, direction)| *item += direction);
+        put(&mut model.biases.items, &unsolved.items, &biases, 1);
+        put(&mut model.factors.items, &unsolved.items, &solved, width);
     }
-    let solved = solve_users(by_user.select(&unsolved.users), &factors.items, width)?;
-    put(&mut factors.users, &unsolved.users, &solved, width);
-    Ok(())
+    solve_users(model)
 }
 
 fn put(table: &mut [f32], rows: &[u32], solved: &[f32], width: usize) {
@@ -165,17 +174,29 @@ mod tests {
         }
 
         let (rated_before, rated) = (ratings(false).rated(), ratings(true).rated());
-        let trained = fit_rating(Device::Cpu, &rated_before, (1.0, 10.0), &config, &watch).expect("fitted");
-        let mut folded = trained.clone();
-        rating(&mut folded, &rated, &unsolved, &config, &interrupt).expect("folded in");
-        let width = folded.factors.width;
-        let (features, targets) = als::rating_features(&rated, &folded.factors.items, width, folded.mean);
-        let (regularization, damping) = (config.rating.user_regularization, config.rating.bias_damping);
-        let penalties = als::rating_penalties(&rated, regularization, damping);
-        let ridge = als::rating_ridge(&rated, &targets, &penalties, damping);
-        let (everybody, _) = cpu::half_step(&ridge, &features, width, &interrupt).expect("solved");
-        for user in unsolved.users {
-            close(folded.factors.user(user as usize), &everybody[user as usize * width..][..width]);
+        let scale = (1.0, 10.0);
+        let before =
+            fit_rating(Device::Cpu, &rated_before, &trained, scale, &config, &watch).expect("fitted");
+        let mut after = before.clone();
+        rating(&mut after, &rated, &folded, &unsolved, &config, &interrupt).expect("folded in");
+        let sums = rating::residual_sums(&rated, after.mean, &after.biases.items);
+        let biases = rating::damped(&sums, config.rating.user_damping, after.biases.priors[0]);
+        let left = rating::residuals(&rated, after.mean, &biases, &after.biases.items);
+        let penalties = rating::user_penalties(&left, &config.rating);
+        let ridge = rating::ridge(&left, &left.ratings, &penalties);
+        let (everybody, _) = cpu::half_step(&ridge, &after.factors.items, 12, &interrupt).expect("solved");
+        for user in 0..60 {
+            match unsolved.users.contains(&(user as u32)) {
+                true => {
+                    close(after.factors.user(user), &everybody[user * 12..][..12]);
+                    close(&after.biases.users[user..=user], &biases[user..=user]);
+                }
+                false => assert_eq!(after.factors.user(user), before.factors.user(user), "untouched"),
+            }
+        }
+        for item in 0..40 {
+            let solved = unsolved.items.contains(&(item as u32));
+            assert_eq!(after.factors.item(item) == before.factors.item(item), !solved, "book {item}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl<B: Backend> Embeddings<B> {
 #[derive(Clone, Copy, Debug)]
 enum Loss {
     Ranking { regularization: f32, unobserved_weight: f32, exponent: f32 },
-    Rating { mean: f32, user: f32, item: f32, damping: f32 },
+    Rating { mean: f32, user: f32, item: f32, user_damping: f32, item_damping: f32 },
 }
 
 /// Fits the ranking loss. See [`super::fit_ranking`].
@@ -72,7 +72,15 @@ pub fn ranking<B: Backend<FloatElem = f32>>(
     setting.fit::<Autodiff<B>>(device, evidence.rows(), watch)
 }
 
-/// Fits the rating loss. Rows of the result are d factors and a bias.
+/// Fits plain biased matrix factorisation to stars, without the ranking model's help. Rows of the
+/// result are d factors and a bias. With β average ratings that each row begins with:
+///
+/// ```text
+/// Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U (n_u + β_U) |x_u|² + β_U b_u²)
+///                                       + Σ_i (λ_I (n_i + β_I) |y_i|² + β_I b_i²)
+/// ```
+///
+/// (Koren, Bell, Volinsky 2009, "Matrix factorization techniques for recommender systems".)
 ///
 /// # Errors
 /// See [`super::fit_rating`].
@@ -88,11 +96,12 @@ pub fn rating<B: Backend<FloatElem = f32>>(
         mean,
         user: rating.user_regularization as f32,
         item: rating.item_regularization as f32,
-        damping: rating.bias_damping as f32,
+        user_damping: rating.user_damping as f32,
+        item_damping: rating.item_damping as f32,
     };
     let setting = Setting {
         loss,
-        width: rating.rating_factors + 1,
+        width: config.model.factors + 1,
         epochs: rating.rating_epochs,
         model: &config.model,
         minibatch: &config.minibatch,
@@ -198,13 +207,13 @@ impl Setting<'_> {
         let y = items.clone().select(0, batch.items);
         let square = |rows: Tensor<B, 2>| (rows.clone() * rows).sum_dim(1);
         match self.loss {
-            Loss::Rating { mean, user, item, damping } => {
+            Loss::Rating { mean, user, item, user_damping, item_damping } => {
                 let d = self.width - 1;
                 let split = |rows: Tensor<B, 2>| (rows.clone().narrow(1, 0, d), rows.narrow(1, d, 1));
                 let ((x, b_u), (y, b_i)) = (split(x), split(y));
                 let predicted = (x.clone() * y.clone()).sum_dim(1) + b_u.clone() + b_i.clone() + mean;
-                let share = |counts: &Tensor<B, 2>| counts.clone().recip() * damping;
-                let (of_user, of_item) = (share(&batch.user_counts), share(&batch.item_counts));
+                let of_user = batch.user_counts.recip() * user_damping;
+                let of_item = batch.item_counts.recip() * item_damping;
                 let penalty = square(x) * ((of_user.clone() + 1.0) * user)
                     + square(y) * ((of_item.clone() + 1.0) * item)
                     + square(b_u) * of_user

@@ -14,22 +14,13 @@
 //! scaling of λ from Rendle, Krichene, Zhang, Koren: "Revisiting the performance of iALS on item
 //! recommendation benchmarks" (2021).
 //!
-//! **Rating** (explicit feedback). With R the rated pairs, r_ui the rating, μ the mean, b biases:
-//!
-//! ```text
-//! L = Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U (n_u + β) |x_u|² + β b_u²)
-//!                                           + Σ_i (λ_I (n_i + β) |y_i|² + β b_i²)
-//! ```
-//!
-//! Koren, Bell, Volinsky: "Matrix factorization techniques for recommender systems" (2009), with
-//! the scaling by counts of Zhou et al., "Large-scale parallel collaborative filtering" (2008).
-//! Every row begins with β average ratings, in its factors as in its bias: without them, one
-//! single rating of a book nobody else rated would move its factors as far as a hundred do.
+//! **Rating** (explicit feedback): biases, and factors that begin with the ranking model's
+//! directions; the losses of its two stages stand in [`rating`].
 //!
 //! # The rooms
 //!
-//! [`als`] minimises both in closed form, one side at a time; [`minibatch`] minimises both with
-//! Adam or plain gradient descent through burn's autodiff. Each half-step of ALS is one operation
+//! [`als`] and [`rating`] minimise their losses in closed form, one side at a time; [`minibatch`]
+//! descends with Adam or plain gradient steps through burn's autodiff. Each half-step of ALS is one operation
 //! of a backend ([`kernels`]). [`foldin`] solves rows that came later. [`topn`] turns factors into
 //! lists, [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
 //! depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type lives behind this
@@ -42,6 +33,7 @@ pub mod evidence;
 pub mod foldin;
 pub mod kernels;
 pub mod minibatch;
+pub mod rating;
 pub mod saved;
 pub mod settled;
 pub mod topn;
@@ -57,6 +49,7 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use device::Device;
 use evidence::Evidence;
+use rating::RatingModel;
 use settled::Settled;
 
 /// Two tables of numbers, a row for each user and each item.
@@ -107,6 +100,12 @@ impl Factors {
         Self { users: chosen, ..self }
     }
 
+    /// Takes a user out: those behind move up.
+    pub fn forget(&mut self, user: u32) {
+        let first = user as usize * self.width;
+        self.users.drain(first..first + self.width);
+    }
+
     /// # Errors
     /// [`Kind::Failed`] if any number is not finite, naming the stage.
     fn finite(self, stage: &str) -> Result<Self> {
@@ -114,41 +113,6 @@ impl Factors {
             return Ok(self);
         }
         Err(not_finite(stage))
-    }
-}
-
-/// The model of stars: a mean, biases and factors.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RatingModel {
-    /// μ.
-    pub mean: f32,
-    /// Rows of d + 1 numbers: the factors, then the bias.
-    pub factors: Factors,
-    /// Lowest and highest rating.
-    pub scale: (f32, f32),
-}
-
-impl RatingModel {
-    /// Expected stars, before clipping.
-    pub fn raw(&self, user: usize, item: usize) -> f32 {
-        let d = self.factors.width - 1;
-        let (x, y) = (self.factors.user(user), self.factors.item(item));
-        self.mean + x[d] + y[d] + dot(&x[..d], &y[..d])
-    }
-
-    /// Expected stars, inside the scale.
-    pub fn stars(&self, user: usize, item: usize) -> f32 {
-        self.raw(user, item).clamp(self.scale.0, self.scale.1)
-    }
-
-    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers: so
-    /// that lists can be made as for the ranking model.
-    pub fn as_products(&self) -> Factors {
-        let mut products = self.factors.clone();
-        for row in products.users.chunks_exact_mut(products.width) {
-            row[products.width - 1] = 1.0;
-        }
-        products
     }
 }
 
@@ -189,27 +153,32 @@ pub fn fit_ranking(
     Ok(factors)
 }
 
-/// Fits the rating loss to the rated pairs of `interactions`, all of which lie in `scale`.
+/// Fits the rating loss to the rated pairs `rated`, all of which lie in `scale`. `ranking` is the
+/// ranking model of the same items.
 ///
 /// # Errors
 /// As [`fit_ranking`].
 pub fn fit_rating(
     device: Device,
     rated: &Interactions,
+    ranking: &Factors,
     scale: (f32, f32),
     config: &Settled,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
-    let (rating, seed) = (&config.rating, config.model.seed);
-    let mean = rated.ratings.iter().map(|rating| f64::from(*rating)).sum::<f64>() / rated.len().max(1) as f64;
-    let mean = mean as f32;
-    let factors = match config.model.solver {
-        Solver::Als => device::on!(device, B, at => als::rating::<B>(&at, rated, mean, rating, seed, watch)),
+    let model = match config.model.solver {
+        Solver::Als => device::on!(device, B, at => {
+            rating::fit::<B>(&at, rated, ranking, scale, config, watch)
+        }),
         Solver::Adam | Solver::Sgd => device::on!(device, B, at => {
+            let mean = rating::mean(rated);
             minibatch::rating::<B>(&at, rated, mean, config, watch)
+                .map(|rows| RatingModel::from_rows(mean, rows, scale))
         }),
     };
-    Ok(RatingModel { mean, factors: factors?.finite("training the rating model")?, scale })
+    let mut model = model?;
+    model.factors = model.factors.finite("training the rating model")?;
+    Ok(model)
 }
 
 /// `rows` × `width` numbers from N(0, 0.1/√width), the same for the same seed everywhere.

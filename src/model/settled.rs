@@ -18,8 +18,8 @@ use crate::config::Config;
 /// published for far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for
 /// the first collapses the second to one list for everybody.
 ///
-/// **Rating.** λ_U and λ_I are multiplied with the standard deviation of the ratings: with stars
-/// times ten the loss grows by a hundred, but products of factors, and so their squares, by ten.
+/// **Rating.** λ_I is multiplied with the variance of the ratings: with stars times ten the loss grows
+/// by a hundred, and so does |x_u|², but books' directions keep their length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled(Config);
 
@@ -31,14 +31,9 @@ impl Settled {
         const GREATEST_REGULARIZATION: f64 = 0.1;
         let pairs = interactions.user_count() as f64 * interactions.item_count as f64;
         let mut settled = config.clone();
-        let ratings = || interactions.ratings.iter().filter(|rating| !rating.is_nan()).map(|r| f64::from(*r));
-        let count = ratings().count().max(1) as f64;
-        let mean = ratings().sum::<f64>() / count;
-        let deviation = (ratings().map(|rating| (rating - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let (_, deviation) = interactions.stars();
         // Where all ratings are equal there is nothing to learn, and any penalty above zero does.
-        let deviation = if deviation > 0.0 { deviation } else { 1.0 };
-        settled.rating.user_regularization *= deviation;
-        settled.rating.item_regularization *= deviation;
+        settled.rating.item_regularization *= if deviation > 0.0 { deviation * deviation } else { 1.0 };
 
         let model = &mut settled.model;
         if model.unobserved_weight == 0.0 {

@@ -58,23 +58,23 @@ pub struct Index {
     blocks: Vec<OnceLock<Vec<f32>>>,
     /// The code of each row.
     codes: Vec<u32>,
-    /// The row of each code.
+    /// The row of each code; of those that were not taken, one behind all.
     places: Vec<u32>,
     /// |y| of the first, and so the longest, row of each block.
     longest: Vec<f32>,
 }
 
 impl Index {
-    /// Lays the items out.
-    pub fn new(factors: &Factors) -> Self {
+    /// Lays the items out of which `take` says so.
+    pub fn new(factors: &Factors, take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
         let lengths: Vec<f32> =
             factors.items.par_chunks_exact(width).map(|row| super::dot(row, row).sqrt()).collect();
-        let mut codes: Vec<u32> = (0..lengths.len() as u32).collect();
+        let mut codes: Vec<u32> = (0..lengths.len() as u32).filter(|item| take(*item)).collect();
         codes.par_sort_unstable_by(|a, b| {
             lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b))
         });
-        let mut places = vec![0; codes.len()];
+        let mut places = vec![u32::MAX; lengths.len()];
         for (place, code) in codes.iter().enumerate() {
             places[*code as usize] = place as u32;
         }
@@ -249,7 +249,7 @@ mod tests {
                 let shrink = small.powi(place as i32 % 40);
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
-            let lists = Index::new(&factors)
+            let lists = Index::new(&factors, |_| true)
                 .search(&factors, &seen, n, &Interrupt::never(), &|_| ())
                 .expect("no signal");
             for (user, list) in lists.iter().enumerate() {
@@ -270,7 +270,7 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, |_| true).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
     }
@@ -279,7 +279,7 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, |_| true).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
     }
 }

@@ -1,18 +1,32 @@
 //! What anybody could do without a model.
 
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+
 use crate::catalog::interactions::Interactions;
 
-/// The same list for everyone, most readers first, without what each has read.
-pub fn popularity(train: &Interactions, n: usize) -> Vec<Vec<u32>> {
+/// The same list for everyone, most readers in `train` first, without what each has read by `known`.
+pub fn popularity(train: &Interactions, known: &Interactions, n: usize) -> Vec<Vec<u32>> {
     let readers = train.readers_per_item();
     let mut order: Vec<u32> = (0..readers.len() as u32).collect();
     order.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-    (0..train.user_count())
-        .map(|user| {
-            let own = train.of(user).0;
-            order.iter().filter(|item| own.binary_search(item).is_err()).take(n).copied().collect()
-        })
-        .collect()
+    unseen(&order, known, n)
+}
+
+/// Books by the toss of a coin: one order for everyone, without what each has read by `known`.
+pub fn random(known: &Interactions, n: usize, seed: u64) -> Vec<Vec<u32>> {
+    let mut order: Vec<u32> = (0..known.item_count as u32).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    unseen(&order, known, n)
+}
+
+fn unseen(order: &[u32], known: &Interactions, n: usize) -> Vec<Vec<u32>> {
+    let list = |user| {
+        let own = known.of(user).0;
+        order.iter().filter(|item| own.binary_search(item).is_err()).take(n).copied().collect()
+    };
+    (0..known.user_count()).map(list).collect()
 }
 
 /// Mean plus damped biases, each averaged with a few ratings of no bias at all (Funk 2006; the
@@ -25,11 +39,12 @@ pub struct DampedBias {
 }
 
 impl DampedBias {
-    /// Ratings of no bias that each average begins with.
+    /// Ratings of no bias that each average begins with: what LensKit's authors use.
     const DAMPING: f32 = 5.0;
 
-    /// From rated pairs.
-    pub fn new(rated: &Interactions) -> Self {
+    /// From rated pairs: books' biases from `rated`, readers' from `known`, which has rows of readers
+    /// who are not in the other, too.
+    pub fn new(rated: &Interactions, known: &Interactions) -> Self {
         let mean =
             rated.ratings.iter().map(|rating| f64::from(*rating)).sum::<f64>() / rated.len().max(1) as f64;
         let mean = mean as f32;
@@ -44,7 +59,7 @@ impl DampedBias {
                 .collect()
         };
         let items = damped(&rated.transposed(), &|_, _| mean);
-        let users = damped(rated, &|_, item| mean + items[item as usize]);
+        let users = damped(known, &|_, item| mean + items[item as usize]);
         Self { mean, users, items }
     }
 
@@ -64,13 +79,13 @@ mod tests {
         let triples =
             vec![(0, 2, 1.0), (1, 2, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 0, 1.0), (1, 0, 1.0), (3, 2, 1.0)];
         let (train, _) = Interactions::from_triples(4, 3, &triples);
-        assert_eq!(popularity(&train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
+        assert_eq!(popularity(&train, &train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
     }
 
     #[test]
     fn biases_shrink_with_few_ratings() {
         let (rated, _) = Interactions::from_triples(2, 1, &[(0, 0, 10.0), (1, 0, 4.0)]);
-        let bias = DampedBias::new(&rated);
+        let bias = DampedBias::new(&rated, &rated);
         assert_eq!(bias.predict(None, None), 7.0);
         assert_eq!(bias.predict(Some(0), Some(0)), 7.5);
         assert_eq!(bias.predict(Some(1), None), 6.5);

@@ -24,13 +24,18 @@ const NEIGHBOURS: usize = 50;
 /// h; of 0, 5, 10 and 20 the best or near it on both.
 const SHRINKAGE: f32 = 10.0;
 
-/// Each user's best `n` unseen items.
+/// The best `n` unseen items of each user in `known`, by who has read what in `train`.
 ///
 /// Time grows with Σ n_u², memory with items × K.
 ///
 /// # Errors
 /// On a signal.
-pub fn lists(train: &Interactions, n: usize, interrupt: &Interrupt) -> Result<Vec<Vec<u32>>> {
+pub fn lists(
+    train: &Interactions,
+    known: &Interactions,
+    n: usize,
+    interrupt: &Interrupt,
+) -> Result<Vec<Vec<u32>>> {
     let by_item = train.transposed();
     let neighbours: Vec<Vec<(u32, f32)>> = (0..train.item_count)
         .into_par_iter()
@@ -46,11 +51,11 @@ pub fn lists(train: &Interactions, n: usize, interrupt: &Interrupt) -> Result<Ve
             recommends[*other as usize].push((item as u32, *likeness));
         }
     }
-    (0..train.user_count())
+    (0..known.user_count())
         .into_par_iter()
         .map_init(Sums::default, |sums, user| {
             interrupt.check()?;
-            let own = train.of(user).0;
+            let own = known.of(user).0;
             sums.begin(train.item_count);
             for item in own {
                 for (candidate, likeness) in &recommends[*item as usize] {
@@ -132,7 +137,7 @@ mod tests {
         let triples =
             [(0, 0, 1.0), (0, 1, 1.0), (1, 0, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 2, 1.0), (3, 0, 1.0)];
         let (train, _) = Interactions::from_triples(4, 4, &triples);
-        let lists = lists(&train, 3, &Interrupt::never()).expect("no signal");
+        let lists = lists(&train, &train, 3, &Interrupt::never()).expect("no signal");
         assert_eq!(lists[3], [1], "2 is no neighbour of 0");
         assert_eq!(lists[0], [2]);
         assert_eq!(lists[2], [0]);

@@ -47,6 +47,8 @@ pub struct Story {
     pub timings: Value,
     /// The same for the same ratings.
     pub input_digest: Option<String>,
+    /// Why it was refused, if it was.
+    pub error: Option<String>,
 }
 
 /// Makes our own tables where they are missing.
@@ -90,41 +92,45 @@ pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Valu
     Ok(run_id)
 }
 
-/// How a run ended well.
+/// How a run ended that did all of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Good {
+pub enum Ending {
     /// There is something new to see.
     Published,
     /// There was nothing to do.
     Unchanged,
+    /// What came of it is not fit to be seen.
+    Refused,
 }
 
-impl Good {
+impl Ending {
     /// The word in the column `status`.
     pub fn word(self) -> &'static str {
         match self {
-            Good::Published => "published",
-            Good::Unchanged => "unchanged",
+            Ending::Published => "published",
+            Ending::Unchanged => "unchanged",
+            Ending::Refused => "refused",
         }
     }
 }
 
-/// Marks a run that ended well, in the transaction that publishes, if there is one.
+/// Marks a run that did all of its work, in the transaction that publishes, if there is one.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn finished(transaction: &Transaction<'_>, run_id: i64, good: Good, story: &Story) -> Result<()> {
+pub fn finished(transaction: &Transaction<'_>, run_id: i64, ending: Ending, story: &Story) -> Result<()> {
     transaction.execute(
         "UPDATE nightshelf_runs SET status = ?2, finished_at = ?3, counts = ?4, metrics = ?5, \
-         timings = ?6, input_digest = ?7 WHERE run_id = ?1",
+         timings = ?6, input_digest = ?7, error = ?8 WHERE run_id = ?1",
         params![
             run_id,
-            good.word(),
+            ending.word(),
             now(),
             story.counts.to_string(),
             story.metrics.to_string(),
             story.timings.to_string(),
-            story.input_digest
+            story.input_digest,
+            story.error
         ],
     )?;
     Ok(())

@@ -159,7 +159,8 @@ fn the_same_seed_gives_the_same_lists_whatever_the_threads() {
     assert_ne!(shop.rows(lists), nights[0], "another seed starts elsewhere");
     let mut descents = Vec::new();
     for threads in ["1", "2"] {
-        shop.call(&["run", "--solver", "adam", "--threads", threads]).ok();
+        // Descent is no match for least squares on ratings this few: the gate would object.
+        shop.call(&["run", "--force", "--solver", "adam", "--threads", threads]).ok();
         descents.push(shop.rows(lists));
     }
     assert!(descents[0] == descents[1]);
@@ -193,7 +194,6 @@ fn the_model_is_kept_with_its_vocabularies() {
     assert_eq!(models, ["model-2", "model-3"], "the last two are kept");
     let model = std::path::Path::new(&folder).join("model-3");
     let (ranking, rating) = saved::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
-    let ranking = ranking.unwrap();
     assert_eq!((ranking.width, ranking.users.len()), (8, 50 * 8));
     assert!(rating.is_some());
     for name in ["users.parquet", "items.parquet"] {

@@ -1,5 +1,7 @@
 //! The half-step fused for the CPU: rows in parallel, each in a small space that stays in cache.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::Ridge;
@@ -13,35 +15,35 @@ const ROWS: usize = 32;
 
 /// Factors in the basis of [`Spectrum`], ready for any row.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct Prepared<'f> {
     /// Features in the basis Q, rows of d.
-    pub features: Vec<f32>,
+    pub features: Cow<'f, [f32]>,
     /// Their spectrum; without α₀, zeros and no change of basis.
     pub spectrum: Spectrum,
 }
 
-impl Prepared {
+impl<'f> Prepared<'f> {
     /// Changes the basis of `features` (rows of `d`), as far as anybody asks for them: of those that
     /// are not among `columns` the rows may be zero.
     ///
     /// # Errors
     /// If the features are not finite.
     pub fn new<'a>(
-        features: &[f32],
+        features: &'f [f32],
         d: usize,
         unobserved_weight: f32,
         columns: impl IntoIterator<Item = &'a u32>,
     ) -> Result<Self> {
         if unobserved_weight == 0.0 {
             let spectrum = Spectrum { values: vec![0.0; d], basis: Vec::new() };
-            return Ok(Self { features: features.to_vec(), spectrum });
+            return Ok(Self { features: features.into(), spectrum });
         }
         let spectrum = Spectrum::of_gram(&spectrum::gram(features, d), d, unobserved_weight)?;
         let mut asked = vec![false; features.len() / d];
         columns.into_iter().for_each(|column| asked[*column as usize] = true);
         let few: Vec<u32> = (0..asked.len() as u32).filter(|column| asked[*column as usize]).collect();
         if few.len() * 2 > asked.len() {
-            return Ok(Self { features: spectrum::rotated(features, &spectrum.basis, d), spectrum });
+            return Ok(Self { features: spectrum::rotated(features, &spectrum.basis, d).into(), spectrum });
         }
         // Memory that nobody writes to costs nothing.
         let mut rotated = vec![0.0; features.len()];
@@ -51,7 +53,7 @@ impl Prepared {
         for (column, turned) in few.iter().zip(turned.chunks_exact(d)) {
             rotated[row(column)].copy_from_slice(turned);
         }
-        Ok(Self { features: rotated, spectrum })
+        Ok(Self { features: rotated.into(), spectrum })
     }
 }
 
@@ -59,7 +61,7 @@ impl Prepared {
 /// for this processor's vector registers, and a closure's body often is not.
 struct SolveRows<'a> {
     ridge: &'a Ridge<'a>,
-    prepared: &'a Prepared,
+    prepared: &'a Prepared<'a>,
     system: &'a mut RowSystem,
     first: usize,
     solutions: &'a mut [f32],

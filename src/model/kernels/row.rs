@@ -42,9 +42,8 @@ impl RowSystem {
         self.d = d;
         self.length = last - first;
         self.scale.clear();
-        self.scale.extend(
-            spectrum.iter().enumerate().map(|(k, value)| 1.0 / (value + ridge.penalty(row, k, d)).sqrt()),
-        );
+        let penalty = ridge.penalties[row];
+        self.scale.extend(spectrum.iter().map(|value| 1.0 / (value + penalty).sqrt()));
         self.w.clear();
         self.targets.clear();
         for at in first..last {

@@ -106,12 +106,8 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
                 columns[place * length + at] = ridge.columns[first + at] as i32;
                 (present[place * length + at], targets[place * length + at]) = ridge.weighted(first + at);
             }
-            scale.extend(
-                spectrum
-                    .iter()
-                    .enumerate()
-                    .map(|(k, value)| 1.0 / (value + ridge.penalty(*row, k, d)).sqrt()),
-            );
+            let penalty = ridge.penalties[*row];
+            scale.extend(spectrum.iter().map(|value| 1.0 / (value + penalty).sqrt()));
         }
         let columns = Tensor::<B, 1, Int>::from_data(TensorData::new(columns, [count * length]), &device);
         let cube = |numbers: Vec<f32>| {

@@ -4,77 +4,56 @@ use std::path::Path;
 
 use crate::catalog::delimited::{self, Dialect, Field, Records};
 use crate::catalog::frame::{self, Encoded, RatingColumns};
-use crate::catalog::groups::{Group, Groups, Maker};
-use crate::catalog::interactions::Interactions;
+use crate::catalog::groups::{Group, Groups, Maker, folded};
 use crate::catalog::spellings;
+use crate::catalog::split::Split;
 use crate::catalog::vocabulary::{Items, UserRef};
 use crate::cli;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 
 /// Two files, in the codes of the first.
-#[derive(Debug)]
-pub struct Split {
-    /// What is learned from.
-    pub train: Encoded,
-    /// Of that, what has a rating.
-    pub rated: Interactions,
-    /// The held-out items of each user of the training file. Items that it does not have get codes
-    /// past its own: nobody can find them, and they count as not found.
-    pub held_out: Vec<Vec<u32>>,
-    /// How many ratings are held out.
-    pub held_out_count: usize,
-    /// Held-out ratings: user and item, where known, and what was given.
-    pub held_out_ratings: Vec<(Option<u32>, Option<u32>, f32)>,
-}
-
-impl Split {
-    /// Reads both.
-    ///
-    /// # Errors
-    /// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
-    pub fn read(train: &Path, test: &Path, config: &Config) -> Result<Self> {
-        let mut columns = RatingColumns::default();
-        for_each_rating(train, config, |place, user, isbn, rating| {
-            columns.push(user, isbn, rating, place);
-        })?;
-        let train = frame::encode(frame::normalise(columns, config)?)?;
-        if train.interactions.is_empty() {
-            return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
-        }
-        let (users, items) = (train.users.codes(), train.items.codes());
-        let mut held_out = vec![Vec::new(); train.users.len()];
-        let mut held_out_ratings = Vec::new();
-        let mut unknown = train.items.len() as u32;
-        let mut held_out_count = 0;
-        for_each_rating(test, config, |_, user, isbn, rating| {
-            let Some(key) = spellings::key(isbn, config) else {
-                return;
-            };
-            let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
-            held_out_count += 1;
-            if let Some(user) = user {
-                let code = item.unwrap_or_else(|| {
-                    unknown += 1;
-                    unknown
-                });
-                held_out[user as usize].push(code);
-            }
-            if !rating.is_nan() {
-                held_out_ratings.push((user, item, rating));
-            }
-        })?;
-        if held_out_count == 0 {
-            return Err(Error::new(Kind::NoRatings, "the test file holds no usable ratings"));
-        }
-        for items in &mut held_out {
-            items.sort_unstable();
-            items.dedup();
-        }
-        drop((users, items));
-        let rated = train.interactions.rated();
-        Ok(Self { train, rated, held_out, held_out_count, held_out_ratings })
+///
+/// # Errors
+/// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
+pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Split)> {
+    let mut columns = RatingColumns::default();
+    for_each_rating(train, config, |place, user, isbn, rating| {
+        columns.push(user, isbn, rating, place);
+    })?;
+    let train = frame::encode(frame::normalise(columns, config)?)?;
+    if train.interactions.is_empty() {
+        return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
     }
+    let (users, items) = (train.users.codes(), train.items.codes());
+    let mut held_out = vec![Vec::new(); train.users.len()];
+    let mut held_out_ratings = Vec::new();
+    let mut unknown = train.items.len() as u32;
+    let mut held_out_count = 0;
+    for_each_rating(test, config, |_, user, isbn, rating| {
+        let Some(key) = spellings::key(isbn, config) else {
+            return;
+        };
+        let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
+        held_out_count += 1;
+        if let Some(user) = user {
+            // Nobody can find what nobody knows: it counts as not found.
+            let code = item.unwrap_or_else(|| {
+                unknown += 1;
+                unknown
+            });
+            held_out[user as usize].push(code);
+        }
+        if !rating.is_nan() {
+            held_out_ratings.push((user, item, rating));
+        }
+    })?;
+    if held_out_count == 0 {
+        return Err(Error::new(Kind::NoRatings, "the test file holds no usable ratings"));
+    }
+    let split = Split::new(train.interactions.clone(), held_out, held_out_ratings, held_out_count);
+    drop((users, items));
+    Ok((train, split))
 }
 
 /// Reads user, item and rating of each usable record; the rating is NaN if it is implicit.
@@ -129,7 +108,7 @@ pub fn read_groups(path: &Path, items: &Items, config: &Config) -> Result<Vec<Gr
         };
         for (maker, place) in makers {
             if let Some(name) = field(place) {
-                groups.add(*item, maker, name);
+                groups.add(*item, maker, folded(name));
             }
         }
     }

@@ -1,0 +1,156 @@
+//! What the application's table of books adds to the ratings: which books have a maker in common, and
+//! which books nobody has rated yet.
+//!
+//! A book without ratings has no place of its own, but if its author has others, it has theirs. So it
+//! joins the vocabulary, and from there on it is a book like any other, whose only reader is made up.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::catalog::frame::Encoded;
+use crate::catalog::groups::{Group, Groups, Maker, folded};
+use crate::catalog::spellings;
+use crate::catalog::vocabulary::NewBook;
+use crate::config::Config;
+use crate::error::Result;
+
+/// Books as they are read.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    books: Vec<Book>,
+    /// Books without ratings; their codes go on where those of the others end.
+    unrated: Vec<NewBook>,
+    codes: HashMap<String, u32>,
+}
+
+/// A book by its code so far, and who made it, as one may compare it.
+#[derive(Debug)]
+struct Book {
+    item: u32,
+    author: Option<String>,
+    publisher: Option<String>,
+}
+
+impl Shelf {
+    /// Adds what is known of a book. `codes` are those of the books with ratings.
+    pub fn add(
+        &mut self,
+        codes: &HashMap<&str, u32>,
+        isbn: &str,
+        author: Option<&str>,
+        publisher: Option<&str>,
+        config: &Config,
+    ) {
+        let name = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
+        let (author, publisher) = (name(author), name(publisher));
+        let Some((key, is_isbn)) = spellings::key_and_kind(isbn, config) else {
+            return;
+        };
+        let item = match codes.get(key.as_str()) {
+            Some(code) => *code,
+            None if author.is_none() => return,
+            None => {
+                let next = (codes.len() + self.unrated.len()) as u32;
+                let code = *self.codes.entry(key.clone()).or_insert(next);
+                if code == next {
+                    self.unrated.push(NewBook { key, spelling: isbn.trim().to_owned(), is_isbn });
+                }
+                code
+            }
+        };
+        self.books.push(Book { item, author, publisher });
+    }
+
+    /// The groups. Where `with_unrated`, books by authors of rated books become books of `ratings`.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn finish(self, ratings: &mut Encoded, with_unrated: bool) -> Result<Vec<Group>> {
+        let rated = ratings.items.len() as u32;
+        let known: HashSet<&str> = self
+            .books
+            .iter()
+            .filter(|book| book.item < rated)
+            .filter_map(|book| book.author.as_deref())
+            .collect();
+        let mut joins = vec![false; self.unrated.len()];
+        for book in self.books.iter().filter(|book| with_unrated && book.item >= rated) {
+            joins[(book.item - rated) as usize] |=
+                book.author.as_deref().is_some_and(|author| known.contains(author));
+        }
+        // Codes so far to codes from now on; none of books that stay outside.
+        let mut codes: Vec<Option<u32>> = (0..rated).map(Some).collect();
+        codes.resize(codes.len() + joins.len(), None);
+        if joins.contains(&true) {
+            let (places, joining): (Vec<usize>, Vec<NewBook>) =
+                self.unrated.into_iter().enumerate().filter(|(place, _)| joins[*place]).unzip();
+            let (old, new) = ratings.join(&joining)?;
+            codes = old.into_iter().map(Some).collect();
+            codes.resize(codes.len() + joins.len(), None);
+            for (place, code) in places.into_iter().zip(new) {
+                codes[rated as usize + place] = Some(code);
+            }
+        }
+        let mut groups = Groups::default();
+        for book in self.books {
+            if let Some(item) = codes[book.item as usize] {
+                for (maker, name) in [(Maker::Author, book.author), (Maker::Publisher, book.publisher)] {
+                    if let Some(name) = name {
+                        groups.add(item, maker, name);
+                    }
+                }
+            }
+        }
+        Ok(groups.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::frame::{RatingColumns, encode, normalise};
+    use crate::catalog::vocabulary::UserRef;
+    use crate::config::KeyKind;
+
+    #[test]
+    fn new_books_of_known_authors_join_and_nothing_else_moves() {
+        let mut config = Config::default();
+        config.items.key = KeyKind::Text;
+        let mut columns = RatingColumns::default();
+        for (place, (user, book)) in [(1, "m"), (1, "d"), (2, "t")].into_iter().enumerate() {
+            columns.push(UserRef::Integer(user), book, 5.0, place as f64);
+        }
+        let before = encode(normalise(columns, &config).expect("normalised")).expect("encoded");
+        let on_shelf = |with_unrated| {
+            let mut ratings = before.clone();
+            let codes = before.items.codes();
+            let mut shelf = Shelf::default();
+            let books = [
+                ("t", Some("Ann Ash"), Some("P")),
+                ("a", Some("ash, ann"), Some("P")),
+                ("z", Some("Ann Ash"), None),
+                ("z", Some("Ann Ash"), None),
+                ("n", Some("Nobody Known"), Some("P")),
+                ("o", None, Some("P")),
+            ];
+            for (isbn, author, publisher) in books {
+                shelf.add(&codes, isbn, author, publisher, &config);
+            }
+            (shelf.finish(&mut ratings, with_unrated).expect("groups"), ratings)
+        };
+        let (groups, ratings) = on_shelf(true);
+        let keys: Vec<&str> = (0..5).map(|code| ratings.items.key(code)).collect();
+        assert_eq!(keys, ["a", "d", "m", "t", "z"]);
+        let rated: Vec<bool> = (0..5).map(|code| ratings.items.is_rated(code)).collect();
+        assert_eq!(rated, [false, true, true, true, false]);
+        assert_eq!((ratings.items.len(), ratings.items.rated_count()), (5, 3));
+        assert_eq!(ratings.interactions.of(0).0, [1, 2]);
+        assert_eq!(ratings.interactions.of(1).0, [3]);
+        assert_eq!(ratings.interactions.item_count, 5);
+        assert_eq!(ratings.reader_digests(), before.reader_digests());
+        let group = |maker, items: &[u32]| Group { maker, items: items.to_vec() };
+        assert_eq!(groups, [group(Maker::Author, &[0, 3, 4]), group(Maker::Publisher, &[0, 3])]);
+        let (groups, ratings) = on_shelf(false);
+        assert!(groups.is_empty());
+        assert_eq!(ratings.interactions, before.interactions);
+    }
+}

@@ -1,0 +1,340 @@
+//! The gate: whether tonight's lists may take the place of the night's before.
+//!
+//! Nobody looks at a nightly job. So before it publishes, the job asks what a careful person would: is
+//! all of the input still there, is the model any better than a list of what everybody reads, and is it
+//! as good as the one that is published now? The model is judged by ratings that were held out, with
+//! the run's own settings; what is published is then trained on everything.
+//!
+//! Both comparisons are made reader by reader, and both refuse only what is worse beyond doubt: when
+//! chance alone would make less than one in forty of such a figure (see [`metrics::lead`]). Where only a
+//! handful of readers can be asked, nothing is beyond doubt, and the gate says so and stays open.
+
+use serde_json::{Value, json};
+
+use crate::catalog::frame::Encoded;
+use crate::catalog::split::{Scheme, Split};
+use crate::config::{Config, Objective};
+use crate::console::{Console, count};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::judge::{Answers, Case, Judge};
+use crate::jobs::keep::Readers;
+use crate::jobs::work::Intake;
+use crate::model::device::Device;
+use crate::quality::metrics;
+use crate::store::Database;
+use crate::store::runs::{self, Current};
+
+/// The length of list that is judged, whatever is published: so that nights can be compared.
+const LENGTH: usize = 20;
+
+/// More readers than this make a comparison hardly surer, but slower.
+const MOST_READERS: usize = 20_000;
+
+/// Fewer readers than this say nothing.
+const FEWEST_READERS: usize = 30;
+
+/// As many readers do not miss a lead that matters: if the model has none, that is no accident.
+const ENOUGH_READERS: usize = 1_000;
+
+/// Which ratings are held out; the same ones every night.
+const SEED: u64 = 20;
+
+/// The night whose lists are published now.
+#[derive(Debug)]
+pub struct Past {
+    current: Current,
+    /// Its readers and settings, as far as they are kept.
+    readers: Result<(Readers, Config)>,
+}
+
+impl Past {
+    /// Looks it up; `None` before the first.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn find(database: &Database) -> Result<Option<Self>> {
+        let past = runs::current(database)?.map(|current| {
+            let digest = current.input_digest.as_deref();
+            let readers = Readers::read(&database.folder(), current.run_id, digest);
+            Self { current, readers }
+        });
+        Ok(past)
+    }
+
+    /// What there is less of tonight, by more than the share `most` of it.
+    pub fn shrunk(&self, intake: &Intake, most: f64) -> Vec<String> {
+        let (now, before) = (intake.counts(0), &self.current.counts);
+        let run = self.current.run_id;
+        let figures: [(&str, fn(&Value) -> &Value); 4] = [
+            ("ratings", |counts| &counts["ratings"]["kept"]),
+            ("readers", |counts| &counts["users"]),
+            ("ratings with stars", |counts| &counts["ratings"]["rated"]),
+            ("the spread of stars (standard deviation)", |counts| &counts["spread"]),
+        ];
+        let fewer = figures.into_iter().filter_map(|(what, figure)| {
+            let (now, before) = (figure(&now).as_f64()?, figure(before).as_f64()?);
+            (now < before * (1.0 - most)).then(|| {
+                let less = (1.0 - now / before) * 100.0;
+                format!("{what}: {} now, {} in run {run}, {less:.0}% less", amount(now), amount(before))
+            })
+        });
+        fewer.chain(self.lost(&intake.ratings, most)).collect()
+    }
+
+    /// Whether the readers of then have lost more of their ratings than the share `most`: rows that
+    /// were deleted while others came, and ids that were given to other people.
+    fn lost(&self, ratings: &Encoded, most: f64) -> Option<String> {
+        let (readers, _) = self.readers.as_ref().ok()?;
+        let codes = readers.users.codes_in(&ratings.users);
+        let (mut all, mut lost) = (0u64, 0u64);
+        for (then, code) in readers.ratings.iter().zip(codes) {
+            let now = code.map_or(0, |code| ratings.interactions.of(code as usize).0.len() as u64);
+            all += u64::from(*then);
+            lost += u64::from(*then).saturating_sub(now);
+        }
+        let share = lost as f64 / all.max(1) as f64;
+        (share > most).then(|| {
+            format!(
+                "the readers of run {} have {} of their {} ratings no more, {:.0}%",
+                self.current.run_id,
+                count(lost),
+                count(all),
+                share * 100.0
+            )
+        })
+    }
+
+    /// What was found of tonight's readers then, and who they are by place in `readers`; or why nothing
+    /// can be compared.
+    fn quality_of(
+        &self,
+        readers: &[u32],
+        ratings: &Encoded,
+        tonight: &Config,
+    ) -> std::result::Result<Vec<(usize, f64)>, String> {
+        let run = self.current.run_id;
+        let (then, config) = match &self.readers {
+            Ok((then, config)) => (then, config),
+            Err(error) => return Err(error.to_string()),
+        };
+        if config.model.objective != tonight.model.objective || config.gate.holdout != tonight.gate.holdout {
+            return Err(format!(
+                "run {run} was judged by something else (objective or holdout were changed)"
+            ));
+        }
+        let codes = ratings.users.codes_in(&then.users);
+        let found = readers.iter().enumerate().filter_map(|(place, reader)| {
+            let quality = then.quality[codes[*reader as usize]? as usize];
+            (!quality.is_nan()).then_some((place, quality))
+        });
+        let found: Vec<_> = found.collect();
+        match found.len() {
+            0..FEWEST_READERS => Err(format!("too few readers were judged in run {run}, too")),
+            _ => Ok(found),
+        }
+    }
+}
+
+/// A number as people write it.
+fn amount(number: f64) -> String {
+    if number.fract() == 0.0 { count(number as u64) } else { format!("{number:.2}") }
+}
+
+/// What the gate has found.
+#[derive(Debug, Default)]
+pub struct Finding {
+    /// The figure of each reader, by code; NaN of those who were not asked.
+    pub quality: Vec<f64>,
+    /// Why the lists should not be published; empty if they may.
+    pub objections: Vec<String>,
+    /// For the run's row.
+    pub metrics: Value,
+    /// For people, one line each.
+    pub lines: Vec<String>,
+}
+
+impl Finding {
+    /// Nothing was found out, and why.
+    pub fn none(readers: usize, why: &str) -> Self {
+        Self {
+            quality: vec![f64::NAN; readers],
+            metrics: json!({ "gate": { "not_judged": why } }),
+            lines: vec![format!("not judged: {why}")],
+            ..Self::default()
+        }
+    }
+}
+
+/// What the error of a refused night says.
+pub fn refusal(objections: &[String]) -> Error {
+    let message = format!("the quality gate refused to publish: {}", objections.join("; "));
+    Error::new(Kind::Refused, message).hint(
+        "the lists of before stand; look at the ratings, or at the settings if those were changed; \
+         `nightshelf run --force` publishes all the same, and [gate] in the configuration file sets how \
+         much is allowed",
+    )
+}
+
+/// Judges the model that tonight's settings make of tonight's ratings.
+///
+/// # Errors
+/// See [`crate::model::fit_ranking`].
+pub fn examine(
+    intake: &Intake,
+    past: Option<&Past>,
+    config: &Config,
+    device: Device,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Finding> {
+    let (ratings, groups) = (&intake.ratings, intake.groups.as_slice());
+    let silent = |why| Finding::none(ratings.users.len(), why);
+    let split = match Split::draw(ratings, Scheme::Random(config.gate.holdout), SEED) {
+        Ok(split) if split.readers.len() >= FEWEST_READERS => split,
+        Ok(_) => return Ok(silent("too few readers have several ratings")),
+        Err(error) if error.kind() == Kind::NoRatings => return Ok(silent("there are too few ratings")),
+        Err(error) => return Err(error),
+    };
+    let case = Case {
+        split: &split,
+        items: &ratings.items,
+        groups,
+        scale: ratings.scale,
+        longest: LENGTH,
+        most_readers: MOST_READERS,
+    };
+    let judge = Judge::new(case, device, console, interrupt);
+    let model = judge.model("hold-out", config)?;
+    let measure = Measure::of(config.model.objective);
+    let baseline = match measure {
+        Measure::Lists => judge.popularity(),
+        Measure::Stars => judge.book_averages(),
+    };
+    let (readers, ours) = measure.by_reader(&judge, &split, &model);
+    let (_, theirs) = measure.by_reader(&judge, &split, &baseline);
+    let mut finding = Finding { quality: vec![f64::NAN; ratings.users.len()], ..Finding::default() };
+    for (reader, figure) in readers.iter().zip(&ours) {
+        finding.quality[*reader as usize] = *figure;
+    }
+    let mut told = json!({ "figure": measure.name(), "readers": readers.len() });
+
+    let lead = metrics::lead(&ours, &theirs, SEED);
+    let (our_mean, their_mean) = (mean(&ours), mean(&theirs));
+    told["model"] = json!(measure.show(our_mean));
+    told[&baseline.name] = json!(measure.show(their_mean));
+    told["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
+    let (name, ours_shown, theirs_shown) = (measure.name(), measure.show(our_mean), measure.show(their_mean));
+    finding.lines.push(format!(
+        "{name} {ours_shown:.4} of {} readers; {} {theirs_shown:.4}",
+        count(readers.len()),
+        baseline.name
+    ));
+    if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && readers.len() >= ENOUGH_READERS) {
+        finding.objections.push(format!(
+            "{} serves readers better: {name} {ours_shown:.4}, {} {theirs_shown:.4}, of {} readers",
+            baseline.name,
+            baseline.name,
+            count(readers.len())
+        ));
+    }
+    match past.map(|past| (past.current.run_id, past.quality_of(&readers, ratings, config))) {
+        None => finding.lines.push("no run before to compare with".into()),
+        Some((run, Err(why))) => {
+            finding.lines.push(format!("not compared with run {run}: {why}"));
+            told["not_compared"] = json!(why);
+        }
+        Some((run, Ok(then))) => {
+            let now: Vec<f64> = then.iter().map(|(place, _)| ours[*place]).collect();
+            let then: Vec<f64> = then.into_iter().map(|(_, quality)| quality).collect();
+            let lead = metrics::lead(&now, &then, SEED);
+            let (now, before) = (mean(&now), mean(&then));
+            let (now_shown, before_shown) = (measure.show(now), measure.show(before));
+            told["before"] = json!({
+                "run_id": run,
+                "readers": then.len(),
+                "then": before_shown,
+                "now": now_shown,
+                "lead": { "mean": lead.mean, "interval": lead.interval },
+            });
+            finding.lines.push(format!(
+                "{} of them were judged in run {run}, too: {name} {before_shown:.4} then, {now_shown:.4} now",
+                count(then.len())
+            ));
+            if lead.interval[1] < -config.gate.margin * before.abs() {
+                let margin = config.gate.margin * 100.0;
+                finding.objections.push(format!(
+                    "the model is worse than that of run {run}: {name} {now_shown:.4}, {before_shown:.4} then, \
+                     of {} readers; {margin:.0}% is allowed",
+                    count(then.len())
+                ));
+            }
+        }
+    }
+    let mut figures = judge.figures(&model, LENGTH);
+    figures["gate"] = told;
+    finding.metrics = figures;
+    Ok(finding)
+}
+
+/// What a model is judged by, more being better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    /// nDCG of the list.
+    Lists,
+    /// The mean squared error of expected stars, below zero.
+    Stars,
+}
+
+impl Measure {
+    fn of(objective: Objective) -> Self {
+        match objective {
+            Objective::Ranking => Measure::Lists,
+            Objective::Rating => Measure::Stars,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Measure::Lists => "nDCG@20",
+            Measure::Stars => "RMSE",
+        }
+    }
+
+    /// A mean as people know it.
+    fn show(self, mean: f64) -> f64 {
+        match self {
+            Measure::Lists => mean,
+            Measure::Stars => (-mean).max(0.0).sqrt(),
+        }
+    }
+
+    /// Readers by code, and the figure of each.
+    fn by_reader(self, judge: &Judge<'_>, split: &Split, answers: &Answers) -> (Vec<u32>, Vec<f64>) {
+        match self {
+            Measure::Lists => {
+                let figures = judge.by_reader(answers, LENGTH).unwrap_or_default();
+                (judge.readers().to_vec(), figures.into_iter().map(|figures| figures.ndcg).collect())
+            }
+            Measure::Stars => {
+                let mut sums = vec![(0.0, 0usize); split.held_out.len()];
+                let stars = answers.stars.iter().flatten();
+                for ((user, _, given), expected) in split.held_out_ratings.iter().zip(stars) {
+                    if let Some(user) = user {
+                        let (sum, count) = &mut sums[*user as usize];
+                        *sum -= f64::from(given - expected).powi(2);
+                        *count += 1;
+                    }
+                }
+                let of = |(user, (sum, count)): (usize, (f64, usize))| {
+                    (count > 0).then(|| (user as u32, sum / count as f64))
+                };
+                sums.into_iter().enumerate().filter_map(of).unzip()
+            }
+        }
+    }
+}
+
+fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len().max(1) as f64
+}

@@ -1,0 +1,221 @@
+//! A model, and what it is measured against, on ratings that were held out.
+//!
+//! Everything that says how good a model is goes through here: `evaluate`, the gate and `tune` ask the
+//! same questions in the same way.
+
+use serde_json::{Value, json};
+
+use crate::catalog::groups::Group;
+use crate::catalog::interactions::Interactions;
+use crate::catalog::split::Split;
+use crate::catalog::vocabulary::Items;
+use crate::config::{Config, Objective};
+use crate::console::Console;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::model::device::Device;
+use crate::model::evidence::Evidence;
+use crate::model::foldin::{self, Unsolved};
+use crate::model::settled::Settled;
+use crate::model::topn::Index;
+use crate::model::{self, Factors, Watch};
+use crate::quality::baselines::{self, DampedBias};
+use crate::quality::knn;
+use crate::quality::metrics::{self, RankingFigures};
+
+/// What there is to judge by.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// What is learned from, and what is held out.
+    pub split: &'a Split,
+    /// The books; lists have only such as somebody has rated, held out or not.
+    pub items: &'a Items,
+    /// Books with a maker in common.
+    pub groups: &'a [Group],
+    /// Lowest and highest rating; `None` if nothing was rated.
+    pub scale: Option<(f32, f32)>,
+    /// How long the lists are.
+    pub longest: usize,
+    /// How many readers' lists are looked at, at most.
+    pub most_readers: usize,
+}
+
+/// Trains, asks, and measures.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    case: Case<'a>,
+    device: Device,
+    console: &'a Console,
+    interrupt: &'a Interrupt,
+    readers: &'a [u32],
+    /// What is known of these readers, in their order.
+    known: Interactions,
+    /// What is learned from, of that what has a rating.
+    rated: Interactions,
+}
+
+/// A model's answers.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// What it is called.
+    pub name: String,
+    /// A list for each of the readers.
+    pub lists: Option<Vec<Vec<u32>>>,
+    /// Expected stars for each held-out rating.
+    pub stars: Option<Vec<f32>>,
+}
+
+impl<'a> Judge<'a> {
+    /// Of one case.
+    pub fn new(case: Case<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
+        let Split { readers, train, .. } = case.split;
+        let readers = &readers[..readers.len().min(case.most_readers)];
+        let (known, rated) = (case.split.known().select(readers), train.rated());
+        Self { case, device, console, interrupt, readers, known, rated }
+    }
+
+    /// The readers whose lists are looked at, by code.
+    pub fn readers(&self) -> &'a [u32] {
+        self.readers
+    }
+
+    /// What is known of them, in their order.
+    pub fn known(&self) -> &Interactions {
+        &self.known
+    }
+
+    /// What everybody reads.
+    pub fn popularity(&self) -> Answers {
+        let lists = baselines::popularity(&self.case.split.train, &self.known, self.case.longest);
+        Answers { name: "popularity".into(), lists: Some(lists), stars: None }
+    }
+
+    /// Any books.
+    pub fn random(&self, seed: u64) -> Answers {
+        let lists = baselines::random(&self.known, self.case.longest, seed);
+        Answers { name: "random".into(), lists: Some(lists), stars: None }
+    }
+
+    /// What is near to what was read.
+    ///
+    /// # Errors
+    /// On a signal.
+    pub fn nearest(&self) -> Result<Answers> {
+        let lists = knn::lists(&self.case.split.train, &self.known, self.case.longest, self.interrupt)?;
+        Ok(Answers { name: "item-kNN".into(), lists: Some(lists), stars: None })
+    }
+
+    /// Stars by the reader's and the book's averages.
+    pub fn damped_bias(&self) -> Answers {
+        let bias = DampedBias::new(&self.rated, &self.case.split.known().rated());
+        let stars = self.stars(|user, item| bias.predict(user, item));
+        Answers { name: "damped bias".into(), lists: None, stars }
+    }
+
+    /// Stars by the book's average alone: what anybody could say who does not know the reader.
+    pub fn book_averages(&self) -> Answers {
+        let bias = DampedBias::new(&self.rated, &self.rated);
+        let stars = self.stars(|_, item| bias.predict(None, item));
+        Answers { name: "book averages".into(), lists: None, stars }
+    }
+
+    /// The model with some settings, trained on what is not held out.
+    ///
+    /// # Errors
+    /// See [`model::fit_ranking`].
+    pub fn model(&self, name: &str, config: &Config) -> Result<Answers> {
+        let Case { split, groups, scale, .. } = self.case;
+        let config = &Settled::new(config, &split.train);
+        let evidence = Evidence::new(&split.train, groups, &config.model);
+        let mut ranking = self.watched(name, "train", config.model.epochs, |watch| {
+            model::fit_ranking(self.device, &evidence, config, watch)
+        })?;
+        let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
+            Some(scale) => Some(self.watched(name, "stars", config.rating.rating_epochs, |watch| {
+                model::fit_rating(self.device, &self.rated, &ranking, scale, config, watch)
+            })?),
+            None => None,
+        };
+        let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
+        if !unsolved.users.is_empty() {
+            let known = split.known();
+            let evidence = Evidence::new(known, groups, &config.model);
+            foldin::ranking(&mut ranking, &evidence, &unsolved, config, self.interrupt)?;
+            if let Some(model) = &mut rating {
+                foldin::rating(model, &known.rated(), &ranking, &unsolved, config, self.interrupt)?;
+            }
+        }
+        let stars =
+            rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
+        let lists = match (config.model.objective, &rating) {
+            (Objective::Ranking, _) => Some(self.lists(ranking)?),
+            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products())?),
+            (Objective::Rating, None) => None,
+        };
+        Ok(Answers { name: name.into(), lists, stars })
+    }
+
+    fn watched<T>(
+        &self,
+        name: &str,
+        what: &str,
+        epochs: usize,
+        fit: impl FnOnce(&Watch<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let bar = self.console.bar(what, epochs as u64);
+        let epoch = |epoch: usize, loss: f64| {
+            bar.advance(1);
+            self.console.step(format!("           {name}, {what}, epoch {epoch}: loss {loss:.5} a rating"));
+        };
+        fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
+    }
+
+    fn lists(&self, factors: Factors) -> Result<Vec<Vec<u32>>> {
+        let factors = factors.only(self.readers);
+        let index = Index::new(&factors, |item| self.case.items.is_rated(item as usize));
+        let lists = index.search(&factors, &self.known, self.case.longest, self.interrupt, &|_| ())?;
+        Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
+    }
+
+    /// Inside the scale.
+    fn stars(&self, predict: impl Fn(Option<u32>, Option<u32>) -> f32) -> Option<Vec<f32>> {
+        let (low, high) = self.case.scale?;
+        let pairs = &self.case.split.held_out_ratings;
+        Some(pairs.iter().map(|(user, item, _)| predict(*user, *item).clamp(low, high)).collect())
+    }
+
+    /// The figures of each reader's first k books.
+    pub fn by_reader(&self, answers: &Answers, k: usize) -> Option<Vec<RankingFigures>> {
+        let held_out: Vec<&[u32]> =
+            self.readers.iter().map(|reader| self.case.split.held_out[*reader as usize].as_slice()).collect();
+        answers.lists.as_ref().map(|lists| metrics::by_reader(lists, &held_out, k))
+    }
+
+    /// RMSE and MAE.
+    pub fn errors(&self, answers: &Answers) -> Option<(f64, f64)> {
+        let given = self.case.split.held_out_ratings.iter().map(|(_, _, rating)| *rating);
+        metrics::errors(given.zip(answers.stars.as_ref()?.iter().copied()))
+    }
+
+    /// The figures that hold for all readers together: means, and those that only a set of lists has.
+    pub fn figures(&self, answers: &Answers, k: usize) -> Value {
+        let train = &self.case.split.train;
+        let by_reader = self.by_reader(answers, k);
+        let errors = self.errors(answers);
+        let mut figures = json!({
+            "name": answers.name,
+            "k": k,
+            "rmse": errors.map(|errors| errors.0),
+            "mae": errors.map(|errors| errors.1),
+        });
+        for (name, mean) in RankingFigures::average(by_reader.as_deref().unwrap_or_default()).named() {
+            figures[name] = json!(by_reader.as_ref().map(|_| mean));
+        }
+        let lists = answers.lists.as_ref();
+        let popularity = train.readers_per_item();
+        figures["coverage"] = json!(lists.map(|lists| metrics::coverage(lists, k, train.item_count)));
+        figures["novelty"] =
+            json!(lists.map(|lists| metrics::novelty(lists, k, &popularity, train.user_count())));
+        figures
+    }
+}

@@ -1,0 +1,545 @@
+//! The model of stars: what a reader would give to a book.
+//!
+//! Most books have a handful of ratings, too few to place them by. But the ranking model has placed
+//! them already, by who reads what, and books that are read by the same people tend to please or
+//! displease a reader together. So this model begins with the ranking model's directions:
+//!
+//! ```text
+//! r̂_ui = μ + b_u + b_i + x_u·(ŷ_i + δ_i)
+//! ```
+//!
+//! with ŷ_i the direction of book i in the ranking model ([`Directions`]). It is fitted in two stages,
+//! so that taste explains only what generosity and quality do not. First the biases,
+//!
+//! ```text
+//! Σ_R (r_ui − μ − b_u − b_i)² + β_U Σ_u (b_u − p_U(n_u))² + β_I Σ_i (b_i − p_I(n_i))²
+//! p(n) = a + c ln n
+//! ```
+//!
+//! where p is a line through what rows with n ratings have been found to have: whoever rates once is
+//! more generous than whoever rates daily, and what few read is liked less. Then, for what is left, e,
+//!
+//! ```text
+//! Σ_R (e_ui − x_u·(ŷ_i + δ_i))² + λ_U Σ_u (n_u + 70) |x_u|² + λ_I σ² Σ_i (n_i + 10) |δ_i|²
+//! ```
+//!
+//! by alternating least squares, σ being the ratings' standard deviation. Biases damped towards a
+//! mean: Koren 2008, "Factorization meets the neighborhood", which also found that what was read at
+//! all helps to tell how it was liked; priors that depend on what is known of a row: Agarwal, Chen
+//! 2009, "Regression-based latent factor models"; λ by counts: Zhou et al. 2008.
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::kernels::{AlsBackend, Ridge, numbers, table};
+use super::settled::Settled;
+use super::{Factors, Watch, als, dot};
+use crate::catalog::interactions::Interactions;
+use crate::config;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
+/// Sweeps over the biases: far more than it takes.
+const SWEEPS: usize = 12;
+
+/// Ratings that each reader's λ begins with: what a few ratings say of taste is little. From 20 (with
+/// twice the λ) to 100 (with half of it) it makes no difference on MovieLens 100K and half a thousandth on
+/// Book-Crossing.
+const USER_START: f64 = 70.0;
+
+/// Ratings that each book's λ begins with.
+const ITEM_START: f64 = 10.0;
+
+/// Fewer pairs than this do not tell when to stop.
+const LEAST_SLICE: usize = 100;
+
+/// Epochs where nothing tells: few are never far from the best.
+const EPOCHS_UNSEEN: usize = 2;
+
+/// Under this length the ranking model says nothing of a book: ratings should come to 1.
+const NO_DIRECTION: f32 = 1e-4;
+
+/// The model of stars: a mean, biases and factors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RatingModel {
+    /// μ.
+    pub mean: f32,
+    /// x_u, and y_i = ŷ_i + δ_i.
+    pub factors: Factors,
+    /// Biases.
+    pub biases: Biases,
+    /// Where new books lie.
+    pub directions: Directions,
+    /// Lowest and highest rating.
+    pub scale: (f32, f32),
+}
+
+impl RatingModel {
+    /// From rows of d + 1 numbers, the last of which is the bias.
+    pub fn from_rows(mean: f32, rows: Factors, scale: (f32, f32)) -> Self {
+        let d = rows.width - 1;
+        let split = |rows: &[f32]| -> (Vec<f32>, Vec<f32>) {
+            let rows = rows.chunks_exact(d + 1);
+            (rows.clone().flat_map(|row| &row[..d]).copied().collect(), rows.map(|row| row[d]).collect())
+        };
+        let ((users, user_biases), (items, item_biases)) = (split(&rows.users), split(&rows.items));
+        let biases = Biases { users: user_biases, items: item_biases, ..Biases::default() };
+        let directions = Directions::default();
+        Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale }
+    }
+
+    /// Expected stars, before clipping.
+    pub fn raw(&self, user: usize, item: usize) -> f32 {
+        self.mean + self.biases.users[user] + self.biases.items[item] + self.factors.score(user, item)
+    }
+
+    /// Expected stars, inside the scale.
+    pub fn stars(&self, user: usize, item: usize) -> f32 {
+        self.raw(user, item).clamp(self.scale.0, self.scale.1)
+    }
+
+    /// Expected stars where the reader or the book may be unknown.
+    pub fn stars_if_known(&self, user: Option<u32>, item: Option<u32>) -> f32 {
+        let Biases { users, items, priors: [of_users, of_items] } = &self.biases;
+        let raw = match (user, item) {
+            (Some(user), Some(item)) => self.raw(user as usize, item as usize),
+            (user, item) => {
+                let user = user.map_or(of_users.at(0), |user| users[user as usize]);
+                self.mean + user + item.map_or(of_items.at(0), |item| items[item as usize])
+            }
+        };
+        raw.clamp(self.scale.0, self.scale.1)
+    }
+
+    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers: so
+    /// that lists can be made as for the ranking model.
+    pub fn as_products(&self) -> Factors {
+        let d = self.factors.width;
+        let with = |rows: &[f32], last: &dyn Fn(usize) -> f32| -> Vec<f32> {
+            let row = |(at, row): (usize, &[f32])| row.iter().copied().chain([last(at)]).collect::<Vec<_>>();
+            rows.chunks_exact(d).enumerate().flat_map(row).collect()
+        };
+        Factors {
+            width: d + 1,
+            users: with(&self.factors.users, &|_| 1.0),
+            items: with(&self.factors.items, &|item| self.biases.items[item]),
+        }
+    }
+
+    /// See [`Factors::recoded`].
+    pub fn recoded(self, users: &[Option<u32>], items: &[Option<u32>]) -> Self {
+        let gather = |codes: &[Option<u32>], biases: &[f32]| {
+            codes.iter().map(|code| code.map_or(0.0, |code| biases[code as usize])).collect()
+        };
+        let biases = Biases {
+            users: gather(users, &self.biases.users),
+            items: gather(items, &self.biases.items),
+            ..self.biases
+        };
+        Self { factors: self.factors.recoded(users, items), biases, ..self }
+    }
+
+    /// See [`Factors::only`].
+    pub fn only(mut self, users: &[u32]) -> Self {
+        self.biases.users = users.iter().map(|user| self.biases.users[*user as usize]).collect();
+        Self { factors: self.factors.only(users), ..self }
+    }
+
+    /// See [`Factors::forget`].
+    pub fn forget(&mut self, user: u32) {
+        self.factors.forget(user);
+        self.biases.users.remove(user as usize);
+    }
+}
+
+/// b_u and b_i, and what to expect of rows that are yet to come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Biases {
+    /// b_u.
+    pub users: Vec<f32>,
+    /// b_i.
+    pub items: Vec<f32>,
+    /// p_U and p_I.
+    pub priors: [Prior; 2],
+}
+
+/// The bias to expect of a row by its number of ratings: p(n) = a + c ln n.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prior {
+    /// a.
+    pub start: f32,
+    /// c.
+    pub slope: f32,
+}
+
+impl Prior {
+    /// p(n); a row without ratings is like one with a single one.
+    pub fn at(&self, count: usize) -> f32 {
+        self.start + self.slope * (count.max(1) as f32).ln()
+    }
+
+    /// Least squares through the rows' mean residuals. A row counts by how much it would have to say
+    /// about its own bias, n β / (n + β); the line begins with ten such rows at zero.
+    fn fit(sums: &[(f64, usize)], damping: f64) -> Self {
+        const DAMPING: f64 = 10.0;
+        let (mut xx, mut x, mut one, mut xy, mut y) = (DAMPING, 0.0, DAMPING, 0.0, 0.0);
+        for (sum, count) in sums.iter().filter(|(_, count)| *count > 0) {
+            let count = *count as f64;
+            let weight = count * damping / (count + damping);
+            let (log, mean) = (count.ln(), sum / count);
+            xx += weight * log * log;
+            x += weight * log;
+            one += weight;
+            xy += weight * log * mean;
+            y += weight * mean;
+        }
+        let determinant = xx * one - x * x;
+        Self {
+            start: ((xx * y - x * xy) / determinant) as f32,
+            slope: ((one * xy - x * y) / determinant) as f32,
+        }
+    }
+}
+
+impl Biases {
+    /// The first stage. Ends with the users, so that theirs are the exact answer to the items'.
+    pub fn fit(by_user: &Interactions, by_item: &Interactions, mean: f32, config: &config::Rating) -> Self {
+        let (users, items) = (vec![0.0; by_user.user_count()], vec![0.0; by_item.user_count()]);
+        let mut biases = Self { users, items, ..Self::default() };
+        let (of_users, of_items) = (config.user_damping, config.item_damping);
+        for _ in 0..SWEEPS {
+            let sums = residual_sums(by_item, mean, &biases.users);
+            biases.priors[1] = Prior::fit(&sums, of_items);
+            biases.items = damped(&sums, of_items, biases.priors[1]);
+            let sums = residual_sums(by_user, mean, &biases.items);
+            biases.priors[0] = Prior::fit(&sums, of_users);
+            biases.users = damped(&sums, of_users, biases.priors[0]);
+        }
+        biases
+    }
+
+    /// What they leave of ratings by user.
+    pub fn left_of(&self, rated: &Interactions, mean: f32) -> Interactions {
+        residuals(rated, mean, &self.users, &self.items)
+    }
+}
+
+/// What mean and biases leave of the ratings, in their place: `own` are the biases of the rows, `others`
+/// those of the columns.
+pub fn residuals(rows: &Interactions, mean: f32, own: &[f32], others: &[f32]) -> Interactions {
+    let mut left = rows.clone();
+    for (row, bias) in own.iter().enumerate() {
+        for at in rows.offsets[row]..rows.offsets[row + 1] {
+            left.ratings[at] -= mean + bias + others[rows.items[at] as usize];
+        }
+    }
+    left
+}
+
+/// For each row the sum of what the mean and the others' biases leave, and the number of ratings.
+pub fn residual_sums(rows: &Interactions, mean: f32, others: &[f32]) -> Vec<(f64, usize)> {
+    let sum = |row: usize| {
+        let (columns, ratings) = rows.of(row);
+        let left = |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
+        (columns.iter().zip(ratings).map(left).sum(), columns.len())
+    };
+    (0..rows.user_count()).into_par_iter().map(sum).collect()
+}
+
+/// Biases that minimise the first stage for one side.
+pub fn damped(sums: &[(f64, usize)], damping: f64, prior: Prior) -> Vec<f32> {
+    let bias = |(sum, count): &(f64, usize)| {
+        ((sum + damping * f64::from(prior.at(*count))) / (*count as f64 + damping)) as f32
+    };
+    sums.iter().map(bias).collect()
+}
+
+/// Where books lie in the ranking model, as seen from where ratings lie on average.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Directions {
+    /// The mean direction of rated pairs, d numbers; empty where directions are not used.
+    pub center: Vec<f32>,
+}
+
+impl Directions {
+    /// From the items' factors of the ranking model, each as often as it is rated.
+    pub fn new(items: &[f32], width: usize, rated: &Interactions) -> Self {
+        let mut sum = vec![0.0f64; width];
+        for (readers, row) in rated.readers_per_item().into_iter().zip(items.chunks_exact(width)) {
+            if let Some(length) = length(row) {
+                let weight = f64::from(readers) / f64::from(length);
+                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * f64::from(*value));
+            }
+        }
+        let count = rated.len().max(1) as f64;
+        Self { center: sum.into_iter().map(|sum| (sum / count) as f32).collect() }
+    }
+
+    /// ŷ of each of some rows of the ranking model's items: length 1, or 0 where nothing is known.
+    pub fn of(&self, items: &[f32]) -> Vec<f32> {
+        if self.center.is_empty() {
+            return vec![0.0; items.len()];
+        }
+        let mut directions = items.to_vec();
+        let width = self.center.len();
+        directions.par_chunks_exact_mut(width).for_each(|row| {
+            let Some(length) = length(row) else {
+                return row.fill(0.0);
+            };
+            row.iter_mut().zip(&self.center).for_each(|(value, center)| *value = *value / length - center);
+            let length = dot(row, row).sqrt().max(f32::MIN_POSITIVE);
+            row.iter_mut().for_each(|value| *value /= length);
+        });
+        directions
+    }
+}
+
+/// The length of a row of the ranking model, if it says anything.
+fn length(row: &[f32]) -> Option<f32> {
+    Some(dot(row, row).sqrt()).filter(|length| *length > NO_DIRECTION)
+}
+
+/// λ of each user.
+pub fn user_penalties(rows: &Interactions, config: &config::Rating) -> Vec<f32> {
+    als::rating_penalties(rows, config.user_regularization, USER_START)
+}
+
+/// λ of each item.
+pub fn item_penalties(rows: &Interactions, config: &config::Rating) -> Vec<f32> {
+    als::rating_penalties(rows, config.item_regularization, ITEM_START)
+}
+
+/// Fits both stages, the second for as many epochs as serve pairs that it was not fitted to.
+///
+/// # Errors
+/// See [`super::fit_rating`].
+pub fn fit<B: AlsBackend>(
+    device: &B::Device,
+    rated: &Interactions,
+    ranking: &Factors,
+    scale: (f32, f32),
+    config: &Settled,
+    watch: &Watch<'_>,
+) -> Result<RatingModel> {
+    let directions = Directions::new(&ranking.items, ranking.width, rated);
+    let rows = directions.of(&ranking.items);
+    let width = ranking.width;
+    let mut settings = config.rating.clone();
+    settings.rating_epochs = best_epochs::<B>(device, rated, &rows, width, config, watch.interrupt)?;
+    let mean = mean(rated);
+    let biases = Biases::fit(rated, &rated.transposed(), mean, &settings);
+    let left = biases.left_of(rated, mean);
+    let factors = factors::<B>(device, &left, &rows, width, &settings, watch, |_| false)?;
+    Ok(RatingModel { mean, factors, biases, directions, scale })
+}
+
+/// After how many epochs a slice of the ratings is foretold best by the others (early stopping).
+fn best_epochs<B: AlsBackend>(
+    device: &B::Device,
+    rated: &Interactions,
+    directions: &[f32],
+    width: usize,
+    config: &Settled,
+    interrupt: &Interrupt,
+) -> Result<usize> {
+    // One pair in ten, the same ones for the same seed.
+    let in_slice = |at: usize| xxh3_64_with_seed(&at.to_le_bytes(), config.model.seed).is_multiple_of(10);
+    let slice = rated.filter_places(in_slice);
+    if slice.len() < LEAST_SLICE {
+        return Ok(config.rating.rating_epochs.min(EPOCHS_UNSEEN));
+    }
+    let rest = rated.filter_places(|at| !in_slice(at));
+    let mean = mean(&rest);
+    let biases = Biases::fit(&rest, &rest.transposed(), mean, &config.rating);
+    let (left, wanted) = (biases.left_of(&rest, mean), biases.left_of(&slice, mean));
+    let (mut best, mut least, mut epoch) = (1, f64::MAX, 0);
+    let watch = Watch { interrupt, epoch: &|_, _| () };
+    factors::<B>(device, &left, directions, width, &config.rating, &watch, |factors| {
+        epoch += 1;
+        let error = squared_error(&wanted, factors);
+        if error < least {
+            (best, least) = (epoch, error);
+        }
+        // It falls, and then it rises: one look further is enough.
+        epoch > best
+    })?;
+    Ok(best)
+}
+
+/// Σ (e_ui − x_u·y_i)².
+fn squared_error(left: &Interactions, factors: &Factors) -> f64 {
+    let of_user = |user: usize| -> f64 {
+        let (items, ratings) = left.of(user);
+        let errors = items.iter().zip(ratings);
+        errors.map(|(item, left)| f64::from(left - factors.score(user, *item as usize)).powi(2)).sum()
+    };
+    (0..left.user_count()).map(of_user).sum()
+}
+
+/// μ.
+pub fn mean(rated: &Interactions) -> f32 {
+    let sum: f64 = rated.ratings.iter().map(|rating| f64::from(*rating)).sum();
+    (sum / rated.len().max(1) as f64) as f32
+}
+
+/// One side of the second stage, whose targets are `targets`.
+pub fn ridge<'a>(rows: &'a Interactions, targets: &'a [f32], penalties: &'a [f32]) -> Ridge<'a> {
+    Ridge {
+        offsets: &rows.offsets,
+        columns: &rows.items,
+        targets: Some(targets),
+        weights: None,
+        penalties,
+        unobserved_weight: 0.0,
+    }
+}
+
+/// What is left for δ_i to explain: e − x_u·ŷ_i for each entry of `by_item`. `directions` has a row
+/// for each of its rows.
+pub fn item_targets(by_item: &Interactions, users: &[f32], directions: &[f32], width: usize) -> Vec<f32> {
+    let mut targets = by_item.ratings.clone();
+    for (item, direction) in directions.chunks_exact(width).enumerate() {
+        for at in by_item.offsets[item]..by_item.offsets[item + 1] {
+            targets[at] -= dot(direction, &users[by_item.items[at] as usize * width..][..width]);
+        }
+    }
+    targets
+}
+
+/// The second stage, from what the biases leave. `done` is asked after each epoch, with the readers'
+/// and the books' factors, whether that is enough.
+///
+/// # Errors
+/// See [`super::fit_rating`].
+pub fn factors<B: AlsBackend>(
+    device: &B::Device,
+    left: &Interactions,
+    directions: &[f32],
+    width: usize,
+    config: &config::Rating,
+    watch: &Watch<'_>,
+    mut enough: impl FnMut(&Factors) -> bool,
+) -> Result<Factors> {
+    let by_item = left.transposed();
+    let (of_users, of_items) = (user_penalties(left, config), item_penalties(&by_item, config));
+    let mut factors = Factors { width, users: Vec::new(), items: directions.to_vec() };
+    let mut moved = 0.0;
+    for epoch in 1..=config.rating_epochs {
+        if epoch > 1 {
+            let targets = item_targets(&by_item, &factors.users, directions, width);
+            let users = table(std::mem::take(&mut factors.users), width, device);
+            let (solved, _) = B::half_step(&ridge(&by_item, &targets, &of_items), &users, watch.interrupt)?;
+            factors.items = numbers(solved)?;
+            moved = als::weighted_norm(&factors.items, &of_items, width);
+            factors.items.iter_mut().zip(directions).for_each(|(item, direction)| *item += direction);
+        }
+        let items = table(factors.items.clone(), width, device);
+        let (solved, least) = B::half_step(&ridge(left, &left.ratings, &of_users), &items, watch.interrupt)?;
+        factors.users = numbers(solved)?;
+        als::report(epoch, least + moved, left.len(), watch)?;
+        if enough(&factors) {
+            break;
+        }
+    }
+    Ok(factors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::model::device::Device;
+    use crate::model::{fit_rating, initial};
+
+    /// Readers of even codes love the even half of the books and hate the other one, and the reverse;
+    /// which half a book belongs to is known from the ranking model only.
+    fn tastes() -> (Interactions, Factors) {
+        let (users, items, width) = (80, 60, 4);
+        let triples = (0..1200u32).map(|n| {
+            let (user, item) = (n % 79, (n * 7 + n / 79 * 14) % 60);
+            let liked = user % 2 == item % 2;
+            (user, item, if liked { 8.0 } else { 4.0 } + (user % 3) as f32)
+        });
+        let (rated, _) = Interactions::from_triples(users, items, &triples.collect::<Vec<_>>());
+        let mut rows = initial(items, width, 7);
+        for (item, row) in rows.chunks_exact_mut(width).enumerate() {
+            row[0] += if item % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        rows[5 * width..6 * width].fill(0.0);
+        (rated, Factors { width, users: vec![0.0; users * width], items: rows })
+    }
+
+    fn fitted(rated: &Interactions, ranking: &Factors) -> RatingModel {
+        let config = Settled::new(&Config::default(), rated);
+        let interrupt = Interrupt::never();
+        let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+        fit_rating(Device::Cpu, rated, ranking, (1.0, 10.0), &config, &watch).expect("fitted")
+    }
+
+    #[test]
+    fn what_the_ranking_model_knows_tells_what_will_be_liked() {
+        let (rated, ranking) = tastes();
+        // The two books that everything is asked about are rated by nobody.
+        let known = rated.filter_places(|at| rated.items[at] > 3);
+        let model = fitted(&known, &ranking);
+        for user in 0..79 {
+            let (own, other) = if user % 2 == 0 { (2, 3) } else { (3, 2) };
+            assert!(model.raw(user, own) > model.raw(user, other) + 1.0, "reader {user}");
+        }
+        // A book of which nothing is known has no direction, and leaves the reader's own mean.
+        assert!(model.stars_if_known(Some(0), None) > model.stars_if_known(None, None) - 1.0);
+        let products = model.as_products();
+        let lift = |item: usize| products.score(1, item) - (model.raw(1, item) - model.raw(1, 0));
+        assert!((lift(9) - lift(0)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn directions_have_length_one_or_none() {
+        let (rated, ranking) = tastes();
+        let directions = Directions::new(&ranking.items, 4, &rated);
+        for (item, row) in directions.of(&ranking.items).chunks_exact(4).enumerate() {
+            let expected = if item == 5 { 0.0 } else { 1.0 };
+            assert!((dot(row, row) - expected).abs() < 1e-4, "book {item}");
+        }
+    }
+
+    #[test]
+    fn a_prior_is_the_line_through_what_was_found() {
+        // Thousands of rows whose mean residual is 1 - 0.25 ln n: the damping hardly shows.
+        let line = |count: usize| 1.0 - 0.25 * (count as f64).ln();
+        let sums: Vec<_> = (0..9000).map(|n| 1 + n % 50).map(|n| (line(n) * n as f64, n)).collect();
+        let prior = Prior::fit(&sums, 5.0);
+        for count in [1, 7, 50] {
+            assert!((f64::from(prior.at(count)) - line(count)).abs() < 0.01, "{prior:?}");
+        }
+        assert_eq!(prior.at(0), prior.at(1));
+        let biases = damped(&[(0.0, 0), (30.0, 30)], 10.0, Prior { start: 2.0, slope: 0.0 });
+        assert_eq!(biases, [2.0, 50.0 / 40.0]);
+        assert_eq!(Prior::fit(&[], 5.0), Prior::default());
+    }
+
+    #[test]
+    fn it_stops_before_it_learns_by_heart() {
+        let (rated, ranking) = tastes();
+        let config = Settled::new(&Config::default(), &rated);
+        let rows = Directions::new(&ranking.items, 4, &rated).of(&ranking.items);
+        let never = Interrupt::never();
+        let device = burn_ndarray::NdArrayDevice::Cpu;
+        let epochs = |rated: &Interactions| {
+            best_epochs::<crate::model::device::Cpu>(&device, rated, &rows, 4, &config, &never)
+                .expect("epochs")
+        };
+        assert!((1..=config.rating.rating_epochs).contains(&epochs(&rated)));
+        assert_eq!(
+            epochs(&rated.filter_places(|at| at < rated.offsets[9])),
+            EPOCHS_UNSEEN,
+            "too few to tell"
+        );
+        // Marks given by the toss of a coin: whatever is learned from them is wrong.
+        let mut noise = rated.clone();
+        for (at, rating) in noise.ratings.iter_mut().enumerate() {
+            *rating = if xxh3_64_with_seed(&[at as u8, (at >> 8) as u8], 3) % 2 == 0 { 1.0 } else { 10.0 };
+        }
+        assert!(epochs(&noise) < 4);
+    }
+}
