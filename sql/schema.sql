@@ -43,3 +43,16 @@ CREATE TABLE IF NOT EXISTS nightshelf_imports (
   records  INTEGER NOT NULL,   -- read so far
   finished INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What `tune` has tried, so that it can go on where it was stopped.
+CREATE TABLE IF NOT EXISTS nightshelf_trials (
+  task        TEXT NOT NULL,     -- the ratings and the settings that it began with, in short
+  trial       INTEGER NOT NULL,  -- 0: the settings as they were
+  factors     INTEGER NOT NULL,
+  figure      TEXT NOT NULL,     -- what score is about
+  score       REAL NOT NULL,     -- more is better; of RMSE the square, below zero
+  settings    TEXT NOT NULL,     -- JSON
+  seconds     REAL NOT NULL,
+  finished_at TEXT NOT NULL,     -- RFC 3339, UTC
+  PRIMARY KEY (task, trial, factors)
+) STRICT, WITHOUT ROWID;

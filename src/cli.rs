@@ -74,6 +74,8 @@ pub enum Command {
     Forget(Forget),
     /// Measure the model, and baselines, on ratings that it has not seen.
     Evaluate(Evaluate),
+    /// Look for better settings, and write them as a configuration file.
+    Tune(Tune),
     /// Put the recommendations before the current ones back.
     Rollback(Target),
     /// Check that the published recommendations keep their promises.
@@ -276,6 +278,30 @@ pub struct Evaluate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: Settings,
+}
+
+/// `nightshelf tune`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Trials with few factors decide which settings are tried with more. Every trial is noted in the table
+nightshelf_trials when it is done: the same command goes on where it was stopped. Nothing else in the
+database is touched, and a nightly run may go on meanwhile.")]
+pub struct Tune {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub target: Target,
+    /// How many settings to try.
+    #[arg(long, value_name = "N", default_value_t = 35, value_parser = length)]
+    pub trials: usize,
+    /// How long to look, at most; the trial at hand is finished, and the winner confirmed.
+    #[arg(long, value_name = "M", default_value_t = 60)]
+    pub minutes: u64,
+    /// Where to write the settings.
+    #[arg(long, value_name = "FILE", default_value = "tuned.toml")]
+    pub out: PathBuf,
+    /// Forget the trials that were made before.
+    #[arg(long)]
+    pub restart: bool,
 }
 
 impl Evaluate {

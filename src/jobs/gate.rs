@@ -13,23 +13,17 @@ use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{Config, Objective};
+use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::jobs::judge::{Answers, Case, Judge};
+use crate::jobs::judge::{Case, Judge, Measure};
 use crate::jobs::keep::Readers;
 use crate::jobs::work::Intake;
 use crate::model::device::Device;
 use crate::quality::metrics;
 use crate::store::Database;
 use crate::store::runs::{self, Current};
-
-/// The length of list that is judged, whatever is published: so that nights can be compared.
-const LENGTH: usize = 20;
-
-/// More readers than this make a comparison hardly surer, but slower.
-const MOST_READERS: usize = 20_000;
 
 /// Fewer readers than this say nothing.
 const FEWEST_READERS: usize = 30;
@@ -201,8 +195,8 @@ pub fn examine(
         items: &ratings.items,
         groups,
         scale: ratings.scale,
-        longest: LENGTH,
-        most_readers: MOST_READERS,
+        longest: Measure::LENGTH,
+        most_readers: Measure::MOST_READERS,
     };
     let judge = Judge::new(case, device, console, interrupt);
     let model = judge.model("hold-out", config)?;
@@ -211,8 +205,8 @@ pub fn examine(
         Measure::Lists => judge.popularity(),
         Measure::Stars => judge.book_averages(),
     };
-    let (readers, ours) = measure.by_reader(&judge, &split, &model);
-    let (_, theirs) = measure.by_reader(&judge, &split, &baseline);
+    let (readers, ours) = measure.by_reader(&judge, &model);
+    let (_, theirs) = measure.by_reader(&judge, &baseline);
     let mut finding = Finding { quality: vec![f64::NAN; ratings.users.len()], ..Finding::default() };
     for (reader, figure) in readers.iter().zip(&ours) {
         finding.quality[*reader as usize] = *figure;
@@ -220,7 +214,7 @@ pub fn examine(
     let mut told = json!({ "figure": measure.name(), "readers": readers.len() });
 
     let lead = metrics::lead(&ours, &theirs, SEED);
-    let (our_mean, their_mean) = (mean(&ours), mean(&theirs));
+    let (our_mean, their_mean) = (metrics::mean(&ours), metrics::mean(&theirs));
     told["model"] = json!(measure.show(our_mean));
     told[&baseline.name] = json!(measure.show(their_mean));
     told["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
@@ -248,7 +242,7 @@ pub fn examine(
             let now: Vec<f64> = then.iter().map(|(place, _)| ours[*place]).collect();
             let then: Vec<f64> = then.into_iter().map(|(_, quality)| quality).collect();
             let lead = metrics::lead(&now, &then, SEED);
-            let (now, before) = (mean(&now), mean(&then));
+            let (now, before) = (metrics::mean(&now), metrics::mean(&then));
             let (now_shown, before_shown) = (measure.show(now), measure.show(before));
             told["before"] = json!({
                 "run_id": run,
@@ -271,70 +265,8 @@ pub fn examine(
             }
         }
     }
-    let mut figures = judge.figures(&model, LENGTH);
+    let mut figures = judge.figures(&model, Measure::LENGTH);
     figures["gate"] = told;
     finding.metrics = figures;
     Ok(finding)
-}
-
-/// What a model is judged by, more being better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Measure {
-    /// nDCG of the list.
-    Lists,
-    /// The mean squared error of expected stars, below zero.
-    Stars,
-}
-
-impl Measure {
-    fn of(objective: Objective) -> Self {
-        match objective {
-            Objective::Ranking => Measure::Lists,
-            Objective::Rating => Measure::Stars,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Measure::Lists => "nDCG@20",
-            Measure::Stars => "RMSE",
-        }
-    }
-
-    /// A mean as people know it.
-    fn show(self, mean: f64) -> f64 {
-        match self {
-            Measure::Lists => mean,
-            Measure::Stars => (-mean).max(0.0).sqrt(),
-        }
-    }
-
-    /// Readers by code, and the figure of each.
-    fn by_reader(self, judge: &Judge<'_>, split: &Split, answers: &Answers) -> (Vec<u32>, Vec<f64>) {
-        match self {
-            Measure::Lists => {
-                let figures = judge.by_reader(answers, LENGTH).unwrap_or_default();
-                (judge.readers().to_vec(), figures.into_iter().map(|figures| figures.ndcg).collect())
-            }
-            Measure::Stars => {
-                let mut sums = vec![(0.0, 0usize); split.held_out.len()];
-                let stars = answers.stars.iter().flatten();
-                for ((user, _, given), expected) in split.held_out_ratings.iter().zip(stars) {
-                    if let Some(user) = user {
-                        let (sum, count) = &mut sums[*user as usize];
-                        *sum -= f64::from(given - expected).powi(2);
-                        *count += 1;
-                    }
-                }
-                let of = |(user, (sum, count)): (usize, (f64, usize))| {
-                    (count > 0).then(|| (user as u32, sum / count as f64))
-                };
-                sums.into_iter().enumerate().filter_map(of).unzip()
-            }
-        }
-    }
-}
-
-fn mean(figures: &[f64]) -> f64 {
-    figures.iter().sum::<f64>() / figures.len().max(1) as f64
 }

@@ -219,3 +219,70 @@ impl<'a> Judge<'a> {
         figures
     }
 }
+
+/// What a model is judged by, more being better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// nDCG of the list.
+    Lists,
+    /// The mean squared error of expected stars, below zero.
+    Stars,
+}
+
+impl Measure {
+    /// The length of list that is judged, whatever is published: so that nights can be compared.
+    pub const LENGTH: usize = 20;
+
+    /// More readers than this make a comparison hardly surer, but slower.
+    pub const MOST_READERS: usize = 20_000;
+
+    /// What an objective is judged by.
+    pub fn of(objective: Objective) -> Self {
+        match objective {
+            Objective::Ranking => Measure::Lists,
+            Objective::Rating => Measure::Stars,
+        }
+    }
+
+    /// As people know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Lists => "nDCG@20",
+            Measure::Stars => "RMSE",
+        }
+    }
+
+    /// A mean as people know it.
+    pub fn show(self, mean: f64) -> f64 {
+        match self {
+            Measure::Lists => mean,
+            Measure::Stars => (-mean).max(0.0).sqrt(),
+        }
+    }
+
+    /// Readers by code, and the figure of each.
+    pub fn by_reader(self, judge: &Judge<'_>, answers: &Answers) -> (Vec<u32>, Vec<f64>) {
+        match self {
+            Measure::Lists => {
+                let figures = judge.by_reader(answers, Self::LENGTH).unwrap_or_default();
+                (judge.readers().to_vec(), figures.into_iter().map(|figures| figures.ndcg).collect())
+            }
+            Measure::Stars => {
+                let split = judge.case.split;
+                let mut sums = vec![(0.0, 0usize); split.held_out.len()];
+                let stars = answers.stars.iter().flatten();
+                for ((user, _, given), expected) in split.held_out_ratings.iter().zip(stars) {
+                    if let Some(user) = user {
+                        let (sum, count) = &mut sums[*user as usize];
+                        *sum -= f64::from(given - expected).powi(2);
+                        *count += 1;
+                    }
+                }
+                let of = |(user, (sum, count)): (usize, (f64, usize))| {
+                    (count > 0).then(|| (user as u32, sum / count as f64))
+                };
+                sums.into_iter().enumerate().filter_map(of).unzip()
+            }
+        }
+    }
+}

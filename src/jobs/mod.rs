@@ -17,6 +17,7 @@ pub mod keep;
 pub mod nightly;
 pub mod recommend;
 pub mod rollback;
+pub mod tune;
 pub mod work;
 
 use std::path::Path;
@@ -83,6 +84,11 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
             let config = settle(&args.settings)?;
             let variant = |key: &str, value: &str| with(&args.settings, &[(key, value.to_owned())]);
             evaluate::evaluate(args, &config, variant, console, interrupt)?
+        }
+        Command::Tune(args) => {
+            let settings = &args.target.settings;
+            let config = settle(settings)?;
+            tune::tune(args, &config, |more| with(settings, more), console, interrupt)?
         }
         Command::Rollback(args) => {
             let config = settle(&args.settings)?;

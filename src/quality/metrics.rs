@@ -183,6 +183,11 @@ pub fn lead(ours: &[f64], theirs: &[f64], seed: u64) -> Lead {
     Lead { mean: differences.iter().sum::<f64>() / count as f64, interval: middle(&means) }
 }
 
+/// The mean of some figures; 0 of none.
+pub fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len().max(1) as f64
+}
+
 /// The middle 95% of sorted values.
 fn middle(sorted: &[f64]) -> [f64; 2] {
     let end = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];

@@ -18,6 +18,7 @@ pub mod scrub;
 pub mod slots;
 pub mod source;
 pub mod titles;
+pub mod trials;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

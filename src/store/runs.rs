@@ -56,8 +56,13 @@ pub struct Story {
 /// # Errors
 /// Whatever SQLite says.
 pub fn prepare(database: &mut Database) -> Result<()> {
-    const OURS: [&str; 4] =
-        ["nightshelf_meta", "nightshelf_runs", "nightshelf_rejects", "nightshelf_imports"];
+    const OURS: [&str; 5] = [
+        "nightshelf_meta",
+        "nightshelf_runs",
+        "nightshelf_rejects",
+        "nightshelf_imports",
+        "nightshelf_trials",
+    ];
     let there = database.read("looking for nightshelf's own tables", |connection| {
         OURS.iter().try_fold(true, |all, table| Ok(all && Table::find(connection, table)?.is_some()))
     })?;
@@ -349,6 +354,7 @@ pub fn rows_of(database: &Database, run_id: i64) -> Result<(u64, u64)> {
     }
 }
 
-fn now() -> String {
+/// RFC 3339, UTC.
+pub fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
