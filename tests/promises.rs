@@ -22,18 +22,24 @@ mod edges;
 mod faults;
 #[path = "promises/forget.rs"]
 mod forget;
+#[path = "promises/gate.rs"]
+mod gate;
 #[path = "promises/import.rs"]
 mod import;
 #[path = "promises/input.rs"]
 mod input;
 #[path = "promises/killed.rs"]
 mod killed;
+#[path = "promises/new_books.rs"]
+mod new_books;
 #[path = "promises/night.rs"]
 mod night;
 #[path = "promises/operations.rs"]
 mod operations;
 #[path = "promises/quality.rs"]
 mod quality;
+#[path = "promises/tune.rs"]
+mod tune;
 #[path = "promises/unchanged.rs"]
 mod unchanged;
 #[path = "promises/watching.rs"]

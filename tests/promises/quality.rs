@@ -241,3 +241,51 @@ fn made_up_readers_are_in_no_table_and_no_count() {
     let ran = shop.call_with(&["run", "--json"], &without).ok();
     assert!(!ran.stderr.contains("authors"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_database_is_split_in_every_way_that_there_is() {
+    let shop = Shop::with_tastes(300, 150, 12);
+    let split = |words: &[&str]| shop.call(&[&["evaluate", "--json", "--k", "10"], words].concat());
+    for (words, kind) in [
+        (&["--split", "random", "--share", "0.1"][..], "random"),
+        (&["--split", "leave-one-out"], "leave-one-out"),
+        (&["--split", "users"], "users"),
+        (&[], "random"),
+    ] {
+        let report = split(words).ok().json();
+        assert_eq!(report["split"]["kind"], kind);
+        let (train, test) = (&report["split"]["train_ratings"], &report["split"]["test_ratings"]);
+        assert!(train.as_u64() > test.as_u64() && test.as_u64() > Some(0), "{}", report["split"]);
+        let ndcg = [figure(&report, "nightshelf", "ndcg"), figure(&report, "popularity", "ndcg")];
+        assert!(ndcg[0] > ndcg[1], "{kind}: {ndcg:?}");
+        let rmse = [figure(&report, "nightshelf", "rmse"), figure(&report, "damped bias", "rmse")];
+        assert!(rmse[0] < rmse[1], "{kind}: {rmse:?}");
+    }
+    split(&["--split", "time"]).failed(65, "rated_at");
+    split(&["--split", "leave-last"]).failed(65, "rated_at");
+    split(&["--share", "1.5"]).failed(2, "between 0 and 1");
+    split(&["--split", "by-moon"]).failed(2, "leave-one-out");
+    // The same split for the same seed, another for another.
+    let again = |seed: &str| split(&["--split-seed", seed]).ok().json()["models"].clone();
+    assert_eq!(again("1"), again("1"));
+    assert_ne!(again("1"), again("2"));
+    shop.sql("UPDATE ratings SET rated_at = 1700000000 + rowid * 60");
+    for words in [&["--split", "time"][..], &["--split", "leave-last", "--last", "2"]] {
+        let report = split(words).ok().json();
+        assert_eq!(report["split"]["kind"], words[1]);
+    }
+    let nothing: Ran = nightshelf().arg("evaluate").output().unwrap().into();
+    nothing.failed(66, "--db");
+}
+
+#[test]
+fn hidden_books_are_found_by_their_authors() {
+    let folder = tempfile::tempdir().unwrap();
+    let (train, _, books) = split_by_author(folder.path());
+    let shop = Shop::empty();
+    shop.command(&["import"]).arg(&train).arg(&books).output().map(Ran::from).unwrap().ok();
+    let report = shop.call(&["evaluate", "--json", "--split", "new-books", "--k", "20"]).ok().json();
+    let hits = |model: &str| figure(&report, model, "hit_rate");
+    assert!(hits("nightshelf") > 3.0 * hits("random").max(hits("popularity")), "{report}");
+    assert_eq!(hits("popularity"), 0.0, "nobody has read them");
+}
