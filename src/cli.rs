@@ -25,9 +25,9 @@ Start here:
   nightshelf doctor --db shop.db         what is missing, if something is
 
 Exit codes:
-  0 done   1 failed   2 usage   65 no usable ratings   66 no such file   69 no such device
-  74 reading or writing failed   75 locked, try later   78 bad configuration
-  130 interrupted   143 terminated
+  0 done   1 failed   2 usage   3 the gate refused to publish   65 no usable ratings
+  66 no such file   69 no such device   74 reading or writing failed   75 locked, try later
+  78 bad configuration   130 interrupted   143 terminated
 
 Every setting of the configuration file can also come from the environment, as NIGHTSHELF_<KEY>
 (NIGHTSHELF_FACTORS=128), and, for the common ones, from a flag. Flags win over the environment,
@@ -66,7 +66,7 @@ pub enum Command {
     Demo(Demo),
     /// Load CSV or TSV files of ratings or books into a database.
     Import(Import),
-    /// The nightly job: read, normalise, train, publish.
+    /// The nightly job: read, normalise, train, judge, publish.
     Run(Run),
     /// After an import: bring the lists of new and changed readers up to date.
     Backfill(Backfill),
@@ -120,7 +120,7 @@ pub struct Run {
     /// Do everything but write: the database is left as it is.
     #[arg(long)]
     pub dry_run: bool,
-    /// Train and publish although neither ratings nor settings have changed.
+    /// Train and publish although neither ratings nor settings have changed, or the gate objects.
     #[arg(long)]
     pub force: bool,
     /// Print the settings that would be used, as TOML, and stop.

@@ -167,6 +167,9 @@ pub struct Model {
     pub activity_exponent: f64,
     /// How much less a rating counts the more readers its book has.
     pub popularity_exponent: f64,
+    /// γ: scores are divided by a book's length to this power, so that what few have read is not left
+    /// behind; below 0 to choose it from the data.
+    pub length_exponent: f64,
     /// How much it counts that two books have an author in common; 0 to leave that out.
     pub author_weight: f64,
     /// The same of publishers.
@@ -187,6 +190,7 @@ impl Default for Model {
             exponent: 1.0,
             activity_exponent: 0.15,
             popularity_exponent: 0.15,
+            length_exponent: -1.0,
             author_weight: 6.0,
             publisher_weight: 1.0,
             seed: 42,
@@ -388,6 +392,9 @@ impl Config {
         }
         if !(self.gate.holdout > 0.0 && self.gate.holdout <= 0.5) {
             return Err(format!("holdout is {}, but must be above 0 and at most 0.5", self.gate.holdout));
+        }
+        if self.model.length_exponent.is_nan() || self.model.length_exponent > 1.0 {
+            return Err(format!("length_exponent is {}, but must be at most 1", self.model.length_exponent));
         }
         const WEEK: u64 = 7 * 24 * 3600;
         if self.output.patience > WEEK {

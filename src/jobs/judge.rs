@@ -17,7 +17,7 @@ use crate::model::device::Device;
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::model::settled::Settled;
-use crate::model::topn::Index;
+use crate::model::topn::{Index, Lift};
 use crate::model::{self, Factors, Watch};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
@@ -148,8 +148,8 @@ impl<'a> Judge<'a> {
         let stars =
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
         let lists = match (config.model.objective, &rating) {
-            (Objective::Ranking, _) => Some(self.lists(ranking)?),
-            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products())?),
+            (Objective::Ranking, _) => Some(self.lists(ranking, config.model.lift())?),
+            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products(), Lift::default())?),
             (Objective::Rating, None) => None,
         };
         Ok(Answers { name: name.into(), lists, stars })
@@ -170,9 +170,9 @@ impl<'a> Judge<'a> {
         fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
     }
 
-    fn lists(&self, factors: Factors) -> Result<Vec<Vec<u32>>> {
+    fn lists(&self, factors: Factors, lift: Lift) -> Result<Vec<Vec<u32>>> {
         let factors = factors.only(self.readers);
-        let index = Index::new(&factors, |item| self.case.items.is_rated(item as usize));
+        let index = Index::new(&factors, lift, |item| self.case.items.is_rated(item as usize));
         let lists = index.search(&factors, &self.known, self.case.longest, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }

@@ -209,6 +209,7 @@ impl Job<'_> {
         metrics["loss"] = json!(self.loss);
         metrics["regularization"] = json!(settings.model.regularization);
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
+        metrics["length_exponent"] = json!(settings.model.length_exponent);
         let popular = popularity.best(settings.output.popular);
         Ok(Ok(Tonight { settings, intake, fitted, rows, popular, quality: finding.quality, metrics }))
     }
@@ -299,11 +300,12 @@ impl Job<'_> {
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
         let config = &config.model;
         console.say(format!(
-            "train      {} factors, {} epochs, λ {:.1e}, α₀ {:.3}{loss}, {:.1} s",
+            "train      {} factors, {} epochs, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
             config.factors,
             config.epochs,
             config.regularization,
             config.unobserved_weight,
+            config.length_exponent,
             self.work.clock.of("train")
         ));
         Ok(fitted)

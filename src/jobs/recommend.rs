@@ -10,7 +10,7 @@ use crate::model::Factors;
 use crate::model::because;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::topn::{Index, Scored};
+use crate::model::topn::{Index, Lift, Scored};
 use crate::store::publish::{Origin, Recommendation};
 
 /// A score under this says nothing of the reader: a book that was read should score 1, so this is
@@ -98,7 +98,10 @@ pub fn fill(
         match config.model.objective {
             // A pair that touches nothing else may have factors of its own, but they mean nothing.
             Objective::Ranking if !tied() => list.clear(),
-            Objective::Ranking => list.retain(|entry| entry.score >= LEAST_EVIDENCE),
+            Objective::Ranking => list.retain(|entry| {
+                let lift = config.model.lift().of_row(fitted.ranking.item(entry.item as usize));
+                entry.score >= LEAST_EVIDENCE * lift
+            }),
             Objective::Rating if fitted.rated.of(user).0.is_empty() => list.clear(),
             Objective::Rating => {}
         }
@@ -155,12 +158,12 @@ fn rank(
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Vec<Scored>>> {
     let top = config.output.top;
-    let search = |factors: &Factors| -> Result<Vec<Vec<Scored>>> {
-        let index = Index::new(factors, |item| popularity.readers[item as usize] > 0);
+    let search = |factors: &Factors, lift: Lift| -> Result<Vec<Vec<Scored>>> {
+        let index = Index::new(factors, lift, |item| popularity.readers[item as usize] > 0);
         let mut lists = index.search(factors, interactions, top, interrupt, done)?;
         let new = (top as f64 * config.output.new_books) as usize;
         if new > 0 && popularity.by_readers.len() < interactions.item_count {
-            let index = Index::new(factors, |item| popularity.readers[item as usize] == 0);
+            let index = Index::new(factors, lift, |item| popularity.readers[item as usize] == 0);
             let additions = index.search(factors, interactions, new, interrupt, &|_| ())?;
             for (list, addition) in lists.iter_mut().zip(additions) {
                 list.extend(addition);
@@ -171,9 +174,9 @@ fn rank(
         Ok(lists)
     };
     match (config.model.objective, &fitted.rating) {
-        (Objective::Ranking, _) => search(&fitted.ranking),
+        (Objective::Ranking, _) => search(&fitted.ranking, config.model.lift()),
         (Objective::Rating, Some(model)) => {
-            let mut lists = search(&model.as_products())?;
+            let mut lists = search(&model.as_products(), Lift::default())?;
             for (user, list) in lists.iter_mut().enumerate() {
                 for entry in list.iter_mut() {
                     entry.score = model.raw(user, entry.item as usize);

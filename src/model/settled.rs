@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 
+use super::topn::Lift;
 use crate::catalog::interactions::Interactions;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// Settings for one set of ratings.
 ///
@@ -17,6 +18,11 @@ use crate::config::Config;
 /// 0.25%), 79,785 × 218,645 (0.004%) and 943 × 1,682 (5%) readers and books, and the settings
 /// published for far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for
 /// the first collapses the second to one list for everybody.
+///
+/// γ = 0.18 log₁₀(0.05 / density), from 0 to 1: the fewer ratings there are for each book and reader, the
+/// more the penalty holds back whatever few have read ([`super::topn`]). On a table of density 5%
+/// (MovieLens 100K) any γ above 0 loses, 0.1 half a percent of nDCG; at 0.25% 0.3 gains 1% and 3% where
+/// authors are known, at 0.003% 0.5 gains 12%, and 0.6 as much.
 ///
 /// **Rating.** λ_I is multiplied with the variance of the ratings: with stars times ten the loss grows
 /// by a hundred, and so does |x_u|², but books' directions keep their length.
@@ -36,15 +42,27 @@ impl Settled {
         settled.rating.item_regularization *= if deviation > 0.0 { deviation * deviation } else { 1.0 };
 
         let model = &mut settled.model;
+        // Books that nobody has rated make no table sparse.
+        let items = interactions.readers_per_item().into_iter().filter(|readers| *readers > 0).count();
+        let density = interactions.len() as f64 / (interactions.user_count() * items).max(1) as f64;
         if model.unobserved_weight == 0.0 {
-            let density = interactions.len() as f64 / pairs.max(1.0);
             model.unobserved_weight = (0.5 * density.sqrt()).clamp(0.02, 0.3);
+        }
+        if model.length_exponent < 0.0 {
+            model.length_exponent = (0.18 * (0.05 / density.max(1e-9)).log10()).clamp(0.0, 1.0);
         }
         if model.regularization == 0.0 {
             let penalty = LEAST_PENALTY / (model.unobserved_weight * pairs.sqrt());
             model.regularization = penalty.min(GREATEST_REGULARIZATION);
         }
         Self(settled)
+    }
+}
+
+impl config::Model {
+    /// γ, as the search for the best books takes it.
+    pub fn lift(&self) -> Lift {
+        Lift(self.length_exponent as f32)
     }
 }
 
@@ -81,8 +99,10 @@ mod tests {
         assert!(small.model.unobserved_weight > large.model.unobserved_weight);
         assert!(small.model.regularization > large.model.regularization);
         assert!(small.model.regularization <= 0.1);
+        assert!(small.model.length_exponent == 0.0 && large.model.length_exponent > 0.2);
         config.model.regularization = 0.5;
         config.model.unobserved_weight = 0.25;
+        config.model.length_exponent = 0.5;
         let set = Settled::new(&config, &table(100, 90, 10));
         assert_eq!(set.model, config.model);
         // All ratings equal: the penalties stay above zero.

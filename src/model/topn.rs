@@ -4,6 +4,9 @@
 //! through them in that order, a block at a time: once even the longest book left could not enter
 //! a reader's list, the rest need not be scored. The answer is the same as from scoring them all.
 //! Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
+//!
+//! A book with few readers has a short y, because the penalty holds it back more than the few readers
+//! can pull; so in a sparse table what is popular is too far ahead. [`Lift`] gives some of it back.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -49,9 +52,27 @@ impl PartialOrd for Scored {
 
 impl Eq for Scored {}
 
+/// A score is x·y / |y|^γ: with γ = 0 the product that the model was trained for, with γ = 1 the cosine,
+/// which knows no popularity at all, but for the reader's own length.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lift(pub f32);
+
+impl Lift {
+    /// What the product with a row of this length is multiplied with.
+    pub fn of(self, length: f32) -> f32 {
+        if self.0 > 0.0 && length > 0.0 { length.powf(-self.0) } else { 1.0 }
+    }
+
+    /// What the product with this row is multiplied with.
+    pub fn of_row(self, row: &[f32]) -> f32 {
+        self.of(super::dot(row, row).sqrt())
+    }
+}
+
 /// Items by falling length.
 #[derive(Debug)]
 pub struct Index {
+    lift: Lift,
     width: usize,
     /// The factors of each block, row by row, once somebody has looked into it: hardly anybody looks
     /// far.
@@ -60,16 +81,19 @@ pub struct Index {
     codes: Vec<u32>,
     /// The row of each code; of those that were not taken, one behind all.
     places: Vec<u32>,
-    /// |y| of the first, and so the longest, row of each block.
+    /// |y|, lifted, of the first, and so the longest, row of each block.
     longest: Vec<f32>,
 }
 
 impl Index {
     /// Lays the items out of which `take` says so.
-    pub fn new(factors: &Factors, take: impl Fn(u32) -> bool) -> Self {
+    pub fn new(factors: &Factors, lift: Lift, take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
-        let lengths: Vec<f32> =
-            factors.items.par_chunks_exact(width).map(|row| super::dot(row, row).sqrt()).collect();
+        let lifted = |row: &[f32]| {
+            let length = super::dot(row, row).sqrt();
+            length * lift.of(length)
+        };
+        let lengths: Vec<f32> = factors.items.par_chunks_exact(width).map(lifted).collect();
         let mut codes: Vec<u32> = (0..lengths.len() as u32).filter(|item| take(*item)).collect();
         codes.par_sort_unstable_by(|a, b| {
             lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b))
@@ -79,6 +103,7 @@ impl Index {
             places[*code as usize] = place as u32;
         }
         Self {
+            lift,
             width,
             blocks: codes.chunks(ITEMS).map(|_| OnceLock::new()).collect(),
             longest: codes.chunks(ITEMS).map(|block| lengths[block[0] as usize]).collect(),
@@ -141,7 +166,11 @@ impl Index {
             active.iter().for_each(|at| rows.extend_from_slice(factors.user(users[*at])));
             let items = self.blocks[number].get_or_init(|| {
                 let mut rows = Vec::with_capacity(codes.len() * self.width);
-                codes.iter().for_each(|code| rows.extend_from_slice(factors.item(*code as usize)));
+                for code in codes {
+                    let row = factors.item(*code as usize);
+                    let lift = self.lift.of_row(row);
+                    rows.extend(row.iter().map(|value| value * lift));
+                }
                 rows
             });
             let scores = &mut scores[..active.len() * codes.len()];
@@ -220,11 +249,15 @@ mod tests {
     use crate::model::initial;
     use proptest::prelude::*;
 
+    fn scored(factors: &Factors, lift: Lift, user: usize, item: usize) -> f32 {
+        factors.score(user, item) * lift.of_row(factors.item(item))
+    }
+
     /// Every unseen item scored and sorted.
-    fn brute_force(factors: &Factors, seen: &Interactions, user: usize, n: usize) -> Vec<Scored> {
+    fn brute_force(factors: &Factors, lift: Lift, seen: &Interactions, user: usize, n: usize) -> Vec<Scored> {
         let mut all: Vec<Scored> = (0..seen.item_count as u32)
             .filter(|item| !seen.of(user).0.contains(item))
-            .map(|item| Scored { item, score: factors.score(user, item as usize) })
+            .map(|item| Scored { item, score: scored(factors, lift, user, item as usize) })
             .collect();
         all.sort();
         all.truncate(n);
@@ -237,6 +270,7 @@ mod tests {
         fn the_lists_are_those_of_brute_force(
             triples in prop::collection::vec((0u32..90, 0u32..1500, Just(1f32)), 1..3000),
             d in 1usize..12, n in 1usize..20, seed in 0u64..1000, small in 0f32..1.0,
+            lift in prop_oneof![Just(Lift(0.0)), (0f32..1.0).prop_map(Lift)],
         ) {
             let (seen, _) = Interactions::from_triples(90, 1500, &triples);
             let mut factors = Factors {
@@ -249,17 +283,17 @@ mod tests {
                 let shrink = small.powi(place as i32 % 40);
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
-            let lists = Index::new(&factors, |_| true)
+            let lists = Index::new(&factors, lift, |_| true)
                 .search(&factors, &seen, n, &Interrupt::never(), &|_| ())
                 .expect("no signal");
             for (user, list) in lists.iter().enumerate() {
-                let expected = brute_force(&factors, &seen, user, n);
+                let expected = brute_force(&factors, lift, &seen, user, n);
                 prop_assert_eq!(list.len(), expected.len());
                 for (got, expected) in list.iter().zip(&expected) {
                     // The order of summing differs, so near ties may change places.
                     let tolerance = 1e-6 + 1e-5 * expected.score.abs();
                     prop_assert!((got.score - expected.score).abs() < tolerance);
-                    prop_assert!((factors.score(user, got.item as usize) - got.score).abs() < tolerance);
+                    prop_assert!((scored(&factors, lift, user, got.item as usize) - got.score).abs() < tolerance);
                     prop_assert!(!seen.of(user).0.contains(&got.item));
                 }
             }
@@ -270,7 +304,13 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors, |_| true).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, Lift::default(), |_| true).search(
+            &factors,
+            &seen,
+            3,
+            &Interrupt::never(),
+            &|_| (),
+        );
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
     }
@@ -279,7 +319,13 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors, |_| true).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, Lift::default(), |_| true).search(
+            &factors,
+            &seen,
+            10,
+            &Interrupt::never(),
+            &|_| (),
+        );
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
     }
 }

@@ -33,14 +33,14 @@ fn refused(shop: &Shop, sql: &str, words: &[&str]) -> Value {
     assert_eq!(report["metrics"]["gate"]["verdict"], "refused");
     assert_eq!(shop.rows(LISTS), lists, "the lists of before stand");
     assert!(shop.rows(LAST)[0].starts_with("refused|1|the quality gate refused"), "{:?}", shop.rows(LAST));
-    shop.keeps_its_promises(10);
+    assert_eq!(shop.one::<String>("PRAGMA integrity_check"), "ok");
     report
 }
 
 #[test]
 fn half_of_the_ratings_gone() {
     let shop = shop();
-    refused(&shop, "DELETE FROM ratings WHERE rowid % 2 = 0", &["ratings: ", "50% less", "in run 1"]);
+    refused(&shop, "DELETE FROM ratings WHERE rowid % 2 = 0", &["ratings: ", "% less", "in run 1"]);
     // It says the same tomorrow, and publishes when it is told to.
     shop.call(&["run"]).failed(3, "less");
     let report = shop.call(&["run", "--force", "--json"]).ok().json();
@@ -108,9 +108,9 @@ fn settings_that_spoil_the_model_are_refused_too() {
     let shop = shop();
     let lists = shop.rows(LISTS);
     let bad = [("NIGHTSHELF_REGULARIZATION", "50")];
-    shop.call_with(&["run"], &bad).failed(3, "better");
+    shop.call_with(&["run"], &bad).failed(3, "worse than that of run 1");
     // Nothing is written to be told so.
-    shop.call_with(&["run", "--dry-run"], &bad).failed(3, "better");
+    shop.call_with(&["run", "--dry-run"], &bad).failed(3, "worse than that of run 1");
     assert_eq!(shop.rows(LISTS), lists);
     shop.call_with(&["run"], &[bad[0], ("NIGHTSHELF_ENABLED", "false")]).ok();
     assert_ne!(shop.rows(LISTS), lists);
@@ -137,10 +137,10 @@ fn a_refusal_is_seen_by_those_who_watch() {
     let shop = shop();
     shop.sql("DELETE FROM ratings WHERE rowid % 3 > 0");
     let file = shop.folder.path().join("night.prom");
-    let ran = shop.command(&["run", "--metrics-file"]).arg(&file).output().unwrap();
+    let ran = shop.command(&["run"]).arg("--metrics-file").arg(&file).output().unwrap();
     assert_eq!(ran.status.code(), Some(3));
     let text = std::fs::read_to_string(&file).unwrap();
-    let code = text.lines().find(|line| line.starts_with("nightshelf_last_attempt_exit_code")).unwrap();
+    let code = text.lines().find(|line| line.starts_with("nightshelf_exit_code")).unwrap();
     assert!(code.contains("command=\"run\"") && code.ends_with(" 3"), "{code}");
     let said = shop.call(&["runs"]).ok().stdout;
     assert!(said.contains("refused") && said.contains("run 2: the quality gate refused"), "{said}");

@@ -25,13 +25,20 @@ fn shop() -> Shop {
     shop
 }
 
+/// Books without ratings whose author is known.
+fn new_books(shop: &Shop) -> i64 {
+    shop.one(
+        "SELECT count(*) FROM books WHERE isbn NOT IN (SELECT isbn FROM ratings) AND author LIKE '%Taste%'",
+    )
+}
+
 #[test]
 fn they_are_recommended_to_those_who_like_the_author_and_no_more_than_allowed() {
     let shop = shop();
     let report = shop.night();
     assert_eq!(
         (&report["new_books"], &report["items"]),
-        (&12.into(), &shop.one::<i64>("SELECT count(DISTINCT isbn) FROM ratings").into())
+        (&new_books(&shop).into(), &shop.one::<i64>("SELECT count(DISTINCT isbn) FROM ratings").into())
     );
     assert!(shop.one::<i64>(NEW) > 50, "{}", shop.one::<i64>(NEW));
     let most = "SELECT max(n) FROM (SELECT count(*) AS n FROM recommendations
@@ -65,13 +72,16 @@ fn a_new_book_makes_a_new_night_and_its_first_ratings_a_backfill() {
     let sql = format!("INSERT INTO books VALUES ('{}', 'Newest', 'Writer 1 of Taste 2')", isbn(700));
     shop.sql(&sql);
     let report = shop.call(&["run", "--json"]).ok().json();
-    assert_eq!((&report["status"], &report["new_books"]), (&"published".into(), &13.into()));
+    assert_eq!((&report["status"], &report["new_books"]), (&"published".into(), &new_books(&shop).into()));
     // Its first readers: the model knew it by its author only.
     for reader in [2, 6, 10, 14] {
         shop.add(reader, isbn(700), 9);
     }
     let report = shop.backfill(&[]);
-    assert_eq!((&report["metrics"]["new_items"], &report["new_books"]), (&1.into(), &12.into()));
+    assert_eq!(
+        (&report["metrics"]["new_items"], &report["new_books"]),
+        (&1.into(), &new_books(&shop).into())
+    );
     shop.keeps_its_promises(10);
     shop.call(&["check"]).ok();
     // The same lists as from a model that is trained anew would be too much to ask; but those readers'

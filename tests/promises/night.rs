@@ -179,6 +179,7 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn the_model_is_kept_with_its_vocabularies() {
     use nightshelf::model::saved;
+    use nightshelf::model::topn::Lift;
     let shop = Shop::with_tastes(50, 40, 8);
     for _ in 0..3 {
         shop.night();
@@ -205,5 +206,9 @@ fn the_model_is_kept_with_its_vocabularies() {
     let (book, score) = row[0].split_once('|').unwrap();
     let books = shop.rows("SELECT DISTINCT isbn FROM ratings ORDER BY isbn");
     let item = books.iter().position(|isbn| isbn == book).unwrap();
-    assert!((f64::from(ranking.score(3, item)) - score.parse::<f64>().unwrap()).abs() < 1e-5);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(model.join("manifest.json")).unwrap()).unwrap();
+    let lift = Lift(manifest["config"]["model"]["length_exponent"].as_f64().unwrap() as f32);
+    let expected = f64::from(ranking.score(3, item) * lift.of_row(ranking.item(item)));
+    assert!((expected - score.parse::<f64>().unwrap()).abs() < 1e-5);
 }

@@ -4,7 +4,12 @@ use crate::common::{Ran, Shop};
 
 fn tune(shop: &Shop, flags: &[&str]) -> Ran {
     let out = shop.folder.path().join("tuned.toml");
-    shop.command(&["tune", "--json", "--trials", "9", "--out"]).arg(out).args(flags).output().unwrap().into()
+    let mut command = shop.command(&["tune", "--json"]);
+    command.arg("--out").arg(out).args(flags);
+    if !flags.contains(&"--trials") {
+        command.args(["--trials", "9"]);
+    }
+    command.output().unwrap().into()
 }
 
 #[test]
@@ -25,14 +30,14 @@ fn a_search_ends_with_settings_that_a_run_takes() {
     assert_eq!(confirmed["better"].as_bool().unwrap(), after > before);
     // A run takes them.
     let file = shop.folder.path().join("tuned.toml");
-    let printed = shop.command(&["run", "--print-config", "--config"]).arg(&file).output().unwrap();
+    let printed = shop.command(&["run", "--print-config"]).arg("--config").arg(&file).output().unwrap();
     let settings: toml::Table = String::from_utf8(printed.stdout).unwrap().parse().unwrap();
     if confirmed["better"] == true {
         let lambda: f64 =
             report["best"]["settings"]["regularization"].as_str().map_or(0.0, |text| text.parse().unwrap());
         assert_eq!(settings["model"]["regularization"].as_float().unwrap(), lambda);
     }
-    assert_eq!(shop.command(&["run", "--config"]).arg(&file).output().unwrap().status.code(), Some(0));
+    assert_eq!(shop.command(&["run"]).arg("--config").arg(&file).output().unwrap().status.code(), Some(0));
 
     // Another call finds everything done; more trials go on from there.
     let count = || shop.one::<i64>("SELECT count(*) FROM nightshelf_trials");

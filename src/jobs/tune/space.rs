@@ -56,6 +56,7 @@ impl Space {
                     Dimension { is_whole: true, ..Dimension::around("epochs", 14.0, 2.0) },
                     Dimension::between("activity_exponent", 0.0, 0.4),
                     Dimension::between("popularity_exponent", 0.0, 0.4),
+                    Dimension::between("length_exponent", 0.0, 0.6),
                 ]);
                 if grouped {
                     dimensions.push(Dimension::around("author_weight", 6.0, 3.0));
