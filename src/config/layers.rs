@@ -122,6 +122,7 @@ fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result
     let value = match default {
         Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| not_a("a whole number"))?),
         Value::Float(_) => Value::Float(text.trim().parse().map_err(|_| not_a("a number"))?),
+        Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| not_a("true or false"))?),
         Value::Array(_) => text
             .trim_matches(['[', ']', ' '])
             .split(',')

@@ -312,6 +312,7 @@ impl Plan {
         let mut rows = work.clock.time("recommend", || {
             let popularity = Popularity::new(interactions, &rated, evidence.rows());
             let fitted = Fitted {
+                lifts: evidence.lifts(&ranking, config.model.length_exponent),
                 ranking: ranking.only(&self.chosen),
                 weighted: evidence.rows().select(&self.chosen),
                 rating: rating.map(|model| model.only(&self.chosen)),

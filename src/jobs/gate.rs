@@ -194,6 +194,7 @@ pub fn examine(
         split: &split,
         items: &ratings.items,
         groups,
+        only_new: false,
         scale: ratings.scale,
         longest: Measure::LENGTH,
         most_readers: Measure::MOST_READERS,

@@ -17,7 +17,7 @@ use crate::model::device::Device;
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::model::settled::Settled;
-use crate::model::topn::{Index, Lift};
+use crate::model::topn::{self, Wanted};
 use crate::model::{self, Factors, Watch};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
@@ -34,6 +34,8 @@ pub struct Case<'a> {
     pub groups: &'a [Group],
     /// Lowest and highest rating; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
+    /// Whether only books are held out that nobody knows, so that lists may be full of those.
+    pub only_new: bool,
     /// How long the lists are.
     pub longest: usize,
     /// How many readers' lists are looked at, at most.
@@ -148,8 +150,11 @@ impl<'a> Judge<'a> {
         let stars =
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
         let lists = match (config.model.objective, &rating) {
-            (Objective::Ranking, _) => Some(self.lists(ranking, config.model.lift())?),
-            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products(), Lift::default())?),
+            (Objective::Ranking, _) => {
+                let lifts = evidence.lifts(&ranking, config.model.length_exponent);
+                Some(self.lists(ranking, &lifts, config)?)
+            }
+            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products(), &[], config)?),
             (Objective::Rating, None) => None,
         };
         Ok(Answers { name: name.into(), lists, stars })
@@ -170,10 +175,20 @@ impl<'a> Judge<'a> {
         fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
     }
 
-    fn lists(&self, factors: Factors, lift: Lift) -> Result<Vec<Vec<u32>>> {
+    fn lists(&self, factors: Factors, lifts: &[f32], config: &Settled) -> Result<Vec<Vec<u32>>> {
         let factors = factors.only(self.readers);
-        let index = Index::new(&factors, lift, |item| self.case.items.is_rated(item as usize));
-        let lists = index.search(&factors, &self.known, self.case.longest, self.interrupt, &|_| ())?;
+        let (popularity, n) = (self.case.split.train.readers_per_item(), self.case.longest);
+        // What nobody has rated, held out or not, can only be wrong.
+        let is_new = |item: u32| {
+            let item = item as usize;
+            self.case.items.is_rated(item).then(|| popularity[item] == 0)
+        };
+        let new = match self.case.only_new {
+            true => n,
+            false => (n as f64 * config.output.new_books) as usize,
+        };
+        let wanted = Wanted { n, new, is_new: &is_new, lifts };
+        let lists = topn::best(&factors, &self.known, &wanted, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 

@@ -295,7 +295,8 @@ impl Job<'_> {
                     Some(model::fit_rating(device, &rated, &ranking, scale, config, &watch)?)
                 }
             };
-            Ok(Fitted { ranking, weighted: evidence.into_rows(), rating, rated })
+            let lifts = evidence.lifts(&ranking, config.model.length_exponent);
+            Ok(Fitted { ranking, lifts, weighted: evidence.into_rows(), rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
         let config = &config.model;

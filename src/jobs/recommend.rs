@@ -10,7 +10,7 @@ use crate::model::Factors;
 use crate::model::because;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::topn::{Index, Lift, Scored};
+use crate::model::topn::{self, Scored, Wanted};
 use crate::store::publish::{Origin, Recommendation};
 
 /// A score under this says nothing of the reader: a book that was read should score 1, so this is
@@ -22,6 +22,8 @@ const LEAST_EVIDENCE: f32 = 1e-4;
 pub struct Fitted {
     /// The ranking model.
     pub ranking: Factors,
+    /// What each book's products are multiplied with to be scores.
+    pub lifts: Vec<f32>,
     /// What readers have read, with the weights that the ranking model gives to it.
     pub weighted: Interactions,
     /// The model of stars, if anything was rated.
@@ -98,10 +100,9 @@ pub fn fill(
         match config.model.objective {
             // A pair that touches nothing else may have factors of its own, but they mean nothing.
             Objective::Ranking if !tied() => list.clear(),
-            Objective::Ranking => list.retain(|entry| {
-                let lift = config.model.lift().of_row(fitted.ranking.item(entry.item as usize));
-                entry.score >= LEAST_EVIDENCE * lift
-            }),
+            Objective::Ranking => {
+                list.retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.lifts[entry.item as usize]);
+            }
             Objective::Rating if fitted.rated.of(user).0.is_empty() => list.clear(),
             Objective::Rating => {}
         }
@@ -158,25 +159,16 @@ fn rank(
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Vec<Scored>>> {
     let top = config.output.top;
-    let search = |factors: &Factors, lift: Lift| -> Result<Vec<Vec<Scored>>> {
-        let index = Index::new(factors, lift, |item| popularity.readers[item as usize] > 0);
-        let mut lists = index.search(factors, interactions, top, interrupt, done)?;
-        let new = (top as f64 * config.output.new_books) as usize;
-        if new > 0 && popularity.by_readers.len() < interactions.item_count {
-            let index = Index::new(factors, lift, |item| popularity.readers[item as usize] == 0);
-            let additions = index.search(factors, interactions, new, interrupt, &|_| ())?;
-            for (list, addition) in lists.iter_mut().zip(additions) {
-                list.extend(addition);
-                list.sort();
-                list.truncate(top);
-            }
-        }
-        Ok(lists)
+    let new = (top as f64 * config.output.new_books) as usize;
+    let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
+    let search = |factors: &Factors, lifts: &[f32]| {
+        let wanted = Wanted { n: top, new, is_new: &is_new, lifts };
+        topn::best(factors, interactions, &wanted, interrupt, done)
     };
     match (config.model.objective, &fitted.rating) {
-        (Objective::Ranking, _) => search(&fitted.ranking, config.model.lift()),
+        (Objective::Ranking, _) => search(&fitted.ranking, &fitted.lifts),
         (Objective::Rating, Some(model)) => {
-            let mut lists = search(&model.as_products(), Lift::default())?;
+            let mut lists = search(&model.as_products(), &[])?;
             for (user, list) in lists.iter_mut().enumerate() {
                 for entry in list.iter_mut() {
                     entry.score = model.raw(user, entry.item as usize);

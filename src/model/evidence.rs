@@ -5,6 +5,11 @@
 //! each other, also those that hardly anybody has read; and the solver does not know. Made-up
 //! readers get no list and are in no count.
 
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::{Factors, dot};
 use crate::catalog::groups::{Group, Maker};
 use crate::catalog::interactions::Interactions;
 use crate::config;
@@ -56,6 +61,46 @@ impl Evidence {
         Self { rows, readers }
     }
 
+    /// What each item's product x·y is multiplied with to be its score. `factors` are of the same items.
+    ///
+    /// A book with few readers has a short y, because the penalty holds it back more than the few can
+    /// pull; in a sparse table, so, what is popular is too far ahead. Therefore 1 / |y|^γ: with γ = 0 the
+    /// product that the model was trained for, with γ = 1 the cosine, but for the reader's own length.
+    ///
+    /// A book without readers is known by its makers alone, and its length says only how much we know of
+    /// it. What is to be expected is that it does as well as their other books: so it gets the mean length
+    /// of those.
+    pub fn lifts(&self, factors: &Factors, exponent: f64) -> Vec<f32> {
+        let length = |row: &[f32]| dot(row, row).sqrt();
+        let lengths: Vec<f32> = factors.items.par_chunks_exact(factors.width).map(length).collect();
+        let lift = |length: f32| if length > 0.0 { length.powf(-exponent as f32) } else { 1.0 };
+        let mut lifts: Vec<f32> = lengths.iter().map(|length| lift(*length)).collect();
+        let mut has_readers = vec![false; self.rows.item_count];
+        let real = &self.rows.items[..self.rows.offsets[self.readers]];
+        real.iter().for_each(|item| has_readers[*item as usize] = true);
+        // Of each book without readers, the weighted sum of its makers' mean lengths, and of the weights.
+        let mut expected: HashMap<u32, (f32, f32)> = HashMap::new();
+        for maker in self.readers..self.rows.user_count() {
+            let (items, weights) = self.rows.of(maker);
+            let known = || items.iter().filter(|item| has_readers[**item as usize]);
+            let sum: f32 = known().map(|item| lengths[*item as usize]).sum();
+            let mean = sum / known().count().max(1) as f32;
+            for (item, weight) in items.iter().zip(weights).filter(|(item, _)| !has_readers[**item as usize])
+            {
+                let (sum, count) = expected.entry(*item).or_default();
+                *sum += weight * mean;
+                *count += weight;
+            }
+        }
+        for (item, (sum, count)) in expected {
+            let (expected, length) = (sum / count, lengths[item as usize]);
+            if length > 0.0 {
+                lifts[item as usize] = expected / length * lift(expected);
+            }
+        }
+        lifts
+    }
+
     /// The pairs by user, made-up ones last; their weights stand in the place of ratings.
     pub fn rows(&self) -> &Interactions {
         &self.rows
@@ -79,5 +124,32 @@ impl Evidence {
     /// How many of the users are real.
     pub fn readers(&self) -> usize {
         self.readers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_books_are_lifted_to_what_their_makers_others_have() {
+        // Books 0 and 1 are read; 2 is new, by the author of both; 3 is new, and nobody's.
+        let (rows, _) = Interactions::from_triples(2, 4, &[(0, 0, 1.0), (1, 0, 1.0), (1, 1, 1.0)]);
+        let groups = [
+            Group { maker: Maker::Author, items: vec![0, 1, 2] },
+            Group { maker: Maker::Publisher, items: vec![1, 2] },
+        ];
+        let model = config::Model { author_weight: 3.0, publisher_weight: 1.0, ..Default::default() };
+        let evidence = Evidence::new(&rows, &groups, &model);
+        assert_eq!((evidence.readers(), evidence.rows().user_count()), (2, 4));
+        let items = vec![4.0, 0.0, 0.0, 2.0, 0.1, 0.0, 0.0, 0.0];
+        let factors = Factors { width: 2, users: Vec::new(), items };
+        assert_eq!(evidence.lifts(&factors, 0.0), [1.0, 1.0, (3.0 * 3.0 + 2.0) / 4.0 / 0.1, 1.0]);
+        let lifts = evidence.lifts(&factors, 0.5);
+        let expected = [0.5, 0.5f32.sqrt(), 2.75 / 0.1 / 2.75f32.sqrt(), 1.0];
+        assert!(
+            lifts.iter().zip(expected).all(|(lift, expected)| (lift - expected).abs() < 1e-5),
+            "{lifts:?}"
+        );
     }
 }

@@ -2,9 +2,8 @@
 
 use std::ops::Deref;
 
-use super::topn::Lift;
 use crate::catalog::interactions::Interactions;
-use crate::config::{self, Config};
+use crate::config::Config;
 
 /// Settings for one set of ratings.
 ///
@@ -20,7 +19,7 @@ use crate::config::{self, Config};
 /// the first collapses the second to one list for everybody.
 ///
 /// γ = 0.18 log₁₀(0.05 / density), from 0 to 1: the fewer ratings there are for each book and reader, the
-/// more the penalty holds back whatever few have read ([`super::topn`]). On a table of density 5%
+/// more the penalty holds back whatever few have read ([`super::evidence::Evidence::lifts`]). On a table of density 5%
 /// (MovieLens 100K) any γ above 0 loses, 0.1 half a percent of nDCG; at 0.25% 0.3 gains 1% and 3% where
 /// authors are known, at 0.003% 0.5 gains 12%, and 0.6 as much.
 ///
@@ -56,13 +55,6 @@ impl Settled {
             model.regularization = penalty.min(GREATEST_REGULARIZATION);
         }
         Self(settled)
-    }
-}
-
-impl config::Model {
-    /// γ, as the search for the best books takes it.
-    pub fn lift(&self) -> Lift {
-        Lift(self.length_exponent as f32)
     }
 }
 

@@ -5,8 +5,7 @@
 //! a reader's list, the rest need not be scored. The answer is the same as from scoring them all.
 //! Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
 //!
-//! A book with few readers has a short y, because the penalty holds it back more than the few readers
-//! can pull; so in a sparse table what is popular is too far ahead. [`Lift`] gives some of it back.
+//! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -52,27 +51,49 @@ impl PartialOrd for Scored {
 
 impl Eq for Scored {}
 
-/// A score is x·y / |y|^γ: with γ = 0 the product that the model was trained for, with γ = 1 the cosine,
-/// which knows no popularity at all, but for the reader's own length.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lift(pub f32);
+/// Which lists are wanted.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Entries in a list.
+    pub n: usize,
+    /// Of those, how many may be of new items.
+    pub new: usize,
+    /// What is new, given a code; `None` for what no list may have.
+    pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
+    /// What each item's product is multiplied with; empty for 1.
+    pub lifts: &'a [f32],
+}
 
-impl Lift {
-    /// What the product with a row of this length is multiplied with.
-    pub fn of(self, length: f32) -> f32 {
-        if self.0 > 0.0 && length > 0.0 { length.powf(-self.0) } else { 1.0 }
+/// The best unseen items of each user, best first.
+///
+/// # Errors
+/// On a signal.
+pub fn best(
+    factors: &Factors,
+    seen: &Interactions,
+    wanted: &Wanted<'_>,
+    interrupt: &Interrupt,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<Vec<Scored>>> {
+    let Wanted { n, new, is_new, lifts } = *wanted;
+    let known = Index::new(factors, lifts, |item| is_new(item) == Some(false));
+    let mut lists = known.search(factors, seen, n, interrupt, done)?;
+    let fresh = Index::new(factors, lifts, |item| new > 0 && is_new(item) == Some(true));
+    if !fresh.codes.is_empty() {
+        let additions = fresh.search(factors, seen, new, interrupt, &|_| ())?;
+        for (list, addition) in lists.iter_mut().zip(additions) {
+            list.extend(addition);
+            list.sort();
+            list.truncate(n);
+        }
     }
-
-    /// What the product with this row is multiplied with.
-    pub fn of_row(self, row: &[f32]) -> f32 {
-        self.of(super::dot(row, row).sqrt())
-    }
+    Ok(lists)
 }
 
 /// Items by falling length.
 #[derive(Debug)]
-pub struct Index {
-    lift: Lift,
+pub struct Index<'a> {
+    lifts: &'a [f32],
     width: usize,
     /// The factors of each block, row by row, once somebody has looked into it: hardly anybody looks
     /// far.
@@ -85,15 +106,16 @@ pub struct Index {
     longest: Vec<f32>,
 }
 
-impl Index {
+impl<'a> Index<'a> {
     /// Lays the items out of which `take` says so.
-    pub fn new(factors: &Factors, lift: Lift, take: impl Fn(u32) -> bool) -> Self {
+    pub fn new(factors: &Factors, lifts: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
-        let lifted = |row: &[f32]| {
-            let length = super::dot(row, row).sqrt();
-            length * lift.of(length)
-        };
-        let lengths: Vec<f32> = factors.items.par_chunks_exact(width).map(lifted).collect();
+        let lengths: Vec<f32> = factors
+            .items
+            .par_chunks_exact(width)
+            .enumerate()
+            .map(|(item, row)| super::dot(row, row).sqrt() * lift(lifts, item))
+            .collect();
         let mut codes: Vec<u32> = (0..lengths.len() as u32).filter(|item| take(*item)).collect();
         codes.par_sort_unstable_by(|a, b| {
             lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b))
@@ -103,7 +125,7 @@ impl Index {
             places[*code as usize] = place as u32;
         }
         Self {
-            lift,
+            lifts,
             width,
             blocks: codes.chunks(ITEMS).map(|_| OnceLock::new()).collect(),
             longest: codes.chunks(ITEMS).map(|block| lengths[block[0] as usize]).collect(),
@@ -167,9 +189,8 @@ impl Index {
             let items = self.blocks[number].get_or_init(|| {
                 let mut rows = Vec::with_capacity(codes.len() * self.width);
                 for code in codes {
-                    let row = factors.item(*code as usize);
-                    let lift = self.lift.of_row(row);
-                    rows.extend(row.iter().map(|value| value * lift));
+                    let lift = lift(self.lifts, *code as usize);
+                    rows.extend(factors.item(*code as usize).iter().map(|value| value * lift));
                 }
                 rows
             });
@@ -243,21 +264,32 @@ impl Search {
     }
 }
 
+/// What an item's product is multiplied with.
+fn lift(lifts: &[f32], item: usize) -> f32 {
+    lifts.get(item).copied().unwrap_or(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::initial;
     use proptest::prelude::*;
 
-    fn scored(factors: &Factors, lift: Lift, user: usize, item: usize) -> f32 {
-        factors.score(user, item) * lift.of_row(factors.item(item))
+    fn scored(factors: &Factors, lifts: &[f32], user: usize, item: usize) -> f32 {
+        factors.score(user, item) * lift(lifts, item)
     }
 
     /// Every unseen item scored and sorted.
-    fn brute_force(factors: &Factors, lift: Lift, seen: &Interactions, user: usize, n: usize) -> Vec<Scored> {
+    fn brute_force(
+        factors: &Factors,
+        lifts: &[f32],
+        seen: &Interactions,
+        user: usize,
+        n: usize,
+    ) -> Vec<Scored> {
         let mut all: Vec<Scored> = (0..seen.item_count as u32)
             .filter(|item| !seen.of(user).0.contains(item))
-            .map(|item| Scored { item, score: scored(factors, lift, user, item as usize) })
+            .map(|item| Scored { item, score: scored(factors, lifts, user, item as usize) })
             .collect();
         all.sort();
         all.truncate(n);
@@ -270,7 +302,7 @@ mod tests {
         fn the_lists_are_those_of_brute_force(
             triples in prop::collection::vec((0u32..90, 0u32..1500, Just(1f32)), 1..3000),
             d in 1usize..12, n in 1usize..20, seed in 0u64..1000, small in 0f32..1.0,
-            lift in prop_oneof![Just(Lift(0.0)), (0f32..1.0).prop_map(Lift)],
+            lifts in prop_oneof![Just(Vec::new()), prop::collection::vec(0.2f32..5.0, 1500)],
         ) {
             let (seen, _) = Interactions::from_triples(90, 1500, &triples);
             let mut factors = Factors {
@@ -283,17 +315,17 @@ mod tests {
                 let shrink = small.powi(place as i32 % 40);
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
-            let lists = Index::new(&factors, lift, |_| true)
+            let lists = Index::new(&factors, &lifts, |_| true)
                 .search(&factors, &seen, n, &Interrupt::never(), &|_| ())
                 .expect("no signal");
             for (user, list) in lists.iter().enumerate() {
-                let expected = brute_force(&factors, lift, &seen, user, n);
+                let expected = brute_force(&factors, &lifts, &seen, user, n);
                 prop_assert_eq!(list.len(), expected.len());
                 for (got, expected) in list.iter().zip(&expected) {
                     // The order of summing differs, so near ties may change places.
                     let tolerance = 1e-6 + 1e-5 * expected.score.abs();
                     prop_assert!((got.score - expected.score).abs() < tolerance);
-                    prop_assert!((scored(&factors, lift, user, got.item as usize) - got.score).abs() < tolerance);
+                    prop_assert!((scored(&factors, &lifts, user, got.item as usize) - got.score).abs() < tolerance);
                     prop_assert!(!seen.of(user).0.contains(&got.item));
                 }
             }
@@ -304,13 +336,8 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors, Lift::default(), |_| true).search(
-            &factors,
-            &seen,
-            3,
-            &Interrupt::never(),
-            &|_| (),
-        );
+        let lists =
+            Index::new(&factors, &[], |_| true).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
     }
@@ -319,13 +346,27 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors, Lift::default(), |_| true).search(
-            &factors,
-            &seen,
-            10,
-            &Interrupt::never(),
-            &|_| (),
-        );
+        let lists =
+            Index::new(&factors, &[], |_| true).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
+    }
+
+    #[test]
+    fn new_items_get_no_more_places_than_they_may() {
+        // Items 4 to 7 are new, and the best; 0 may not be shown.
+        let factors =
+            Factors { width: 1, users: vec![1.0, 1.0], items: (1..=8).map(|score| score as f32).collect() };
+        let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
+        let is_new = |item: u32| (item > 0).then_some(item > 3);
+        let lists = |n, new, lifts: &[f32]| -> Vec<Vec<u32>> {
+            let wanted = Wanted { n, new, is_new: &is_new, lifts };
+            let lists = best(&factors, &seen, &wanted, &Interrupt::never(), &|_| ()).expect("no signal");
+            lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
+        };
+        assert_eq!(lists(3, 1, &[]), [[7, 3, 2], [6, 2, 1]]);
+        assert_eq!(lists(3, 0, &[]), [vec![3, 2, 1], vec![2, 1]]);
+        assert_eq!(lists(3, 3, &[]), [[7, 6, 5], [6, 5, 4]]);
+        // Lifted far enough, an old one comes first.
+        assert_eq!(lists(2, 1, &[1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), [[1, 7], [1, 6]]);
     }
 }

@@ -35,7 +35,8 @@ fn new_books(shop: &Shop) -> i64 {
 #[test]
 fn they_are_recommended_to_those_who_like_the_author_and_no_more_than_allowed() {
     let shop = shop();
-    let report = shop.night();
+    // Long lists: most readers have read what is best known of their taste.
+    let report = shop.call(&["run", "--top", "20", "--json"]).ok().json();
     assert_eq!(
         (&report["new_books"], &report["items"]),
         (&new_books(&shop).into(), &shop.one::<i64>("SELECT count(DISTINCT isbn) FROM ratings").into())
@@ -43,11 +44,10 @@ fn they_are_recommended_to_those_who_like_the_author_and_no_more_than_allowed() 
     assert!(shop.one::<i64>(NEW) > 50, "{}", shop.one::<i64>(NEW));
     let most = "SELECT max(n) FROM (SELECT count(*) AS n FROM recommendations
                 WHERE isbn NOT IN (SELECT isbn FROM ratings) GROUP BY user_id)";
-    assert!(shop.one::<i64>(most) <= 2, "a fifth of ten at most");
+    assert!(shop.one::<i64>(most) <= 4, "a fifth of twenty at most");
     // Readers of taste u % 4: the new books that they see are mostly of their own taste.
-    let own =
-        "SELECT avg(substr(author, 7, 1) = user_id % 4 || '') FROM recommendations JOIN books USING (isbn)
-               WHERE isbn NOT IN (SELECT isbn FROM ratings)";
+    let own = "SELECT avg(author LIKE '%Taste ' || (user_id % 4) || '%') FROM recommendations
+               JOIN books USING (isbn) WHERE isbn NOT IN (SELECT isbn FROM ratings)";
     assert!(shop.one::<f64>(own) > 0.7, "{}", shop.one::<f64>(own));
     assert_eq!(
         shop.one::<i64>(&format!("SELECT count(*) FROM recommendations WHERE isbn = '{}'", isbn(600))),
@@ -55,7 +55,7 @@ fn they_are_recommended_to_those_who_like_the_author_and_no_more_than_allowed() 
     );
     let popular = "SELECT count(*) FROM recommendations_popular WHERE isbn NOT IN (SELECT isbn FROM ratings)";
     assert_eq!(shop.one::<i64>(popular), 0, "what nobody has read is not popular");
-    shop.keeps_its_promises(10);
+    shop.keeps_its_promises(20);
     shop.call(&["check"]).ok();
     // The switch.
     let report = shop.call_with(&["run", "--json"], &[("NIGHTSHELF_NEW_BOOKS", "0")]).ok().json();

@@ -54,17 +54,19 @@ pub fn evaluate(
         count(split.readers.len()),
     ));
     let longest = args.k.iter().copied().max().unwrap_or(1);
+    let new_books = args.split == SplitKind::NewBooks && args.train.is_none();
     let case = Case {
         split: &split,
         items: &ratings.items,
         groups: &groups,
         scale: ratings.scale,
+        only_new: new_books,
         longest,
         most_readers: usize::MAX,
     };
     let judge = Judge::new(case, device, console, interrupt);
     let mut models = vec![judge.popularity(), judge.nearest()?, judge.damped_bias()];
-    if args.split == SplitKind::NewBooks && args.train.is_none() {
+    if new_books {
         models.insert(0, judge.random(args.split_seed));
     }
     models.push(judge.model("nightshelf", config)?);

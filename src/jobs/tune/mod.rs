@@ -156,6 +156,7 @@ impl Bench<'_> {
             split: self.split,
             items: &self.intake.ratings.items,
             groups: &self.intake.groups,
+            only_new: false,
             // Stars are no part of a search for lists.
             scale: self.intake.ratings.scale.filter(|_| config.model.objective == Objective::Rating),
             longest: Measure::LENGTH,

@@ -1,5 +1,7 @@
 //! Which settings are tried, and from where to where.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use crate::config::{Config, Objective, Solver};
 use crate::model::settled::Settled;
 
@@ -81,17 +83,16 @@ impl Space {
         Self { dimensions, unobserved, seed: config.model.seed }
     }
 
-    /// The settings of one trial, by key. Trials cover the space evenly, however many there are: they
-    /// follow the additive recurrence by powers of the inverse of a generalised golden ratio (Roberts 2018,
-    /// "The unreasonable effectiveness of quasirandom sequences").
+    /// The settings of one trial, by key: random ones, the same for the same seed and number. (Bergstra,
+    /// Bengio 2012, "Random search for hyper-parameter optimization": where only some of many settings
+    /// matter, a grid wastes most of its trials.)
     pub fn trial(&self, number: usize) -> Vec<(&'static str, String)> {
-        let count = self.dimensions.len();
-        // The root of x^(count + 1) = x + 1.
-        let ratio = (0..64).fold(2.0f64, |x, _| (1.0 + x).powf(1.0 / (count as f64 + 1.0)));
-        let start = (self.seed % 1000) as f64 / 1000.0;
-        let place = |at: usize| (start + 0.5 + number as f64 * ratio.powi(-(at as i32 + 1))).fract();
+        let place = |key: &str| {
+            let text = format!("{key} {number}");
+            xxh3_64_with_seed(text.as_bytes(), self.seed) as f64 / u64::MAX as f64
+        };
         let mut values: Vec<(&'static str, f64)> =
-            self.dimensions.iter().enumerate().map(|(at, one)| (one.key, one.at(place(at)))).collect();
+            self.dimensions.iter().map(|one| (one.key, one.at(place(one.key)))).collect();
         // λ is looked for as what an average row carries, whatever power ν raises the row's weight to.
         let value = |key: &str| values.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
         if let (Some(exponent), Some(penalty)) = (value("exponent"), value("regularization")) {
@@ -130,7 +131,7 @@ mod tests {
                         let trial = space.trial(number);
                         let (_, text) = trial.iter().find(|(key, _)| *key == dimension.key).expect("there");
                         let value: f64 = text.parse().expect("a number");
-                        let (low, high) = (dimension.low * 0.99, dimension.high * 1.01);
+                        let (low, high) = (dimension.low * 0.99 - 1e-9, dimension.high * 1.01);
                         assert!(value >= low && value <= high, "{} {value}", dimension.key);
                         let place = match dimension.is_ratio {
                             true => (value / dimension.low).ln() / (dimension.high / dimension.low).ln(),
@@ -138,7 +139,7 @@ mod tests {
                         };
                         tenths[(place * 10.0).clamp(0.0, 9.0) as usize] = true;
                     }
-                    assert!(tenths.iter().filter(|seen| **seen).count() >= 9, "{}", dimension.key);
+                    assert!(tenths.iter().filter(|seen| **seen).count() >= 8, "{}", dimension.key);
                 }
             }
         }
