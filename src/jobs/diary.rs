@@ -17,11 +17,12 @@ use crate::store::runs::{self, Entry};
 /// A figure of a run: its heading, where it stands, and how it is written.
 type Figure = (&'static str, fn(&Entry) -> Option<f64>, fn(f64) -> String);
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 7] = [
     ("seconds", |run| run.timings["total_s"].as_f64(), |seconds| format!("{seconds:.1}")),
     ("ratings", |run| run.counts["ratings"]["kept"].as_f64(), whole),
     ("readers", |run| run.counts["users"].as_f64(), whole),
     ("rows", |run| run.counts["recommendations"].as_f64(), whole),
+    ("nDCG@20", |run| run.metrics["ndcg"].as_f64(), |figure| format!("{figure:.4}")),
     ("loss", |run| run.metrics["loss"].as_f64(), |loss| format!("{loss:.4}")),
     ("coverage", |run| run.metrics["coverage"].as_f64(), |share| format!("{:.1}%", share * 100.0)),
 ];

@@ -60,14 +60,14 @@ impl Past {
     pub fn shrunk(&self, intake: &Intake, most: f64) -> Vec<String> {
         let (now, before) = (intake.counts(0), &self.current.counts);
         let run = self.current.run_id;
-        let figures: [(&str, fn(&Value) -> &Value); 4] = [
-            ("ratings", |counts| &counts["ratings"]["kept"]),
-            ("readers", |counts| &counts["users"]),
-            ("ratings with stars", |counts| &counts["ratings"]["rated"]),
-            ("the spread of stars (standard deviation)", |counts| &counts["spread"]),
-        ];
-        let fewer = figures.into_iter().filter_map(|(what, figure)| {
-            let (now, before) = (figure(&now).as_f64()?, figure(before).as_f64()?);
+        let figures = |counts: &Value| {
+            let ratings = &counts["ratings"];
+            [&ratings["kept"], &counts["users"], &ratings["rated"], &counts["spread"]].map(Value::as_f64)
+        };
+        let names = ["ratings", "readers", "ratings with stars", "the spread of stars (standard deviation)"];
+        let fewer = names.into_iter().zip(figures(&now).into_iter().zip(figures(before)));
+        let fewer = fewer.filter_map(|(what, (now, before))| {
+            let (now, before) = (now?, before?);
             (now < before * (1.0 - most)).then(|| {
                 let less = (1.0 - now / before) * 100.0;
                 format!("{what}: {} now, {} in run {run}, {less:.0}% less", amount(now), amount(before))
@@ -267,6 +267,7 @@ pub fn examine(
         }
     }
     let mut figures = judge.figures(&model, Measure::LENGTH);
+    figures.as_object_mut().map(|figures| figures.remove("name"));
     figures["gate"] = told;
     finding.metrics = figures;
     Ok(finding)

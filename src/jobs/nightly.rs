@@ -58,8 +58,8 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
         let tonight = job.fit(&database, intake)?;
         console.say("dry run    nothing was written");
         return Ok(match tonight {
-            Ok(tonight) => job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into(),
-            Err(refused) => job.refusal(None, refused),
+            Outlook::Fit(tonight) => job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into(),
+            Outlook::Refused(refused) => job.refusal(None, refused),
         });
     }
     let _lock = Lock::take(&database)?;
@@ -97,6 +97,14 @@ struct Tonight {
     popular: Vec<(u32, u32)>,
     quality: Vec<f64>,
     metrics: Value,
+}
+
+/// What a night has come to before anything is written.
+enum Outlook {
+    /// There are lists to publish.
+    Fit(Box<Tonight>),
+    /// The gate objects.
+    Refused(Box<Refused>),
 }
 
 /// A night whose lists are not to be seen.
@@ -162,8 +170,8 @@ impl Job<'_> {
 
     fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Outcome> {
         let mut tonight = match self.fit(database, intake)? {
-            Ok(tonight) => tonight,
-            Err(refused) => {
+            Outlook::Fit(tonight) => tonight,
+            Outlook::Refused(refused) => {
                 let story = Story {
                     counts: refused.intake.counts(0),
                     metrics: refused.finding.metrics.clone(),
@@ -183,18 +191,18 @@ impl Job<'_> {
         Ok(self.report(Some(run_id), status, &tonight.counts(), &tonight.metrics).into())
     }
 
-    fn refusal(&self, run_id: Option<i64>, refused: Refused) -> Outcome {
-        let Refused { intake, finding } = refused;
+    fn refusal(&self, run_id: Option<i64>, refused: Box<Refused>) -> Outcome {
+        let Refused { intake, finding } = *refused;
         let json = self.report(run_id, Ending::Refused.word(), &intake.counts(0), &finding.metrics);
         Outcome { json, failure: Some(gate::refusal(&finding.objections)), ..Outcome::default() }
     }
 
     /// Everything up to the finished lists, unless the gate objects; writes nothing.
-    fn fit(&mut self, database: &Database, intake: Intake) -> Result<std::result::Result<Tonight, Refused>> {
+    fn fit(&mut self, database: &Database, intake: Intake) -> Result<Outlook> {
         let interrupt = database.interrupt();
         let finding = self.examine(database, &intake)?;
         if !finding.objections.is_empty() && !self.force {
-            return Ok(Err(Refused { intake, finding }));
+            return Ok(Outlook::Refused(Box::new(Refused { intake, finding })));
         }
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
@@ -211,7 +219,8 @@ impl Job<'_> {
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
         metrics["length_exponent"] = json!(settings.model.length_exponent);
         let popular = popularity.best(settings.output.popular);
-        Ok(Ok(Tonight { settings, intake, fitted, rows, popular, quality: finding.quality, metrics }))
+        let quality = finding.quality;
+        Ok(Outlook::Fit(Box::new(Tonight { settings, intake, fitted, rows, popular, quality, metrics })))
     }
 
     /// What the gate says.

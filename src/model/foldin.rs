@@ -11,7 +11,7 @@ use super::evidence::Evidence;
 use super::kernels::cpu;
 use super::rating::{self, RatingModel};
 use super::settled::Settled;
-use super::{Factors, als};
+use super::{Factors, als, biases};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -73,13 +73,13 @@ pub fn rating(
     let (mean, width, settings) = (model.mean, model.factors.width, &config.rating);
     let of_users = rated.select(&unsolved.users);
     let solve_users = |model: &mut RatingModel| -> Result<()> {
-        let sums = rating::residual_sums(&of_users, mean, &model.biases.items);
-        let biases = rating::damped(&sums, settings.user_damping, model.biases.priors[0]);
-        let left = rating::residuals(&of_users, mean, &biases, &model.biases.items);
+        let sums = biases::residual_sums(&of_users, mean, &model.biases.items);
+        let own = biases::damped(&sums, settings.user_damping, model.biases.priors[0]);
+        let left = biases::residuals(&of_users, mean, &own, &model.biases.items);
         let penalties = rating::user_penalties(&left, settings);
         let ridge = rating::ridge(&left, &left.ratings, &penalties);
         let (solved, _) = cpu::half_step(&ridge, &model.factors.items, width, interrupt)?;
-        put(&mut model.biases.users, &unsolved.users, &biases, 1);
+        put(&mut model.biases.users, &unsolved.users, &own, 1);
         put(&mut model.factors.users, &unsolved.users, &solved, width);
         Ok(())
     };
@@ -91,15 +91,15 @@ pub fn rating(
         put(&mut model.factors.items, &unsolved.items, &directions, width);
         solve_users(model)?;
         let of_items = rated.transposed().select(&unsolved.items);
-        let sums = rating::residual_sums(&of_items, mean, &model.biases.users);
-        let biases = rating::damped(&sums, settings.item_damping, model.biases.priors[1]);
-        let left = rating::residuals(&of_items, mean, &biases, &model.biases.users);
+        let sums = biases::residual_sums(&of_items, mean, &model.biases.users);
+        let own = biases::damped(&sums, settings.item_damping, model.biases.priors[1]);
+        let left = biases::residuals(&of_items, mean, &own, &model.biases.users);
         let targets = rating::item_targets(&left, &model.factors.users, &directions, width);
         let penalties = rating::item_penalties(&left, settings);
         let ridge = rating::ridge(&left, &targets, &penalties);
         let (mut solved, _) = cpu::half_step(&ridge, &model.factors.users, width, interrupt)?;
         solved.iter_mut().zip(&directions).for_each(|(item, direction)| *item += direction);
-        put(&mut model.biases.items, &unsolved.items, &biases, 1);
+        put(&mut model.biases.items, &unsolved.items, &own, 1);
         put(&mut model.factors.items, &unsolved.items, &solved, width);
     }
     solve_users(model)
@@ -179,9 +179,9 @@ mod tests {
             fit_rating(Device::Cpu, &rated_before, &trained, scale, &config, &watch).expect("fitted");
         let mut after = before.clone();
         rating(&mut after, &rated, &folded, &unsolved, &config, &interrupt).expect("folded in");
-        let sums = rating::residual_sums(&rated, after.mean, &after.biases.items);
-        let biases = rating::damped(&sums, config.rating.user_damping, after.biases.priors[0]);
-        let left = rating::residuals(&rated, after.mean, &biases, &after.biases.items);
+        let sums = biases::residual_sums(&rated, after.mean, &after.biases.items);
+        let own = biases::damped(&sums, config.rating.user_damping, after.biases.priors[0]);
+        let left = biases::residuals(&rated, after.mean, &own, &after.biases.items);
         let penalties = rating::user_penalties(&left, &config.rating);
         let ridge = rating::ridge(&left, &left.ratings, &penalties);
         let (everybody, _) = cpu::half_step(&ridge, &after.factors.items, 12, &interrupt).expect("solved");
@@ -189,7 +189,7 @@ mod tests {
             match unsolved.users.contains(&(user as u32)) {
                 true => {
                     close(after.factors.user(user), &everybody[user * 12..][..12]);
-                    close(&after.biases.users[user..=user], &biases[user..=user]);
+                    close(&after.biases.users[user..=user], &own[user..=user]);
                 }
                 false => assert_eq!(after.factors.user(user), before.factors.user(user), "untouched"),
             }

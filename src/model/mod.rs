@@ -28,6 +28,7 @@
 
 pub mod als;
 pub mod because;
+pub mod biases;
 pub mod device;
 pub mod evidence;
 pub mod foldin;

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::Factors;
-use super::rating::{Biases, Directions, Prior, RatingModel};
+use super::biases::{Biases, Prior};
+use super::rating::{Directions, RatingModel};
 use crate::error::{Error, Kind, Result};
 
 /// What stands in the metadata of a rating model.
