@@ -158,6 +158,48 @@ impl Finding {
             ..Self::default()
         }
     }
+
+    /// The model must be ahead of what anybody could do, figures being of the same readers.
+    fn compare_with_baseline(&mut self, measure: Measure, ours: &[f64], name: &str, theirs: &[f64]) {
+        let lead = metrics::lead(ours, theirs, SEED);
+        let [our_figure, their_figure] = [ours, theirs].map(|figures| measure.show(metrics::mean(figures)));
+        let gate = &mut self.metrics["gate"];
+        gate["model"] = json!(our_figure);
+        gate[name] = json!(their_figure);
+        gate["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
+        let (figure, readers) = (measure.name(), count(ours.len()));
+        self.lines.push(format!("{figure} {our_figure:.4} of {readers} readers; {name} {their_figure:.4}"));
+        if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && ours.len() >= ENOUGH_READERS) {
+            self.objections.push(format!(
+                "{name} serves readers better: {figure} {our_figure:.4}, {name} {their_figure:.4}, of {readers} \
+                 readers"
+            ));
+        }
+    }
+
+    /// The model must not be worse than that of run `run` was, by more than the share `margin`.
+    fn compare_with_past(&mut self, measure: Measure, now: &[f64], run: i64, then: &[f64], margin: f64) {
+        let lead = metrics::lead(now, then, SEED);
+        let [figure_now, figure_then] = [now, then].map(|figures| measure.show(metrics::mean(figures)));
+        self.metrics["gate"]["before"] = json!({
+            "run_id": run,
+            "readers": then.len(),
+            "then": figure_then,
+            "now": figure_now,
+            "lead": { "mean": lead.mean, "interval": lead.interval },
+        });
+        let (figure, readers) = (measure.name(), count(then.len()));
+        self.lines.push(format!(
+            "{readers} of them were judged in run {run}, too: {figure} {figure_then:.4} then, {figure_now:.4} now"
+        ));
+        if lead.interval[1] < -margin * metrics::mean(then).abs() {
+            self.objections.push(format!(
+                "the model is worse than that of run {run}: {figure} {figure_now:.4}, {figure_then:.4} then, of \
+                 {readers} readers; {:.0}% is allowed",
+                margin * 100.0
+            ));
+        }
+    }
 }
 
 /// What the error of a refused night says.
@@ -199,7 +241,7 @@ pub fn examine(
         longest: Measure::LENGTH,
         most_readers: Measure::MOST_READERS,
     };
-    let judge = Judge::new(case, device, console, interrupt);
+    let judge = Judge::new(case, device, console, interrupt).quietly();
     let model = judge.model("hold-out", config)?;
     let measure = Measure::of(config.model.objective);
     let baseline = match measure {
@@ -212,63 +254,21 @@ pub fn examine(
     for (reader, figure) in readers.iter().zip(&ours) {
         finding.quality[*reader as usize] = *figure;
     }
-    let mut told = json!({ "figure": measure.name(), "readers": readers.len() });
-
-    let lead = metrics::lead(&ours, &theirs, SEED);
-    let (our_mean, their_mean) = (metrics::mean(&ours), metrics::mean(&theirs));
-    told["model"] = json!(measure.show(our_mean));
-    told[&baseline.name] = json!(measure.show(their_mean));
-    told["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
-    let (name, ours_shown, theirs_shown) = (measure.name(), measure.show(our_mean), measure.show(their_mean));
-    finding.lines.push(format!(
-        "{name} {ours_shown:.4} of {} readers; {} {theirs_shown:.4}",
-        count(readers.len()),
-        baseline.name
-    ));
-    if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && readers.len() >= ENOUGH_READERS) {
-        finding.objections.push(format!(
-            "{} serves readers better: {name} {ours_shown:.4}, {} {theirs_shown:.4}, of {} readers",
-            baseline.name,
-            baseline.name,
-            count(readers.len())
-        ));
-    }
+    finding.metrics = judge.figures(&model, Measure::LENGTH);
+    finding.metrics.as_object_mut().map(|figures| figures.remove("name"));
+    finding.metrics["gate"] = json!({ "figure": measure.name(), "readers": readers.len() });
+    finding.compare_with_baseline(measure, &ours, &baseline.name, &theirs);
     match past.map(|past| (past.current.run_id, past.quality_of(&readers, ratings, config))) {
         None => finding.lines.push("no run before to compare with".into()),
         Some((run, Err(why))) => {
             finding.lines.push(format!("not compared with run {run}: {why}"));
-            told["not_compared"] = json!(why);
+            finding.metrics["gate"]["not_compared"] = json!(why);
         }
         Some((run, Ok(then))) => {
-            let now: Vec<f64> = then.iter().map(|(place, _)| ours[*place]).collect();
-            let then: Vec<f64> = then.into_iter().map(|(_, quality)| quality).collect();
-            let lead = metrics::lead(&now, &then, SEED);
-            let (now, before) = (metrics::mean(&now), metrics::mean(&then));
-            let (now_shown, before_shown) = (measure.show(now), measure.show(before));
-            told["before"] = json!({
-                "run_id": run,
-                "readers": then.len(),
-                "then": before_shown,
-                "now": now_shown,
-                "lead": { "mean": lead.mean, "interval": lead.interval },
-            });
-            finding.lines.push(format!(
-                "{} of them were judged in run {run}, too: {name} {before_shown:.4} then, {now_shown:.4} now",
-                count(then.len())
-            ));
-            if lead.interval[1] < -config.gate.margin * before.abs() {
-                let margin = config.gate.margin * 100.0;
-                finding.objections.push(format!(
-                    "the model is worse than that of run {run}: {name} {now_shown:.4}, {before_shown:.4} then, \
-                     of {} readers; {margin:.0}% is allowed",
-                    count(then.len())
-                ));
-            }
+            let (now, then): (Vec<f64>, Vec<f64>) =
+                then.into_iter().map(|(place, quality)| (ours[place], quality)).unzip();
+            finding.compare_with_past(measure, &now, run, &then, config.gate.margin);
         }
     }
-    let mut figures = judge.figures(&model, Measure::LENGTH);
-    figures.as_object_mut().map(|figures| figures.remove("name"));
-    figures["gate"] = told;
-    finding.metrics = figures;
     Ok(finding)
 }

@@ -54,6 +54,8 @@ pub struct Judge<'a> {
     known: Interactions,
     /// What is learned from, of that what has a rating.
     rated: Interactions,
+    /// Whether a log gets a line an epoch.
+    tells_epochs: bool,
 }
 
 /// A model's answers.
@@ -73,7 +75,12 @@ impl<'a> Judge<'a> {
         let Split { readers, train, .. } = case.split;
         let readers = &readers[..readers.len().min(case.most_readers)];
         let (known, rated) = (case.split.known().select(readers), train.rated());
-        Self { case, device, console, interrupt, readers, known, rated }
+        Self { case, device, console, interrupt, readers, known, rated, tells_epochs: true }
+    }
+
+    /// The same, but a log does not hear of each epoch.
+    pub fn quietly(self) -> Self {
+        Self { tells_epochs: false, ..self }
     }
 
     /// The readers whose lists are looked at, by code.
@@ -170,7 +177,10 @@ impl<'a> Judge<'a> {
         let bar = self.console.bar(what, epochs as u64);
         let epoch = |epoch: usize, loss: f64| {
             bar.advance(1);
-            self.console.step(format!("           {name}, {what}, epoch {epoch}: loss {loss:.5} a rating"));
+            if self.tells_epochs {
+                self.console
+                    .step(format!("           {name}, {what}, epoch {epoch}: loss {loss:.5} a rating"));
+            }
         };
         fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
     }
