@@ -60,6 +60,10 @@ impl Past {
     pub fn shrunk(&self, intake: &Intake, most: f64) -> Vec<String> {
         let (now, before) = (intake.counts(0), &self.current.counts);
         let run = self.current.run_id;
+        // In a small club, one who leaves is a large share.
+        if before["users"].as_u64().unwrap_or_default() < FEWEST_READERS as u64 {
+            return Vec::new();
+        }
         let figures = |counts: &Value| {
             let ratings = &counts["ratings"];
             [&ratings["kept"], &counts["users"], &ratings["rated"], &counts["spread"]].map(Value::as_f64)
