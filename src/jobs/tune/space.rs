@@ -52,16 +52,16 @@ impl Space {
         match config.model.objective {
             Objective::Ranking => {
                 dimensions.extend([
-                    Dimension::around("regularization", settled.model.regularization, 5.0),
-                    Dimension::around("unobserved_weight", settled.model.unobserved_weight, 5.0),
-                    Dimension::between("exponent", 0.7, 1.1),
+                    Dimension::around("regularization", settled.model.regularization, 3.0),
+                    Dimension::around("unobserved_weight", settled.model.unobserved_weight, 3.0),
+                    Dimension::between("exponent", 0.85, 1.15),
                     Dimension { is_whole: true, ..Dimension::around("epochs", 14.0, 2.0) },
-                    Dimension::between("activity_exponent", 0.0, 0.4),
-                    Dimension::between("popularity_exponent", 0.0, 0.4),
-                    Dimension::between("length_exponent", 0.0, 0.6),
+                    Dimension::between("activity_exponent", 0.0, 0.3),
+                    Dimension::between("popularity_exponent", 0.0, 0.3),
+                    Dimension::between("length_exponent", 0.0, 0.5),
                 ]);
                 if grouped {
-                    dimensions.push(Dimension::around("author_weight", 6.0, 3.0));
+                    dimensions.push(Dimension::around("author_weight", 6.0, 2.0));
                     dimensions.push(Dimension::around("publisher_weight", 1.0, 4.0));
                 }
             }
