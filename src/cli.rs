@@ -291,10 +291,10 @@ pub struct Tune {
     #[allow(missing_docs)]
     pub target: Target,
     /// How many settings to try.
-    #[arg(long, value_name = "N", default_value_t = 35, value_parser = length)]
-    pub trials: usize,
+    #[arg(long, value_name = "N", default_value_t = 35, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub trials: u32,
     /// How long to look, at most; the trial at hand is finished, and the winner confirmed.
-    #[arg(long, value_name = "M", default_value_t = 60)]
+    #[arg(long, value_name = "M", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub minutes: u64,
     /// Where to write the settings.
     #[arg(long, value_name = "FILE", default_value = "tuned.toml")]

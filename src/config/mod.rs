@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The most numbers a reader and a book may have.
+pub const MOST_FACTORS: usize = 4096;
+
 /// Everything that can be set, checked. The `nightly.toml` in `jobs/` explains each key.
 ///
 /// Kept as JSON with each run and each model; a key that was not there yet has its default.
@@ -340,7 +343,7 @@ impl Config {
     /// What is wrong with the values, if anything is.
     pub(crate) fn check(&self) -> Result<(), String> {
         let positive = [
-            ("factors", self.model.factors, 4096),
+            ("factors", self.model.factors, MOST_FACTORS),
             ("epochs", self.model.epochs, 1_000_000),
             ("rating_epochs", self.rating.rating_epochs, 1_000_000),
             ("batch_size", self.minibatch.batch_size, 1 << 30),

@@ -58,6 +58,8 @@ fn a_search_ends_with_settings_that_a_run_takes() {
 fn a_search_keeps_to_its_time_and_goes_on_after_a_stop() {
     let shop = Shop::with_tastes(300, 150, 10);
     tune(&shop, &["--minutes", "0"]).failed(1, "--minutes");
+    tune(&shop, &["--minutes", "18446744073709551615"]).failed(2, "--minutes");
+    tune(&shop, &["--trials", "18446744073709551615"]).failed(2, "--trials");
     assert!(!shop.folder.path().join("tuned.toml").exists());
     // Killed in the middle: what was done is kept.
     let mut child = shop.start(&["tune", "--trials", "400"]);

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::split::{Scheme, Split};
 use crate::cli;
-use crate::config::{Config, Objective};
+use crate::config::{self, Config, Objective};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -83,13 +83,13 @@ pub fn tune(
         space: &space,
         variant: &variant,
         full: config.model.factors,
-        until: since + Duration::from_secs(args.minutes.saturating_mul(60)),
+        until: since + Duration::from_secs(args.minutes * 60),
         task,
         made,
         database: &mut database,
         console,
     };
-    let finished = search.run(args.trials)?;
+    let finished = search.run(args.trials as usize)?;
     if !finished {
         console
             .say(format!("time       {} minutes are up; the same command goes on from here", args.minutes));
@@ -220,8 +220,11 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         }
         let full = self.made.iter().filter(|trial| trial.factors == self.full);
         match full.max_by(|a, b| a.score.total_cmp(&b.score)).map(|trial| trial.number) {
-            Some(number) => Ok(self.score(number, self.full * 2)?.is_some()),
-            None => Ok(true),
+            // No run would take more than that.
+            Some(number) if self.full * 2 <= config::MOST_FACTORS => {
+                Ok(self.score(number, self.full * 2)?.is_some())
+            }
+            _ => Ok(true),
         }
     }
 
