@@ -1,13 +1,14 @@
 //! Alternating least squares: one side in closed form, then the other, a few times over.
 //!
 //! The losses stand in [`super`]; a half-step is [`AlsBackend::half_step`]. Each epoch ends with
-//! the readers, so that their factors are the exact answer to the books' factors that are kept:
-//! folding a reader in later gives the same numbers, and contributions add up to scores.
+//! the readers, and the last one solves them to the end, so that their factors are the exact answer to
+//! the books' factors that are kept: folding a reader in later gives the same numbers, and contributions
+//! add up to scores.
 
 use burn::tensor::Tensor;
 
 use super::evidence::Evidence;
-use super::kernels::{AlsBackend, Ridge, numbers, table};
+use super::kernels::{AlsBackend, Ridge, Side, numbers, table};
 use super::{Factors, Watch, initial, not_finite};
 use crate::catalog::interactions::Interactions;
 use crate::config;
@@ -59,24 +60,21 @@ pub fn ranking<B: AlsBackend>(
     let by_user = evidence.rows();
     let by_item = by_user.transposed();
     let (user_penalties, item_penalties) = (penalties(by_user, model), penalties(&by_item, model));
-    let users_side = ranking_ridge(by_user, &user_penalties, model);
-    let items_side = ranking_ridge(&by_item, &item_penalties, model);
+    let users_side = Side::<B>::new(ranking_ridge(by_user, &user_penalties, model));
+    let items_side = Side::<B>::new(ranking_ridge(&by_item, &item_penalties, model));
 
     let mut users: Tensor<B, 2> = table(initial(by_user.user_count(), d, model.seed), d, device);
-    let mut items = Vec::new();
+    let mut items: Tensor<B, 2> = Tensor::zeros([by_item.user_count(), d], device);
     for epoch in 1..=model.epochs {
-        let (solved, _) = B::half_step(&items_side, &users, watch.interrupt)?;
-        let (solved_users, least) = B::half_step(&users_side, &solved, watch.interrupt)?;
-        users = solved_users;
-        items = numbers(solved)?;
-        report(epoch, least + weighted_norm(&items, &item_penalties, d), by_user.len(), watch)?;
+        let step = B::half_step(&items_side, users, Some(items), watch.interrupt)?;
+        (users, items) = (step.features, step.solutions);
+        let penalty = step.penalty;
+        let near = (epoch < model.epochs).then_some(users);
+        let step = B::half_step(&users_side, items, near, watch.interrupt)?;
+        (items, users) = (step.features, step.solutions);
+        report(epoch, step.loss + penalty, by_user.len(), watch)?;
     }
-    Ok(Factors { width: d, users: numbers(users)?, items })
-}
-
-/// Σ penalty |row|².
-pub fn weighted_norm(rows: &[f32], penalties: &[f32], d: usize) -> f64 {
-    rows.chunks_exact(d).zip(penalties).map(|(row, penalty)| f64::from(super::dot(row, row) * penalty)).sum()
+    Ok(Factors { width: d, users: numbers(users)?, items: numbers(items)? })
 }
 
 /// Tells of an epoch, unless the numbers ran away.

@@ -82,7 +82,7 @@ fn reasons(
     Ok(blocks.into_iter().flatten().collect())
 }
 
-/// One user's reasons; a type for the sake of vector registers, as in [`super::kernels::cpu`].
+/// One user's reasons, for whatever vector registers there are.
 struct Explain<'a> {
     ridge: &'a Ridge<'a>,
     prepared: &'a Prepared<'a>,
@@ -92,11 +92,11 @@ struct Explain<'a> {
     list: &'a [Scored],
 }
 
-impl pulp::NullaryFnOnce for Explain<'_> {
+impl pulp::WithSimd for Explain<'_> {
     type Output = Vec<Option<u32>>;
 
     #[inline(always)]
-    fn call(self) -> Vec<Option<u32>> {
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<Option<u32>> {
         let Ridge { offsets, columns, .. } = self.ridge;
         let Prepared { features, spectrum } = self.prepared;
         let own = &columns[offsets[self.user]..offsets[self.user + 1]];
@@ -105,10 +105,10 @@ impl pulp::NullaryFnOnce for Explain<'_> {
             return reasons;
         }
         let d = spectrum.values.len();
-        self.system.load(self.ridge, self.user, features, &spectrum.values);
+        self.system.load(simd, self.ridge, self.user, features, &spectrum.values);
         for (reason, entry) in reasons.iter_mut().zip(self.list) {
             let feature = &features[entry.item as usize * d..][..d];
-            self.system.contributions(feature, self.contributions);
+            self.system.contributions(simd, feature, self.contributions);
             *reason = greatest(own, self.contributions);
         }
         reasons
@@ -155,17 +155,34 @@ mod tests {
             let all: Vec<u32> = (0..23).collect();
             let prepared =
                 Prepared::new(&fitted.items, factors, ridge.unobserved_weight, &all).expect("finite");
-            let (mut system, mut terms) = (RowSystem::default(), Vec::new());
             for user in 0..31 {
-                system.load(&ridge, user, &prepared.features, &prepared.spectrum.values);
                 for item in 0..23 {
-                    let feature = &prepared.features[item * factors..][..factors];
-                    system.contributions(feature, &mut terms);
+                    let terms = Terms { ridge: &ridge, prepared: &prepared, user, item };
+                    let terms = pulp::Arch::new().dispatch(terms);
                     let sum: f32 = terms.iter().sum();
                     let score = fitted.score(user, item);
                     assert!((sum - score).abs() < 1e-4, "{sum} {score}");
                 }
             }
+        }
+    }
+    struct Terms<'a> {
+        ridge: &'a Ridge<'a>,
+        prepared: &'a Prepared<'a>,
+        user: usize,
+        item: usize,
+    }
+
+    impl pulp::WithSimd for Terms<'_> {
+        type Output = Vec<f32>;
+
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<f32> {
+            let (mut system, mut terms) = (RowSystem::default(), Vec::new());
+            let Prepared { features, spectrum } = self.prepared;
+            let d = spectrum.values.len();
+            system.load(simd, self.ridge, self.user, features, &spectrum.values);
+            system.contributions(simd, &features[self.item * d..][..d], &mut terms);
+            terms
         }
     }
 }

@@ -192,9 +192,18 @@ fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
     }
 }
 
-/// The product of two rows.
+/// The product of two rows, in sixteen running sums that a compiler turns into vector registers.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    kernels::row::dot(a, b)
+    const LANES: usize = 16;
+    let mut sums = [0.0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
 }
 
 fn not_finite(stage: &str) -> Error {

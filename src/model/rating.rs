@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::biases::Biases;
-use super::kernels::{AlsBackend, Ridge, numbers, table};
+use super::kernels::{AlsBackend, Ridge, Side, numbers, table};
 use super::settled::Settled;
 use super::{Factors, Watch, als, dot};
 use crate::catalog::interactions::Interactions;
@@ -315,16 +315,17 @@ pub fn factors<B: AlsBackend>(
     for epoch in 1..=config.rating_epochs {
         if epoch > 1 {
             let targets = item_targets(&by_item, &factors.users, directions, width);
+            let side = Side::<B>::new(ridge(&by_item, &targets, &of_items));
             let users = table(std::mem::take(&mut factors.users), width, device);
-            let (solved, _) = B::half_step(&ridge(&by_item, &targets, &of_items), &users, watch.interrupt)?;
-            factors.items = numbers(solved)?;
-            moved = als::weighted_norm(&factors.items, &of_items, width);
+            let step = B::half_step(&side, users, None, watch.interrupt)?;
+            (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
             factors.items.iter_mut().zip(directions).for_each(|(item, direction)| *item += direction);
         }
-        let items = table(factors.items.clone(), width, device);
-        let (solved, least) = B::half_step(&ridge(left, &left.ratings, &of_users), &items, watch.interrupt)?;
-        factors.users = numbers(solved)?;
-        als::report(epoch, least + moved, left.len(), watch)?;
+        let items = table(std::mem::take(&mut factors.items), width, device);
+        let side = Side::<B>::new(ridge(left, &left.ratings, &of_users));
+        let step = B::half_step(&side, items, None, watch.interrupt)?;
+        (factors.items, factors.users) = (numbers(step.features)?, numbers(step.solutions)?);
+        als::report(epoch, step.loss + moved, left.len(), watch)?;
         if enough(&factors) {
             break;
         }

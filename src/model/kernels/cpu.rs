@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::Ridge;
 use super::row::RowSystem;
 use super::spectrum::{self, Spectrum};
+use super::{Ridge, simd};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -34,11 +34,10 @@ impl<'f> Prepared<'f> {
         unobserved_weight: f32,
         columns: impl IntoIterator<Item = &'a u32>,
     ) -> Result<Self> {
-        if unobserved_weight == 0.0 {
-            let spectrum = Spectrum { values: vec![0.0; d], basis: Vec::new() };
+        let spectrum = Spectrum::of_features(features, d, unobserved_weight)?;
+        if spectrum.basis.is_empty() {
             return Ok(Self { features: features.into(), spectrum });
         }
-        let spectrum = Spectrum::of_gram(&spectrum::gram(features, d), d, unobserved_weight)?;
         let mut asked = vec![false; features.len() / d];
         columns.into_iter().for_each(|column| asked[*column as usize] = true);
         let few: Vec<u32> = (0..asked.len() as u32).filter(|column| asked[*column as usize]).collect();
@@ -57,55 +56,122 @@ impl<'f> Prepared<'f> {
     }
 }
 
-/// Some rows in a run. A type and not a closure, because only what is inlined into it is compiled
-/// for this processor's vector registers, and a closure's body often is not.
+/// Rows from this many ratings on come nearer by a few steps where that is enough: below, the direct
+/// solution costs no more. Measured on Book-Crossing and on a dense table, 64 and 128 factors.
+const LONG: usize = 64;
+
+/// What a half-step comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// The sum of the rows' losses.
+    pub loss: f64,
+    /// Of that, Σ λ |x|².
+    pub penalty: f64,
+}
+
+/// Some rows in a run, for whatever vector registers there are.
 struct SolveRows<'a> {
     ridge: &'a Ridge<'a>,
-    prepared: &'a Prepared<'a>,
+    features: &'a [f32],
+    spectrum: &'a Spectrum,
+    /// Whether long rows only move towards their minimum, from what `solutions` has.
+    near: bool,
     system: &'a mut RowSystem,
     first: usize,
     solutions: &'a mut [f32],
 }
 
-impl pulp::NullaryFnOnce for SolveRows<'_> {
-    /// The sum of the rows' least losses.
-    type Output = f64;
+impl pulp::WithSimd for SolveRows<'_> {
+    type Output = Sums;
 
     #[inline(always)]
-    fn call(self) -> f64 {
-        let Prepared { features, spectrum } = self.prepared;
-        let mut loss = 0.0;
-        for (row, solution) in self.solutions.chunks_exact_mut(spectrum.values.len()).enumerate() {
-            self.system.load(self.ridge, self.first + row, features, &spectrum.values);
-            loss += self.system.solve(solution);
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Sums {
+        let Self { ridge, features, spectrum: Spectrum { values, basis }, system, .. } = self;
+        let mut sums = Sums::default();
+        for (place, solution) in self.solutions.chunks_exact_mut(values.len()).enumerate() {
+            let row = self.first + place;
+            let length = ridge.offsets[row + 1] - ridge.offsets[row];
+            sums.loss += if self.near && length >= LONG {
+                system.approach(simd, ridge, row, features, values, basis, solution)
+            } else {
+                system.load(simd, ridge, row, features, values);
+                system.solve(simd, solution)
+            };
+            sums.penalty += f64::from(ridge.penalties[row] * simd::dot(simd, solution, solution));
         }
-        loss
+        sums
     }
 }
 
-/// Solves every row. See [`super::AlsBackend::half_step`].
+/// Solves every row into `solutions`, in the basis of `spectrum`.
+fn solve(
+    ridge: &Ridge<'_>,
+    features: &[f32],
+    spectrum: &Spectrum,
+    near: bool,
+    solutions: &mut [f32],
+    interrupt: &Interrupt,
+) -> Result<Sums> {
+    let sums = solutions
+        .par_chunks_mut(ROWS * spectrum.values.len())
+        .enumerate()
+        .map_init(RowSystem::default, |system, (chunk, solutions)| {
+            interrupt.check()?;
+            let first = chunk * ROWS;
+            Ok(pulp::Arch::new().dispatch(SolveRows {
+                ridge,
+                features,
+                spectrum,
+                near,
+                system,
+                first,
+                solutions,
+            }))
+        })
+        .collect::<Result<Vec<Sums>>>()?;
+    // One after the other: the order must not depend on the number of threads.
+    Ok(sums.into_iter().fold(Sums::default(), |all, sums| Sums {
+        loss: all.loss + sums.loss,
+        penalty: all.penalty + sums.penalty,
+    }))
+}
+
+/// A half-step of training. See [`super::AlsBackend::half_step`]; both tables end in the basis Q, in
+/// place, and `solutions` begins with those of before if `near`.
 ///
 /// # Errors
 /// As there.
+pub fn train(
+    ridge: &Ridge<'_>,
+    features: &mut [f32],
+    solutions: &mut [f32],
+    d: usize,
+    near: bool,
+    interrupt: &Interrupt,
+) -> Result<Sums> {
+    let spectrum = Spectrum::of_features(features, d, ridge.unobserved_weight)?;
+    if !spectrum.basis.is_empty() {
+        spectrum::rotate(features, &spectrum.basis, d);
+    }
+    solve(ridge, features, &spectrum, near, solutions, interrupt)
+}
+
+/// Solves every row exactly; features and solutions keep their basis. Returns the sum of the rows' least
+/// losses, too.
+///
+/// # Errors
+/// As [`train`].
 pub fn half_step(
     ridge: &Ridge<'_>,
     features: &[f32],
     d: usize,
     interrupt: &Interrupt,
 ) -> Result<(Vec<f32>, f64)> {
-    let prepared = Prepared::new(features, d, ridge.unobserved_weight, ridge.columns)?;
+    let Prepared { features, spectrum } = Prepared::new(features, d, ridge.unobserved_weight, ridge.columns)?;
     let mut solutions = vec![0.0; ridge.rows() * d];
-    let losses = solutions
-        .par_chunks_mut(ROWS * d)
-        .enumerate()
-        .map_init(RowSystem::default, |system, (chunk, solutions)| {
-            interrupt.check()?;
-            let first = chunk * ROWS;
-            Ok(pulp::Arch::new().dispatch(SolveRows { ridge, prepared: &prepared, system, first, solutions }))
-        })
-        .collect::<Result<Vec<f64>>>()?;
-    if !prepared.spectrum.basis.is_empty() {
-        solutions = spectrum::rotated(&solutions, &prepared.spectrum.transposed_basis(), d);
+    let sums = solve(ridge, &features, &spectrum, false, &mut solutions, interrupt)?;
+    if !spectrum.basis.is_empty() {
+        spectrum::rotate(&mut solutions, &spectrum.transposed_basis(), d);
     }
-    Ok((solutions, losses.iter().sum()))
+    Ok((solutions, sums.loss))
 }

@@ -16,11 +16,22 @@ const BLOCK: usize = 8192;
 pub struct Spectrum {
     /// Λ: d eigenvalues, none negative.
     pub values: Vec<f32>,
-    /// Q: d × d, row by row, an eigenvector in each column.
+    /// Q: d × d, row by row, an eigenvector in each column; empty where no change of basis is needed.
     pub basis: Vec<f32>,
 }
 
 impl Spectrum {
+    /// Of α₀ YᵀY, given Y: rows of `d` numbers.
+    ///
+    /// # Errors
+    /// If the features are not finite.
+    pub fn of_features(features: &[f32], d: usize, unobserved_weight: f32) -> Result<Self> {
+        match unobserved_weight {
+            0.0 => Ok(Self { values: vec![0.0; d], basis: Vec::new() }),
+            weight => Self::of_gram(&gram(features, d), d, weight),
+        }
+    }
+
     /// Of a Gram matrix (d × d, row by row), scaled by α₀.
     ///
     /// # Errors
@@ -76,6 +87,25 @@ pub fn gram(rows: &[f32], d: usize) -> Vec<f64> {
         }
     }
     sum
+}
+
+/// Rows that are rotated in place at a time: few enough to stay in cache.
+const PART: usize = 256;
+
+/// Y B for a `d` × `d` matrix B, row by row, in the place of Y.
+pub fn rotate(rows: &mut [f32], matrix: &[f32], d: usize) {
+    let matrix = MatRef::from_row_major_slice(matrix, d, d);
+    rows.par_chunks_mut(PART * d).for_each_init(
+        || vec![0.0; PART * d],
+        |before, part| {
+            let before = &mut before[..part.len()];
+            before.copy_from_slice(part);
+            let count = part.len() / d;
+            let y = MatRef::from_row_major_slice(before, count, d);
+            let into = MatMut::from_row_major_slice_mut(part, count, d);
+            faer::linalg::matmul::matmul(into, Accum::Replace, y, matrix, 1.0, Par::Seq);
+        },
+    );
 }
 
 /// Y B for a `d` × `d` matrix B, row by row.

@@ -4,17 +4,24 @@
 //! tile. Each tile solves (I + WᵀW) z = Wᵀ t for all of its rows at once by conjugate gradients:
 //! products only, no matrix is formed, and since I + WᵀW differs from I by as many directions as
 //! the row has ratings, short rows are exact after that many steps.
+//!
+//! Which ratings stand where goes to the device once, before the first epoch, and stays there. From then
+//! on only the d × d matrix of [`Spectrum`] comes back in each half-step, and the loss; a row that is to
+//! be solved to the end also tells now and then how far it has come.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::spectrum::Spectrum;
-use super::{Ridge, numbers, table};
+use super::{HalfStep, Ridge, Side, numbers, table};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
 /// Numbers in the largest tensor of a tile, W: 64 MiB.
 const TILE: usize = 1 << 24;
+
+/// Steps from the solution of the epoch before, where that is enough.
+const NEAR: usize = 3;
 
 /// Steps between two looks at how far the tile has come: looking stalls a GPU.
 const STRIDE: usize = 8;
@@ -27,52 +34,61 @@ const SPENT: f32 = 1e-12;
 /// # Errors
 /// As there.
 pub fn half_step<B: Backend<FloatElem = f32>>(
-    ridge: &Ridge<'_>,
-    features: &Tensor<B, 2>,
+    side: &Side<'_, B>,
+    features: Tensor<B, 2>,
+    previous: Option<Tensor<B, 2>>,
     interrupt: &Interrupt,
-) -> Result<(Tensor<B, 2>, f64)> {
-    let [_, d] = features.dims();
-    let device = features.device();
-    let spectrum = match ridge.unobserved_weight {
-        0.0 => None,
+) -> Result<HalfStep<B>> {
+    let ([_, d], device, ridge) = (features.dims(), features.device(), &side.ridge);
+    let (features, previous, values) = match ridge.unobserved_weight {
+        0.0 => (features, previous, Tensor::zeros([1, d], &device)),
         weight => {
             let gram = numbers(features.clone().transpose().matmul(features.clone()))?;
             let gram: Vec<f64> = gram.into_iter().map(f64::from).collect();
-            Some(Spectrum::of_gram(&gram, d, weight)?)
+            let spectrum = Spectrum::of_gram(&gram, d, weight)?;
+            let basis = table::<B>(spectrum.basis, d, &device);
+            let turned = previous.map(|previous| previous.matmul(basis.clone()));
+            (features.matmul(basis), turned, table::<B>(spectrum.values, d, &device))
         }
     };
-    let features = match &spectrum {
-        Some(spectrum) => features.clone().matmul(table(spectrum.basis.clone(), d, &device)),
-        None => features.clone(),
-    };
-    let flat = vec![0.0; d];
-    let values = spectrum.as_ref().map_or(&flat, |spectrum| &spectrum.values);
-
-    let mut solutions = vec![0.0; ridge.rows() * d];
-    let mut loss = 0.0;
-    for rows in tiles(ridge, d) {
+    let tiles = side
+        .tiles
+        .get_or_init(|| tiles(ridge, d).into_iter().map(|rows| Tile::new(ridge, &rows, &device)).collect());
+    let mut solved = Vec::with_capacity(tiles.len() + 1);
+    let mut sums = Tensor::<B, 1>::zeros([2], &device);
+    for tile in tiles {
         interrupt.check()?;
-        let tile = Tile::new(ridge, &rows, &features, values);
-        let (solved, least) = tile.solve()?;
-        loss += least;
-        for (row, solution) in rows.iter().zip(solved.chunks_exact(d)) {
-            solutions[row * d..][..d].copy_from_slice(solution);
-        }
+        let start = previous.as_ref().map(|previous| previous.clone().select(0, tile.rows.clone()));
+        let (solutions, of_tile) = tile.solve(&features, &values, start)?;
+        solved.push(solutions);
+        sums = sums + of_tile;
     }
-    let solutions = table(solutions, d, &device);
-    Ok(match &spectrum {
-        Some(spectrum) => (solutions.matmul(table(spectrum.transposed_basis(), d, &device)), loss),
-        None => (solutions, loss),
-    })
+    // Rows without a rating share one of zeros, behind all others.
+    solved.push(Tensor::zeros([1, d], &device));
+    let mut places = vec![0; ridge.rows()];
+    let order = order(ridge);
+    places.fill(order.len() as i32);
+    for (place, row) in order.iter().enumerate() {
+        places[*row] = place as i32;
+    }
+    let solutions = Tensor::cat(solved, 0).select(0, integers(places, &device));
+    let sums = numbers(sums)?;
+    Ok(HalfStep { features, solutions, loss: f64::from(sums[0]), penalty: f64::from(sums[1]) })
 }
 
-/// Rows with at least one rating, by degree, in groups whose padded size is bounded.
-fn tiles(ridge: &Ridge<'_>, d: usize) -> Vec<Vec<usize>> {
+/// Rows with at least one rating, by degree.
+fn order(ridge: &Ridge<'_>) -> Vec<usize> {
     let degree = |row: usize| ridge.offsets[row + 1] - ridge.offsets[row];
     let mut order: Vec<usize> = (0..ridge.rows()).filter(|row| degree(*row) > 0).collect();
     order.sort_by_key(|row| degree(*row));
+    order
+}
+
+/// The same in groups whose padded size is bounded.
+fn tiles(ridge: &Ridge<'_>, d: usize) -> Vec<Vec<usize>> {
+    let degree = |row: usize| ridge.offsets[row + 1] - ridge.offsets[row];
     let mut tiles: Vec<Vec<usize>> = Vec::new();
-    for row in order {
+    for row in order(ridge) {
         match tiles.last_mut() {
             // The newest row is the longest: all others are padded to it.
             Some(tile) if (tile.len() + 1) * degree(row) * d <= TILE => tile.push(row),
@@ -82,75 +98,103 @@ fn tiles(ridge: &Ridge<'_>, d: usize) -> Vec<Vec<usize>> {
     tiles
 }
 
-/// Some rows' systems, padded to the same length L.
-struct Tile<B: Backend> {
-    /// D^-½: `[rows, d]`.
-    scale: Tensor<B, 2>,
-    /// W, zero where padded: `[rows, L, d]`.
-    w: Tensor<B, 3>,
-    /// t, zero where padded: `[rows, L, 1]`.
+fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let length = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [length]), device)
+}
+
+/// What some rows' systems are built from, padded to the same length L.
+#[derive(Debug)]
+pub struct Tile<B: Backend> {
+    /// Which rows: `[rows]`.
+    rows: Tensor<B, 1, Int>,
+    /// Which features each rating is about: `[rows · L]`.
+    columns: Tensor<B, 1, Int>,
+    /// √c, zero where padded: `[rows, L, 1]`.
+    weights: Tensor<B, 3>,
+    /// t, times √c: `[rows, L, 1]`.
     targets: Tensor<B, 3>,
+    /// λ: `[rows, 1]`.
+    penalties: Tensor<B, 2>,
 }
 
 impl<B: Backend<FloatElem = f32>> Tile<B> {
-    fn new(ridge: &Ridge<'_>, rows: &[usize], features: &Tensor<B, 2>, spectrum: &[f32]) -> Self {
-        let (device, d, count) = (features.device(), spectrum.len(), rows.len());
+    fn new(ridge: &Ridge<'_>, rows: &[usize], device: &B::Device) -> Self {
+        let count = rows.len();
         let length = rows.iter().map(|row| ridge.offsets[row + 1] - ridge.offsets[*row]).max().unwrap_or(0);
         let mut columns = vec![0i32; count * length];
-        let mut present = vec![0.0f32; count * length];
+        let mut weights = vec![0.0f32; count * length];
         let mut targets = vec![0.0f32; count * length];
-        let mut scale = Vec::with_capacity(count * d);
         for (place, row) in rows.iter().enumerate() {
             let first = ridge.offsets[*row];
             for at in 0..ridge.offsets[row + 1] - first {
                 columns[place * length + at] = ridge.columns[first + at] as i32;
-                (present[place * length + at], targets[place * length + at]) = ridge.weighted(first + at);
+                (weights[place * length + at], targets[place * length + at]) = ridge.weighted(first + at);
             }
-            let penalty = ridge.penalties[*row];
-            scale.extend(spectrum.iter().map(|value| 1.0 / (value + penalty).sqrt()));
         }
-        let columns = Tensor::<B, 1, Int>::from_data(TensorData::new(columns, [count * length]), &device);
         let cube = |numbers: Vec<f32>| {
-            Tensor::<B, 3>::from_data(TensorData::new(numbers, [count, length, 1]), &device)
+            Tensor::<B, 3>::from_data(TensorData::new(numbers, [count, length, 1]), device)
         };
-        let scale = table::<B>(scale, d, &device);
-        let gathered = features.clone().select(0, columns).reshape([count, length, d]);
+        let penalties = rows.iter().map(|row| ridge.penalties[*row]).collect();
         Self {
-            w: gathered * cube(present) * scale.clone().unsqueeze_dim::<3>(1),
+            rows: integers(rows.iter().map(|row| *row as i32).collect(), device),
+            columns: integers(columns, device),
+            weights: cube(weights),
             targets: cube(targets),
-            scale,
+            penalties: table(penalties, 1, device),
         }
     }
 
-    /// Solutions row by row, and the sum of the rows' least losses.
-    fn solve(self) -> Result<(Vec<f32>, f64)> {
-        let [_, length, d] = self.w.dims();
-        let across = self.w.clone().swap_dims(1, 2);
-        // [rows, d, 1] throughout.
-        let apply = |z: Tensor<B, 3>| z.clone() + across.clone().matmul(self.w.clone().matmul(z));
+    /// Solutions row by row, in the basis of `features`, and the sums of the rows' losses and of their
+    /// penalties. `values` are the eigenvalues, `[1, d]`; `start` is where to begin, if three steps from
+    /// there will do.
+    fn solve(
+        &self,
+        features: &Tensor<B, 2>,
+        values: &Tensor<B, 2>,
+        start: Option<Tensor<B, 2>>,
+    ) -> Result<(Tensor<B, 2>, Tensor<B, 1>)> {
+        let ([_, d], [rows, length, _]) = (features.dims(), self.weights.dims());
+        // D^-½: [rows, d].
+        let scale = (values.clone() + self.penalties.clone()).sqrt().recip();
+        let gathered = features.clone().select(0, self.columns.clone()).reshape([rows, length, d]);
+        let w = gathered * self.weights.clone() * scale.clone().unsqueeze_dim::<3>(1);
+        let across = w.clone().swap_dims(1, 2);
+        // [rows, d, 1] from here on.
+        let apply = |z: Tensor<B, 3>| z.clone() + across.clone().matmul(w.clone().matmul(z));
         let inner = |a: Tensor<B, 3>, b: Tensor<B, 3>| (a * b).sum_dim(1);
         let right = across.clone().matmul(self.targets.clone());
-        let mut z = right.zeros_like();
-        let mut residual = right.clone();
-        let mut direction = right.clone();
+        let near = start.is_some();
+        let (mut z, mut residual) = match start {
+            Some(start) => {
+                let z = (start / scale.clone()).unsqueeze_dim::<3>(2);
+                (z.clone(), right.clone() - apply(z))
+            }
+            None => (right.zeros_like(), right.clone()),
+        };
+        let mut direction = residual.clone();
         let mut norm = inner(residual.clone(), residual.clone());
         let enough = norm.clone() * SPENT + f32::MIN_POSITIVE;
         // In exact arithmetic min(L, d) + 1 steps are enough; rounding asks for some more.
-        for step in 1..=4 * (length.min(d) + STRIDE) {
+        let steps = if near { NEAR } else { 4 * (length.min(d) + STRIDE) };
+        for step in 1..=steps {
             let applied = apply(direction.clone());
             // Finished rows have a norm of zero; their step is 0/tiny = 0, not NaN.
-            let length = norm.clone() / (inner(direction.clone(), applied.clone()) + f32::MIN_POSITIVE);
-            z = z + direction.clone() * length.clone();
-            residual = residual - applied * length;
+            let stride = norm.clone() / (inner(direction.clone(), applied.clone()) + f32::MIN_POSITIVE);
+            z = z + direction.clone() * stride.clone();
+            residual = residual - applied * stride;
             let next = inner(residual.clone(), residual.clone());
             direction = residual.clone() + direction * (next.clone() / (norm + f32::MIN_POSITIVE));
             norm = next;
-            if step % STRIDE == 0 && numbers((norm.clone() - enough.clone()).max())?[0] <= 0.0 {
+            if !near && step % STRIDE == 0 && numbers((norm.clone() - enough.clone()).max())?[0] <= 0.0 {
                 break;
             }
         }
-        let least = inner(self.targets.clone(), self.targets).sum() - inner(z.clone(), right).sum();
-        let solutions = z.squeeze_dim::<2>(2) * self.scale;
-        Ok((numbers(solutions)?, numbers(least)?.into_iter().map(f64::from).sum()))
+        let all = inner(self.targets.clone(), self.targets.clone()).sum();
+        let loss = all - inner(z.clone(), right).sum() - inner(z.clone(), residual).sum();
+        let solutions = z.squeeze_dim::<2>(2) * scale;
+        let squares = (solutions.clone() * solutions.clone()).sum_dim(1);
+        let penalty = (squares * self.penalties.clone()).sum();
+        Ok((solutions, Tensor::cat(vec![loss, penalty], 0)))
     }
 }
