@@ -18,6 +18,9 @@ use crate::config;
 /// Sweeps over the biases: far more than it takes.
 const SWEEPS: usize = 12;
 
+/// Rows that are worked on together. Fixed, so that sums do not depend on the number of threads.
+const BLOCK: usize = 8192;
+
 /// b_u and b_i, and what to expect of rows that are yet to come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Biases {
@@ -39,47 +42,119 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// p(n); a row without ratings is like one with a single one.
+    /// p(n).
     pub fn at(&self, count: usize) -> f32 {
-        self.start + self.slope * (count.max(1) as f32).ln()
+        self.start + self.slope * log(count)
     }
 
     /// Least squares through the rows' mean residuals. A row counts by how much it would have to say
     /// about its own bias, n β / (n + β); the line begins with ten such rows at zero.
-    fn fit(sums: &[(f64, usize)], damping: f64) -> Self {
+    fn fit(left: &Left, damping: f64) -> Self {
         const DAMPING: f64 = 10.0;
-        let (mut xx, mut x, mut one, mut xy, mut y) = (DAMPING, 0.0, DAMPING, 0.0, 0.0);
-        for (sum, count) in sums.iter().filter(|(_, count)| *count > 0) {
-            let count = *count as f64;
-            let weight = count * damping / (count + damping);
-            let (log, mean) = (count.ln(), sum / count);
-            xx += weight * log * log;
-            x += weight * log;
-            one += weight;
-            xy += weight * log * mean;
-            y += weight * mean;
+        let part = |(sums, (counts, logs)): (&[f64], (&[u32], &[f32]))| {
+            let mut moments = Moments::default();
+            for ((sum, count), log) in sums.iter().zip(counts).zip(logs) {
+                let (count, log) = (f64::from(*count), f64::from(*log));
+                // The weight, and the weight times the mean residual, which is 0 where there is none.
+                let share = damping / (count + damping);
+                let (weight, along) = (share * count, share * sum);
+                moments.xx += weight * log * log;
+                moments.x += weight * log;
+                moments.one += weight;
+                moments.xy += along * log;
+                moments.y += along;
+            }
+            moments
+        };
+        let rows = left.counts.par_chunks(BLOCK).zip(left.logs.par_chunks(BLOCK));
+        let parts: Vec<Moments> = left.sums.par_chunks(BLOCK).zip(rows).map(part).collect();
+        let mut all = Moments { xx: DAMPING, one: DAMPING, ..Moments::default() };
+        // One after the other: the order must not depend on the number of threads.
+        for part in parts {
+            all.xx += part.xx;
+            all.x += part.x;
+            all.one += part.one;
+            all.xy += part.xy;
+            all.y += part.y;
         }
-        let determinant = xx * one - x * x;
+        let determinant = all.xx * all.one - all.x * all.x;
         Self {
-            start: ((xx * y - x * xy) / determinant) as f32,
-            slope: ((one * xy - x * y) / determinant) as f32,
+            start: ((all.xx * all.y - all.x * all.xy) / determinant) as f32,
+            slope: ((all.one * all.xy - all.x * all.y) / determinant) as f32,
         }
+    }
+}
+
+/// ln n; a row without ratings is like one with a single one.
+fn log(count: usize) -> f32 {
+    (count.max(1) as f32).ln()
+}
+
+/// Weighted sums for a line through points (x, y).
+#[derive(Default)]
+struct Moments {
+    xx: f64,
+    x: f64,
+    one: f64,
+    xy: f64,
+    y: f64,
+}
+
+/// What the mean and the others' biases leave of the ratings of each row.
+#[derive(Debug)]
+pub struct Left {
+    /// Their sum.
+    sums: Vec<f64>,
+    /// How many ratings there are.
+    counts: Vec<u32>,
+    /// ln of that.
+    logs: Vec<f32>,
+}
+
+impl Left {
+    /// Of these rows, for some biases of the others.
+    pub fn of(rows: &Interactions, mean: f32, others: &[f32]) -> Self {
+        let counts = rows.items_per_user();
+        let logs = counts.iter().map(|count| log(*count as usize)).collect();
+        let mut left = Self { sums: vec![0.0; counts.len()], counts, logs };
+        left.update(rows, mean, others);
+        left
+    }
+
+    /// For other biases of the others.
+    fn update(&mut self, rows: &Interactions, mean: f32, others: &[f32]) {
+        self.sums.par_iter_mut().enumerate().with_min_len(BLOCK).for_each(|(row, sum)| {
+            let (columns, ratings) = rows.of(row);
+            let left = |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
+            *sum = columns.iter().zip(ratings).map(left).sum();
+        });
+    }
+
+    /// The rows' own biases, which minimise the first stage for this side.
+    pub fn damped(&self, damping: f64, prior: Prior) -> Vec<f32> {
+        let rows = self.counts.par_iter().zip(&self.logs).with_min_len(BLOCK);
+        let bias = |(sum, (count, log)): (&f64, (&u32, &f32))| {
+            let expected = f64::from(prior.start + prior.slope * log);
+            ((sum + damping * expected) / (f64::from(*count) + damping)) as f32
+        };
+        self.sums.par_iter().zip(rows).map(bias).collect()
     }
 }
 
 impl Biases {
     /// The first stage. Ends with the users, so that theirs are the exact answer to the items'.
     pub fn fit(by_user: &Interactions, by_item: &Interactions, mean: f32, config: &config::Rating) -> Self {
-        let (users, items) = (vec![0.0; by_user.user_count()], vec![0.0; by_item.user_count()]);
-        let mut biases = Self { users, items, ..Self::default() };
+        let mut biases = Self { users: vec![0.0; by_user.user_count()], ..Self::default() };
         let (of_users, of_items) = (config.user_damping, config.item_damping);
+        let mut left_to_items = Left::of(by_item, mean, &biases.users);
+        let mut left_to_users = Left::of(by_user, mean, &vec![0.0; by_item.user_count()]);
         for _ in 0..SWEEPS {
-            let sums = residual_sums(by_item, mean, &biases.users);
-            biases.priors[1] = Prior::fit(&sums, of_items);
-            biases.items = damped(&sums, of_items, biases.priors[1]);
-            let sums = residual_sums(by_user, mean, &biases.items);
-            biases.priors[0] = Prior::fit(&sums, of_users);
-            biases.users = damped(&sums, of_users, biases.priors[0]);
+            left_to_items.update(by_item, mean, &biases.users);
+            biases.priors[1] = Prior::fit(&left_to_items, of_items);
+            biases.items = left_to_items.damped(of_items, biases.priors[1]);
+            left_to_users.update(by_user, mean, &biases.items);
+            biases.priors[0] = Prior::fit(&left_to_users, of_users);
+            biases.users = left_to_users.damped(of_users, biases.priors[0]);
         }
         biases
     }
@@ -102,24 +177,6 @@ pub fn residuals(rows: &Interactions, mean: f32, own: &[f32], others: &[f32]) ->
     left
 }
 
-/// For each row the sum of what the mean and the others' biases leave, and the number of ratings.
-pub fn residual_sums(rows: &Interactions, mean: f32, others: &[f32]) -> Vec<(f64, usize)> {
-    let sum = |row: usize| {
-        let (columns, ratings) = rows.of(row);
-        let left = |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
-        (columns.iter().zip(ratings).map(left).sum(), columns.len())
-    };
-    (0..rows.user_count()).into_par_iter().map(sum).collect()
-}
-
-/// Biases that minimise the first stage for one side.
-pub fn damped(sums: &[(f64, usize)], damping: f64, prior: Prior) -> Vec<f32> {
-    let bias = |(sum, count): &(f64, usize)| {
-        ((sum + damping * f64::from(prior.at(*count))) / (*count as f64 + damping)) as f32
-    };
-    sums.iter().map(bias).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,14 +185,19 @@ mod tests {
     fn a_prior_is_the_line_through_what_was_found() {
         // Thousands of rows whose mean residual is 1 - 0.25 ln n: the damping hardly shows.
         let line = |count: usize| 1.0 - 0.25 * (count as f64).ln();
-        let sums: Vec<_> = (0..9000).map(|n| 1 + n % 50).map(|n| (line(n) * n as f64, n)).collect();
-        let prior = Prior::fit(&sums, 5.0);
+        let left = |rows: &[(f64, usize)]| Left {
+            sums: rows.iter().map(|(sum, _)| *sum).collect(),
+            counts: rows.iter().map(|(_, count)| *count as u32).collect(),
+            logs: rows.iter().map(|(_, count)| log(*count)).collect(),
+        };
+        let rows: Vec<_> = (0..19_000).map(|n| 1 + n % 50).map(|n| (line(n) * n as f64, n)).collect();
+        let prior = Prior::fit(&left(&rows), 5.0);
         for count in [1, 7, 50] {
             assert!((f64::from(prior.at(count)) - line(count)).abs() < 0.01, "{prior:?}");
         }
         assert_eq!(prior.at(0), prior.at(1));
-        let biases = damped(&[(0.0, 0), (30.0, 30)], 10.0, Prior { start: 2.0, slope: 0.0 });
+        let biases = left(&[(0.0, 0), (30.0, 30)]).damped(10.0, Prior { start: 2.0, slope: 0.0 });
         assert_eq!(biases, [2.0, 50.0 / 40.0]);
-        assert_eq!(Prior::fit(&[], 5.0), Prior::default());
+        assert_eq!(Prior::fit(&left(&[]), 5.0), Prior::default());
     }
 }

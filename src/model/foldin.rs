@@ -7,11 +7,12 @@
 //!
 //! Few rows are solved, so this is the processor's work wherever the model was trained.
 
+use super::biases::{self, Left};
 use super::evidence::Evidence;
 use super::kernels::cpu;
 use super::rating::{self, RatingModel};
 use super::settled::Settled;
-use super::{Factors, als, biases};
+use super::{Factors, als};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -73,8 +74,8 @@ pub fn rating(
     let (mean, width, settings) = (model.mean, model.factors.width, &config.rating);
     let of_users = rated.select(&unsolved.users);
     let solve_users = |model: &mut RatingModel| -> Result<()> {
-        let sums = biases::residual_sums(&of_users, mean, &model.biases.items);
-        let own = biases::damped(&sums, settings.user_damping, model.biases.priors[0]);
+        let own = Left::of(&of_users, mean, &model.biases.items)
+            .damped(settings.user_damping, model.biases.priors[0]);
         let left = biases::residuals(&of_users, mean, &own, &model.biases.items);
         let penalties = rating::user_penalties(&left, settings);
         let ridge = rating::ridge(&left, &left.ratings, &penalties);
@@ -91,8 +92,8 @@ pub fn rating(
         put(&mut model.factors.items, &unsolved.items, &directions, width);
         solve_users(model)?;
         let of_items = rated.transposed().select(&unsolved.items);
-        let sums = biases::residual_sums(&of_items, mean, &model.biases.users);
-        let own = biases::damped(&sums, settings.item_damping, model.biases.priors[1]);
+        let own = Left::of(&of_items, mean, &model.biases.users)
+            .damped(settings.item_damping, model.biases.priors[1]);
         let left = biases::residuals(&of_items, mean, &own, &model.biases.users);
         let targets = rating::item_targets(&left, &model.factors.users, &directions, width);
         let penalties = rating::item_penalties(&left, settings);
@@ -179,8 +180,8 @@ mod tests {
             fit_rating(Device::Cpu, &rated_before, &trained, scale, &config, &watch).expect("fitted");
         let mut after = before.clone();
         rating(&mut after, &rated, &folded, &unsolved, &config, &interrupt).expect("folded in");
-        let sums = biases::residual_sums(&rated, after.mean, &after.biases.items);
-        let own = biases::damped(&sums, config.rating.user_damping, after.biases.priors[0]);
+        let own = Left::of(&rated, after.mean, &after.biases.items)
+            .damped(config.rating.user_damping, after.biases.priors[0]);
         let left = biases::residuals(&rated, after.mean, &own, &after.biases.items);
         let penalties = rating::user_penalties(&left, &config.rating);
         let ridge = rating::ridge(&left, &left.ratings, &penalties);

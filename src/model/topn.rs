@@ -8,11 +8,13 @@
 //! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Factors;
 use crate::catalog::interactions::Interactions;
@@ -90,47 +92,58 @@ pub fn best(
     Ok(lists)
 }
 
-/// Items by falling length.
+/// Items by falling length. Those with the same factors, such as books that one and the same reader alone
+/// has read, have one row between them: of all of Book-Crossing's, fewer than half of the books need one
+/// of their own.
 #[derive(Debug)]
 pub struct Index<'a> {
     lifts: &'a [f32],
     width: usize,
-    /// The factors of each block, row by row, once somebody has looked into it: hardly anybody looks
-    /// far.
-    blocks: Vec<OnceLock<Vec<f32>>>,
-    /// The code of each row.
+    /// The codes of the items, row by row, rising within a row.
     codes: Vec<u32>,
-    /// The row of each code; of those that were not taken, one behind all.
-    places: Vec<u32>,
+    /// Where the codes of each row begin, and one past the last.
+    starts: Vec<u32>,
     /// |y|, lifted, of the first, and so the longest, row of each block.
     longest: Vec<f32>,
+    /// The factors of each block, lifted, in columns, once somebody has looked into it: hardly anybody
+    /// looks far.
+    blocks: Vec<OnceLock<Vec<f32>>>,
 }
 
 impl<'a> Index<'a> {
     /// Lays the items out of which `take` says so.
     pub fn new(factors: &Factors, lifts: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
-        let lengths: Vec<f32> = factors
+        // Of each item its lifted length, and a digest of its row, by which equal rows come together.
+        let marks: Vec<(f32, u64)> = factors
             .items
             .par_chunks_exact(width)
             .enumerate()
-            .map(|(item, row)| super::dot(row, row).sqrt() * lift(lifts, item))
+            .map(|(item, row)| {
+                let lift = lift(lifts, item);
+                (super::dot(row, row).sqrt() * lift, digest(row) ^ u64::from(lift.to_bits()))
+            })
             .collect();
-        let mut codes: Vec<u32> = (0..lengths.len() as u32).filter(|item| take(*item)).collect();
+        let mut codes: Vec<u32> = (0..marks.len() as u32).filter(|item| take(*item)).collect();
         codes.par_sort_unstable_by(|a, b| {
-            lengths[*b as usize].total_cmp(&lengths[*a as usize]).then(a.cmp(b))
+            let ((length, digest), (other, another)) = (marks[*a as usize], marks[*b as usize]);
+            other.total_cmp(&length).then(digest.cmp(&another)).then(a.cmp(b))
         });
-        let mut places = vec![u32::MAX; lengths.len()];
-        for (place, code) in codes.iter().enumerate() {
-            places[*code as usize] = place as u32;
-        }
+        let same = |a: usize, b: usize| {
+            marks[a] == marks[b] && factors.item(a) == factors.item(b) && lift(lifts, a) == lift(lifts, b)
+        };
+        let begins = |at: &usize| *at == 0 || !same(codes[at - 1] as usize, codes[*at] as usize);
+        let mut starts: Vec<u32> = (0..codes.len()).filter(begins).map(|at| at as u32).collect();
+        let longest = |block: &[u32]| marks[codes[block[0] as usize] as usize].0;
+        let longest: Vec<f32> = starts.chunks(ITEMS).map(longest).collect();
+        starts.push(codes.len() as u32);
         Self {
             lifts,
             width,
-            blocks: codes.chunks(ITEMS).map(|_| OnceLock::new()).collect(),
-            longest: codes.chunks(ITEMS).map(|block| lengths[block[0] as usize]).collect(),
             codes,
-            places,
+            starts,
+            blocks: longest.iter().map(|_| OnceLock::new()).collect(),
+            longest,
         }
     }
 
@@ -149,8 +162,9 @@ impl<'a> Index<'a> {
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Scored>>> {
-        let users: Vec<usize> = (0..seen.user_count()).collect();
-        let blocks: Vec<Vec<Vec<Scored>>> = users
+        let twins = twins(factors, seen);
+        let found: Vec<Vec<Vec<Scored>>> = twins
+            .firsts
             .par_chunks(USERS)
             .map_init(
                 || vec![0.0; USERS * ITEMS],
@@ -162,104 +176,205 @@ impl<'a> Index<'a> {
                 },
             )
             .collect::<Result<_>>()?;
-        Ok(blocks.into_iter().flatten().collect())
+        done(twins.of.len() - twins.firsts.len());
+        let mut lists: Vec<Vec<Scored>> = found.into_iter().flatten().collect();
+        Ok(twins
+            .of
+            .iter()
+            .map(|(place, is_last)| match is_last {
+                true => std::mem::take(&mut lists[*place as usize]),
+                false => lists[*place as usize].clone(),
+            })
+            .collect())
     }
 
     fn block(
         &self,
         factors: &Factors,
         seen: &Interactions,
-        users: &[usize],
+        users: &[u32],
         n: usize,
         scores: &mut [f32],
     ) -> Vec<Vec<Scored>> {
-        let mut searches: Vec<Search> = users
+        let mut searches: Vec<Search<'_>> = users
             .iter()
-            .map(|user| Search::new(factors.user(*user), self.seen_places(seen, *user)))
+            .map(|user| Search::new(factors.user(*user as usize), seen.of(*user as usize).0, n))
             .collect();
         let mut active: Vec<usize> = (0..searches.len()).collect();
         let mut rows: Vec<f32> = Vec::with_capacity(users.len() * self.width);
-        for (number, codes) in self.codes.chunks(ITEMS).enumerate() {
-            active.retain(|at| searches[*at].could_take(self.longest[number], n));
+        for (number, longest) in self.longest.iter().enumerate() {
+            active.retain(|at| searches[*at].could_take(*longest));
             if active.is_empty() {
                 break;
             }
-            rows.clear();
-            active.iter().for_each(|at| rows.extend_from_slice(factors.user(users[*at])));
-            let items = self.blocks[number].get_or_init(|| {
-                let mut rows = Vec::with_capacity(codes.len() * self.width);
-                for code in codes {
-                    let lift = lift(self.lifts, *code as usize);
-                    rows.extend(factors.item(*code as usize).iter().map(|value| value * lift));
-                }
-                rows
-            });
-            let scores = &mut scores[..active.len() * codes.len()];
+            if rows.len() != active.len() * self.width {
+                rows.clear();
+                active.iter().for_each(|at| rows.extend_from_slice(factors.user(users[*at] as usize)));
+            }
+            let first = number * ITEMS;
+            let count = ITEMS.min(self.starts.len() - 1 - first);
+            let items = self.blocks[number].get_or_init(|| self.columns(factors, first, count));
+            let scores = &mut scores[..active.len() * count];
             faer::linalg::matmul::matmul(
-                MatMut::from_row_major_slice_mut(scores, active.len(), codes.len()),
+                MatMut::from_row_major_slice_mut(scores, active.len(), count),
                 Accum::Replace,
                 MatRef::from_row_major_slice(&rows, active.len(), self.width),
-                MatRef::from_row_major_slice(items, codes.len(), self.width).transpose(),
+                MatRef::from_row_major_slice(items, self.width, count),
                 1.0,
                 Par::Seq,
             );
-            for (at, scores) in active.iter().zip(scores.chunks_exact(codes.len())) {
-                searches[*at].take(number * ITEMS, codes, scores, n);
+            for (at, scores) in active.iter().zip(scores.chunks_exact(count)) {
+                let search = &mut searches[*at];
+                let mut from = 0;
+                while let Some(place) =
+                    pulp::Arch::new().dispatch(Reaching { scores, from, floor: search.floor })
+                {
+                    let row = first + place;
+                    let codes = &self.codes[self.starts[row] as usize..self.starts[row + 1] as usize];
+                    search.take(codes, scores[place]);
+                    from = place + 1;
+                }
             }
         }
         searches.into_iter().map(|search| search.heap.into_sorted_vec()).collect()
     }
 
-    /// Where the books that a user has read stand, rising.
-    fn seen_places(&self, seen: &Interactions, user: usize) -> Vec<u32> {
-        let mut places: Vec<u32> = seen.of(user).0.iter().map(|item| self.places[*item as usize]).collect();
-        places.sort_unstable();
-        places
+    /// Some rows, lifted, a column each: so the product finds what it needs side by side.
+    fn columns(&self, factors: &Factors, first: usize, count: usize) -> Vec<f32> {
+        let mut columns = vec![0.0; count * self.width];
+        for place in 0..count {
+            let item = self.codes[self.starts[first + place] as usize] as usize;
+            let lift = lift(self.lifts, item);
+            for (k, value) in factors.item(item).iter().enumerate() {
+                columns[k * count + place] = value * lift;
+            }
+        }
+        columns
     }
+}
+
+/// The first place from `from` on whose score is not under the floor.
+struct Reaching<'a> {
+    scores: &'a [f32],
+    from: usize,
+    floor: f32,
+}
+
+impl pulp::WithSimd for Reaching<'_> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Option<usize> {
+        let Self { scores, from, floor } = self;
+        let (head, tail) = S::as_simd_f32s(&scores[from..]);
+        let bar = simd.splat_f32s(floor);
+        for (block, values) in head.iter().enumerate() {
+            let lane = simd.first_true_m32s(simd.greater_than_or_equal_f32s(*values, bar));
+            if lane < S::F32_LANES {
+                return Some(from + block * S::F32_LANES + lane);
+            }
+        }
+        for (lane, score) in tail.iter().enumerate() {
+            if *score >= floor {
+                return Some(scores.len() - tail.len() + lane);
+            }
+        }
+        None
+    }
+}
+
+/// Users who are alike in everything, and so have the same list.
+struct Twins {
+    /// One of each kind.
+    firsts: Vec<u32>,
+    /// For each user the place of that one, and whether nobody after them has the same.
+    of: Vec<(u32, bool)>,
+}
+
+/// Many readers of a single book have no other than that.
+fn twins(factors: &Factors, seen: &Interactions) -> Twins {
+    let users = seen.user_count();
+    let marks: Vec<u64> = (0..users)
+        .into_par_iter()
+        .map(|user| {
+            seen.of(user).0.iter().fold(digest(factors.user(user)), |mark, item| {
+                (mark ^ u64::from(*item)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+            })
+        })
+        .collect();
+    let same = |a: u32, b: u32| {
+        let (a, b) = (a as usize, b as usize);
+        factors.user(a) == factors.user(b) && seen.of(a).0 == seen.of(b).0
+    };
+    let mut by_mark: HashMap<u64, (u32, u32)> = HashMap::with_capacity(users);
+    let mut twins = Twins { firsts: Vec::new(), of: Vec::with_capacity(users) };
+    for user in 0..users as u32 {
+        let place = twins.firsts.len() as u32;
+        match by_mark.entry(marks[user as usize]) {
+            Entry::Occupied(mut entry) if same(twins.firsts[entry.get().0 as usize], user) => {
+                let (place, last) = entry.get_mut();
+                twins.of[*last as usize].1 = false;
+                *last = user;
+                twins.of.push((*place, true));
+            }
+            Entry::Occupied(_) => {
+                twins.firsts.push(user);
+                twins.of.push((place, true));
+            }
+            Entry::Vacant(entry) => {
+                entry.insert((place, user));
+                twins.firsts.push(user);
+                twins.of.push((place, true));
+            }
+        }
+    }
+    twins
+}
+
+/// The same for the same numbers.
+fn digest(row: &[f32]) -> u64 {
+    xxh3_64(pulp::bytemuck::cast_slice(row))
 }
 
 /// One user's list while it grows.
-struct Search {
+struct Search<'a> {
     length: f32,
-    /// Places of the books that the user has read, rising.
-    seen: Vec<u32>,
+    /// Codes of the items that the user has, rising.
+    seen: &'a [u32],
+    n: usize,
     heap: BinaryHeap<Scored>,
+    /// The score under which nothing enters any more.
+    floor: f32,
 }
 
-impl Search {
-    fn new(user: &[f32], seen: Vec<u32>) -> Self {
-        Self { length: super::dot(user, user).sqrt(), seen, heap: BinaryHeap::new() }
+impl<'a> Search<'a> {
+    fn new(user: &[f32], seen: &'a [u32], n: usize) -> Self {
+        let floor = if n == 0 { f32::INFINITY } else { f32::NEG_INFINITY };
+        Self { length: super::dot(user, user).sqrt(), seen, n, heap: BinaryHeap::with_capacity(n), floor }
     }
 
     /// Whether an item no longer than `longest` might still enter. A tie might, by its code.
-    fn could_take(&self, longest: f32, n: usize) -> bool {
-        self.length * longest * SLACK >= self.floor(n)
+    fn could_take(&self, longest: f32) -> bool {
+        self.length * longest * SLACK >= self.floor
     }
 
-    fn take(&mut self, first_place: usize, codes: &[u32], scores: &[f32], n: usize) {
-        let mut floor = self.floor(n);
-        for (offset, (code, score)) in codes.iter().zip(scores).enumerate() {
-            // Nearly all end here, so whether the book was read is asked of the few others only.
-            if *score < floor || self.seen.binary_search(&((first_place + offset) as u32)).is_ok() {
-                continue;
+    /// Takes what is to be taken of items with the same score.
+    fn take(&mut self, codes: &[u32], score: f32) {
+        for code in codes {
+            let entry = Scored { item: *code, score };
+            match self.heap.peek() {
+                // Those that follow have higher codes.
+                Some(worst) if self.heap.len() == self.n && entry >= *worst => break,
+                _ if self.seen.binary_search(code).is_ok() => continue,
+                _ => {}
             }
-            let entry = Scored { item: *code, score: *score };
-            if self.heap.len() < n {
-                self.heap.push(entry);
-            } else if let Some(mut worst) = self.heap.peek_mut()
-                && entry < *worst
-            {
-                *worst = entry;
+            if self.heap.len() == self.n {
+                self.heap.pop();
             }
-            floor = self.floor(n);
+            self.heap.push(entry);
         }
-    }
-
-    /// The score under which nothing enters any more.
-    fn floor(&self, n: usize) -> f32 {
-        match self.heap.peek() {
-            Some(worst) if self.heap.len() >= n => worst.score,
-            _ => f32::NEG_INFINITY,
+        if let Some(worst) = self.heap.peek().filter(|_| self.heap.len() == self.n) {
+            self.floor = worst.score;
         }
     }
 }

@@ -72,7 +72,10 @@ impl RowSystem {
         self.length = last - first;
         self.scale.clear();
         let penalty = ridge.penalties[row];
-        self.scale.extend(spectrum.iter().map(|value| 1.0 / (value + penalty).sqrt()));
+        self.scale.extend_from_slice(spectrum);
+        for value in &mut self.scale {
+            *value = 1.0 / (*value + penalty).sqrt();
+        }
         self.w.resize((last - first) * d, 0.0);
         self.targets.clear();
         for (at, w) in (first..last).zip(self.w.chunks_exact_mut(d)) {
@@ -190,18 +193,22 @@ impl RowSystem {
     #[inline(always)]
     pub fn contributions<S: Simd>(&mut self, simd: S, feature: &[f32], contributions: &mut Vec<f32>) {
         let d = self.d;
-        self.scratch.clear();
-        self.scratch.extend(feature.iter().zip(&self.scale).map(|(feature, scale)| feature * scale));
+        self.scratch.resize(d, 0.0);
+        simd::scaled(simd, 1.0, feature, &self.scale, &mut self.scratch);
         self.unknowns.clear();
         contributions.clear();
         if self.is_dual() {
-            self.unknowns.extend(self.w.chunks_exact(d).map(|w| simd::dot(simd, w, &self.scratch)));
+            for w in self.w.chunks_exact(d) {
+                self.unknowns.push(simd::dot(simd, w, &self.scratch));
+            }
             self.back_substitute(simd);
             contributions.extend_from_slice(&self.unknowns);
         } else {
             self.unknowns.extend_from_slice(&self.scratch);
             self.back_substitute(simd);
-            contributions.extend(self.w.chunks_exact(d).map(|w| simd::dot(simd, w, &self.unknowns)));
+            for w in self.w.chunks_exact(d) {
+                contributions.push(simd::dot(simd, w, &self.unknowns));
+            }
         }
         for (contribution, target) in contributions.iter_mut().zip(&self.targets) {
             *contribution *= target;

@@ -48,11 +48,21 @@ pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(p, q), simd.add_f32s(r, s)))
 }
 
+/// Four rows, in registers and what is left. (No closures in this file: what is in one is compiled for any
+/// processor.)
+#[inline(always)]
+fn four<S: Simd>(rows: &[f32], d: usize) -> [(&[S::f32s], &[f32]); TOGETHER] {
+    let (a, rows) = rows.split_at(d);
+    let (b, rows) = rows.split_at(d);
+    let (c, rows) = rows.split_at(d);
+    [S::as_simd_f32s(a), S::as_simd_f32s(b), S::as_simd_f32s(c), S::as_simd_f32s(&rows[..d])]
+}
+
 /// The products of some rows of the same length with a vector.
 #[inline(always)]
 pub fn dots<S: Simd>(simd: S, rows: &[f32], vector: &[f32]) -> [f32; TOGETHER] {
     let d = vector.len();
-    let rows: [_; TOGETHER] = std::array::from_fn(|at| S::as_simd_f32s(&rows[at * d..][..d]));
+    let rows = four::<S>(rows, d);
     let (vector, tail) = S::as_simd_f32s(vector);
     let mut sums = [simd.splat_f32s(0.0); TOGETHER];
     for (k, vector) in vector.iter().enumerate() {
@@ -66,7 +76,8 @@ pub fn dots<S: Simd>(simd: S, rows: &[f32], vector: &[f32]) -> [f32; TOGETHER] {
             sums[at] = simd.mul_add_e_f32s(simd.partial_load_f32s(rows[at].1), tail, sums[at]);
         }
     }
-    sums.map(|sum| simd.reduce_sum_f32s(sum))
+    let [p, q, r, s] = sums;
+    [simd.reduce_sum_f32s(p), simd.reduce_sum_f32s(q), simd.reduce_sum_f32s(r), simd.reduce_sum_f32s(s)]
 }
 
 /// Adds a multiple of a row: sum += number · row.
@@ -87,9 +98,10 @@ pub fn add<S: Simd>(simd: S, number: f32, row: &[f32], sum: &mut [f32]) {
 #[inline(always)]
 pub fn add_all<S: Simd>(simd: S, numbers: [f32; TOGETHER], rows: &[f32], sum: &mut [f32]) {
     let d = sum.len();
-    let rows: [_; TOGETHER] = std::array::from_fn(|at| S::as_simd_f32s(&rows[at * d..][..d]));
+    let rows = four::<S>(rows, d);
     let (sum, tail) = S::as_mut_simd_f32s(sum);
-    let numbers = numbers.map(|number| simd.splat_f32s(number));
+    let [p, q, r, s] = numbers;
+    let numbers = [simd.splat_f32s(p), simd.splat_f32s(q), simd.splat_f32s(r), simd.splat_f32s(s)];
     for (k, sum) in sum.iter_mut().enumerate() {
         let mut new = *sum;
         for at in 0..TOGETHER {
