@@ -17,7 +17,7 @@ use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::keep::{self, Model, Readers};
-use crate::jobs::recommend::{self, Fitted, Popularity};
+use crate::jobs::recommend::{Fitted, Lists, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::jobs::{Outcome, nightly};
 use crate::model::device;
@@ -311,17 +311,20 @@ impl Plan {
         })?;
         let mut rows = work.clock.time("recommend", || {
             let popularity = Popularity::new(interactions, &rated, evidence.rows());
+            let lifts = evidence.lifts(&ranking, config.model.length_exponent);
+            let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {
-                lifts: evidence.lifts(&ranking, config.model.length_exponent),
-                ranking: ranking.only(&self.chosen),
-                weighted: evidence.rows().select(&self.chosen),
-                rating: rating.map(|model| model.only(&self.chosen)),
-                rated: rated.select(&self.chosen),
+                interactions: &interactions.select(&self.chosen),
+                lifts: &lifts,
+                ranking: &ranking.only(&self.chosen),
+                weighted: &evidence.rows().select(&self.chosen),
+                rating: rating.as_ref(),
+                rated: &rated.select(&self.chosen),
             };
             let bar = work.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);
-            let theirs = interactions.select(&self.chosen);
-            recommend::fill(&theirs, &fitted, &popularity, Origin::FoldIn, config, interrupt, &done)
+            let lists = Lists::new(fitted, &popularity, Origin::FoldIn, config)?;
+            lists.of(0..self.chosen.len(), interrupt, &done)
         })?;
         rows.iter_mut().for_each(|row| row.user = self.chosen[row.user as usize]);
         work.console.say(format!(

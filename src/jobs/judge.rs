@@ -17,7 +17,7 @@ use crate::model::device::Device;
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::model::settled::Settled;
-use crate::model::topn::{self, Wanted};
+use crate::model::topn::{Best, Wanted};
 use crate::model::{self, Factors, Watch};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
@@ -197,8 +197,10 @@ impl<'a> Judge<'a> {
             true => n,
             false => (n as f64 * config.output.new_books) as usize,
         };
-        let wanted = Wanted { n, new, is_new: &is_new, lifts };
-        let lists = topn::best(&factors, &self.known, &wanted, self.interrupt, &|_| ())?;
+        let wanted = Wanted { n, new, is_new: &is_new };
+        let users = 0..self.known.user_count();
+        let best = Best::new(&factors, lifts, &wanted);
+        let lists = best.of(&factors, &self.known, users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
     Column, DataFrame, ParquetReader, ParquetWriter, PolarsError, PolarsResult, SerReader,
 };
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
@@ -140,6 +140,22 @@ impl Seal {
     fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, xxh3: format!("{:032x}", xxh3_128(bytes)) }
     }
+
+    /// Of what a file holds, a piece at a time.
+    fn of_file(path: &Path) -> std::io::Result<Self> {
+        let (mut file, mut hash) = (File::open(path)?, Xxh3::new());
+        let (mut piece, mut bytes) = (vec![0; 1 << 18], 0);
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                read => {
+                    hash.update(&piece[..read]);
+                    bytes += read as u64;
+                }
+            }
+        }
+        Ok(Self { bytes, xxh3: format!("{:032x}", hash.digest128()) })
+    }
 }
 
 /// Where the model of a run lies.
@@ -180,8 +196,8 @@ impl Model {
         for name in FILES {
             let path = folder.join(name);
             sync(&path)?;
-            let bytes = fs::read(&path).map_err(|error| Error::file(&error, "read", &path))?;
-            files.insert(name.to_owned(), Seal::of(&bytes));
+            let seal = Seal::of_file(&path).map_err(|error| Error::file(&error, "read", &path))?;
+            files.insert(name.to_owned(), seal);
         }
         let manifest = Manifest {
             format: FORMAT,

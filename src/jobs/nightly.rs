@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
+use crate::catalog::interactions::Interactions;
 use crate::config::{Config, Objective};
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
@@ -13,20 +14,25 @@ use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
 use crate::jobs::keep::{self, Model, Readers};
-use crate::jobs::recommend::{self, Fitted, Popularity};
+use crate::jobs::recommend::{Fitted, Lists, Popularity, Tally};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
+use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::{self, Watch};
+use crate::model::{self, Factors, Watch};
 use crate::store::lock::Lock;
-use crate::store::publish::{Names, Origin, Publication, Recommendation};
+use crate::store::publish::{self, Draft, Names, Origin, Recommendation};
 use crate::store::runs::{self, Ending, RunKind, Story};
 use crate::store::{Database, slots};
 
 /// What a night goes through, in `timings`.
 const STAGES: [&str; 8] =
     ["read", "normalise", "encode", "books", "train", "evaluate", "recommend", "publish"];
+
+/// Readers whose lists are made together: enough for one tile's start and end not to matter, few enough for
+/// writing to begin early.
+const TILE: usize = 8192;
 
 /// What to do tonight.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +61,12 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let mut job = Job { device, loss: None, force: night.force, work: Work::new(config, console) };
     if night.dry_run {
         let intake = job.work.take_in(&database)?;
-        let tonight = job.fit(&database, intake)?;
-        console.say("dry run    nothing was written");
-        return Ok(match tonight {
-            Outlook::Fit(tonight) => job.report(None, "dry-run", &tonight.counts(), &tonight.metrics).into(),
+        let outcome = match job.fit(&database, intake)? {
+            Outlook::Fit(tonight) => job.rehearse(interrupt, *tonight)?,
             Outlook::Refused(refused) => job.refusal(None, refused),
-        });
+        };
+        console.say("dry run    nothing was written");
+        return Ok(outcome);
     }
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
@@ -88,15 +94,35 @@ pub fn go_on(
     Job { device, loss: None, force: false, work }.finish(database, run_id, intake)
 }
 
-/// Everything that one night knows by its end.
+/// A night that may be published.
 struct Tonight {
     settings: Settled,
     intake: Intake,
-    fitted: Fitted,
-    rows: Vec<Recommendation>,
-    popular: Vec<(u32, u32)>,
+    trained: Trained,
     quality: Vec<f64>,
     metrics: Value,
+}
+
+/// Both models, and what lists need beside them.
+struct Trained {
+    ranking: Factors,
+    rating: Option<RatingModel>,
+    lifts: Vec<f32>,
+    /// What readers have read, as the ranking model weighs it.
+    weighted: Interactions,
+    rated: Interactions,
+}
+
+impl Trained {
+    fn fitted<'a>(
+        &'a self,
+        interactions: &'a Interactions,
+        ranking: &'a Factors,
+        rating: Option<&'a RatingModel>,
+    ) -> Fitted<'a> {
+        let Self { lifts, weighted, rated, .. } = self;
+        Fitted { interactions, ranking, lifts, weighted, rating, rated }
+    }
 }
 
 /// What a night has come to before anything is written.
@@ -111,12 +137,6 @@ enum Outlook {
 struct Refused {
     intake: Intake,
     finding: Finding,
-}
-
-impl Tonight {
-    fn counts(&self) -> Value {
-        self.intake.counts(self.rows.len() as u64)
-    }
 }
 
 /// A night's work in progress.
@@ -169,26 +189,28 @@ impl Job<'_> {
     }
 
     fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Outcome> {
-        let mut tonight = match self.fit(database, intake)? {
-            Outlook::Fit(tonight) => tonight,
-            Outlook::Refused(refused) => {
-                let story = Story {
-                    counts: refused.intake.counts(0),
-                    metrics: refused.finding.metrics.clone(),
-                    timings: self.work.clock.timings(&STAGES),
-                    input_digest: Some(refused.intake.digest.clone()),
-                    error: Some(gate::refusal(&refused.finding.objections).to_string()),
-                };
-                database.write("noting that nothing was published", |transaction| {
-                    runs::note_rejects(transaction, run_id, &self.work.rejects)?;
-                    runs::finished(transaction, run_id, Ending::Refused, &story)
-                })?;
-                return Ok(self.refusal(Some(run_id), refused));
-            }
+        let outlook = std::thread::scope(|scope| {
+            // If this fails, it is tried again when the room is needed.
+            let beside = database.again();
+            scope.spawn(move || beside.and_then(|mut database| publish::make_room(&mut database)));
+            self.fit(database, intake)
+        });
+        let refused = match outlook? {
+            Outlook::Fit(tonight) => return self.publish(database, run_id, *tonight),
+            Outlook::Refused(refused) => refused,
         };
-        self.publish(database, run_id, &mut tonight)?;
-        let status = Ending::Published.word();
-        Ok(self.report(Some(run_id), status, &tonight.counts(), &tonight.metrics).into())
+        let story = Story {
+            counts: refused.intake.counts(0),
+            metrics: refused.finding.metrics.clone(),
+            timings: self.work.clock.timings(&STAGES),
+            input_digest: Some(refused.intake.digest.clone()),
+            error: Some(gate::refusal(&refused.finding.objections).to_string()),
+        };
+        database.write("noting that nothing was published", |transaction| {
+            runs::note_rejects(transaction, run_id, &self.work.rejects)?;
+            runs::finished(transaction, run_id, Ending::Refused, &story)
+        })?;
+        Ok(self.refusal(Some(run_id), refused))
     }
 
     fn refusal(&self, run_id: Option<i64>, refused: Box<Refused>) -> Outcome {
@@ -197,7 +219,7 @@ impl Job<'_> {
         Outcome { json, failure: Some(gate::refusal(&finding.objections)), ..Outcome::default() }
     }
 
-    /// Everything up to the finished lists, unless the gate objects; writes nothing.
+    /// Everything up to the trained models, unless the gate objects; writes nothing.
     fn fit(&mut self, database: &Database, intake: Intake) -> Result<Outlook> {
         let interrupt = database.interrupt();
         let finding = self.examine(database, &intake)?;
@@ -207,20 +229,13 @@ impl Job<'_> {
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
         let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
-        let fitted = self.train(interrupt, ratings, evidence, &settings)?;
-        let popularity = Popularity::new(&ratings.interactions, &fitted.rated, &fitted.weighted);
-        let rows = self.recommend(interrupt, ratings, &settings, &fitted, &popularity)?;
-        let mut metrics = finding.metrics;
-        // Coverage is that of the published lists, not of those that were judged.
-        metrics["coverage"] = json!(recommend::coverage(&rows, ratings.items.rated_count()));
-        metrics["popular_share"] = json!(recommend::popular_share(&rows));
+        let trained = self.train(interrupt, ratings, evidence, &settings)?;
+        let Finding { mut metrics, quality, .. } = finding;
         metrics["loss"] = json!(self.loss);
         metrics["regularization"] = json!(settings.model.regularization);
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
         metrics["length_exponent"] = json!(settings.model.length_exponent);
-        let popular = popularity.best(settings.output.popular);
-        let quality = finding.quality;
-        Ok(Outlook::Fit(Box::new(Tonight { settings, intake, fitted, rows, popular, quality, metrics })))
+        Ok(Outlook::Fit(Box::new(Tonight { settings, intake, trained, quality, metrics })))
     }
 
     /// What the gate says.
@@ -269,7 +284,7 @@ impl Job<'_> {
         ratings: &Encoded,
         evidence: Evidence,
         config: &Settled,
-    ) -> Result<Fitted> {
+    ) -> Result<Trained> {
         let (console, device) = (self.work.console, self.device);
         let rated = ratings.interactions.rated();
         let stars = ratings.scale.filter(|_| !rated.is_empty());
@@ -280,7 +295,7 @@ impl Job<'_> {
             )
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
-        let fitted = self.work.clock.time("train", || -> Result<Fitted> {
+        let trained = self.work.clock.time("train", || -> Result<Trained> {
             let bar = console.bar("train", config.model.epochs as u64);
             let loss = std::sync::Mutex::new(None);
             let epoch = |epoch: usize, value: f64| {
@@ -305,7 +320,7 @@ impl Job<'_> {
                 }
             };
             let lifts = evidence.lifts(&ranking, config.model.length_exponent);
-            Ok(Fitted { ranking, lifts, weighted: evidence.into_rows(), rating, rated })
+            Ok(Trained { ranking, lifts, weighted: evidence.into_rows(), rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
         let config = &config.model;
@@ -318,87 +333,128 @@ impl Job<'_> {
             config.length_exponent,
             self.work.clock.of("train")
         ));
-        Ok(fitted)
+        Ok(trained)
     }
 
+    /// Makes all lists and hands them to `write`, some readers' at a time: the next are made while the last
+    /// are written.
     fn recommend(
         &mut self,
         interrupt: &Interrupt,
-        ratings: &Encoded,
-        config: &Settled,
-        fitted: &Fitted,
-        popularity: &Popularity,
-    ) -> Result<Vec<Recommendation>> {
+        lists: &Lists<'_>,
+        mut write: impl FnMut(&[Recommendation]) -> Result<()>,
+    ) -> Result<Tally> {
         let console = self.work.console;
-        let rows = self.work.clock.time("recommend", || {
-            let bar = console.bar("recommend", ratings.users.len() as u64);
+        let readers = lists.readers();
+        let tally = self.work.clock.time("recommend", || {
+            let bar = console.bar("recommend", readers as u64);
             let done = |users| bar.advance(users as u64);
-            let interactions = &ratings.interactions;
-            recommend::fill(interactions, fitted, popularity, Origin::Model, config, interrupt, &done)
+            let mut tally = Tally::default();
+            std::thread::scope(|scope| {
+                let (to_write, made) = std::sync::mpsc::sync_channel(1);
+                let making = scope.spawn(move || -> Result<()> {
+                    for first in (0..readers).step_by(TILE) {
+                        let rows = lists.of(first..readers.min(first + TILE), interrupt, &done)?;
+                        if to_write.send(rows).is_err() {
+                            // Writing has failed, and says so itself.
+                            break;
+                        }
+                    }
+                    Ok(())
+                });
+                for rows in made {
+                    tally.add(&rows);
+                    write(&rows)?;
+                }
+                making.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .map(|()| tally)
         })?;
         console.say(format!(
             "recommend  {} for {} readers, {:.1} s",
-            count(rows.len()),
-            count(ratings.users.len()),
+            count(tally.rows),
+            count(readers),
             self.work.clock.of("recommend")
         ));
-        Ok(rows)
+        Ok(tally)
     }
 
-    fn publish(&mut self, database: &mut Database, run_id: i64, tonight: &mut Tonight) -> Result<()> {
-        let (console, since) = (self.work.console, Instant::now());
-        let (users, items) = (&tonight.intake.ratings.users, &tonight.intake.ratings.items);
-        let folder = database.folder();
+    /// A night that nobody sees.
+    fn rehearse(&mut self, interrupt: &Interrupt, tonight: Tonight) -> Result<Outcome> {
+        let Tonight { settings, intake, trained, mut metrics, .. } = tonight;
+        let interactions = &intake.ratings.interactions;
+        let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
+        let fitted = trained.fitted(interactions, &trained.ranking, trained.rating.as_ref());
+        let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
+        let tally = self.recommend(interrupt, &lists, |_| Ok(()))?;
+        note(&mut metrics, &tally, &intake);
+        Ok(self.report(None, "dry-run", &intake.counts(tally.rows as u64), &metrics).into())
+    }
+
+    fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Outcome> {
+        let (console, interrupt, folder) =
+            (self.work.console, database.interrupt().clone(), database.folder());
+        let Tonight { settings, intake, mut trained, quality, mut metrics } = tonight;
+        let Encoded { interactions, users, items, .. } = &intake.ratings;
         let model = Model {
             run_id,
-            input_digest: tonight.intake.digest.clone(),
-            config: tonight.settings.clone(),
+            input_digest: intake.digest.clone(),
+            config: settings.clone(),
             readers: Readers {
                 users: users.clone(),
-                digests: tonight.intake.ratings.reader_digests(),
-                ratings: tonight.intake.ratings.interactions.items_per_user(),
-                quality: std::mem::take(&mut tonight.quality),
+                digests: intake.ratings.reader_digests(),
+                ratings: interactions.items_per_user(),
+                quality,
             },
             items: items.clone(),
-            // From here on nobody else needs them.
-            ranking: std::mem::take(&mut tonight.fitted.ranking),
-            rating: tonight.fitted.rating.take(),
+            ranking: std::mem::take(&mut trained.ranking),
+            rating: trained.rating.take(),
         };
-        model.write(&folder)?;
-        let counts = tonight.counts();
-        let publication = Publication {
-            names: Names { run_id, users, items },
-            digests: &model.readers.digests,
-            rows: &tonight.rows,
-            popular: &tonight.popular,
-        };
-        let Work { clock, rejects, .. } = &mut self.work;
-        let bar = console.bar("publish", tonight.rows.len() as u64);
-        let published = publication.publish(database, &bar, |transaction| {
+        let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
+        let names = Names { run_id, users, items };
+        let published = std::thread::scope(|scope| -> Result<Value> {
+            // The models go to the disk while lists are made from them.
+            let keeping = scope.spawn(|| model.write(&folder));
+            let mut draft = Draft::begin(database, names)?;
+            let fitted = trained.fitted(interactions, &model.ranking, model.rating.as_ref());
+            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
+            let bar = console.bar("publish", interactions.user_count() as u64);
+            let tally = self.recommend(&interrupt, &lists, |rows| draft.add(rows, &bar))?;
+            let since = Instant::now();
+            drop(lists);
+            keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            note(&mut metrics, &tally, &intake);
+            let counts = intake.counts(tally.rows as u64);
+            let Work { clock, rejects, .. } = &mut self.work;
+            draft.publish(
+                &model.readers.digests,
+                &popularity.best(settings.output.popular),
+                |transaction| {
+                    clock.note("publish", since);
+                    let story = Story {
+                        counts: counts.clone(),
+                        metrics: metrics.clone(),
+                        timings: clock.timings(&STAGES),
+                        input_digest: Some(intake.digest.clone()),
+                        error: None,
+                    };
+                    runs::note_rejects(transaction, run_id, rejects)?;
+                    runs::finished(transaction, run_id, Ending::Published, &story)
+                },
+            )?;
             clock.note("publish", since);
-            let story = Story {
-                counts: counts.clone(),
-                metrics: tonight.metrics.clone(),
-                timings: clock.timings(&STAGES),
-                input_digest: Some(tonight.intake.digest.clone()),
-                error: None,
-            };
-            runs::note_rejects(transaction, run_id, rejects)?;
-            runs::finished(transaction, run_id, Ending::Published, &story)
+            Ok(counts)
         });
-        drop(bar);
-        if let Err(error) = published {
+        let counts = published.inspect_err(|_| {
             // A model that nobody sees the lists of. If this fails, the next run removes it.
             let _ = std::fs::remove_dir_all(keep::path(&folder, run_id));
-            return Err(error);
-        }
+        })?;
         // It is published: older models that stay for once are no reason to say otherwise.
         if let Ok(runs) = runs::on_the_shelf(database) {
             keep::forget_all_but(&folder, &runs);
         }
-        self.work.clock.note("publish", since);
         console.say(format!("publish    run {run_id}, {:.1} s", self.work.clock.of("publish")));
-        Ok(())
+        Ok(self.report(Some(run_id), Ending::Published.word(), &counts, &metrics).into())
     }
 
     fn report(&self, run_id: Option<i64>, status: &str, counts: &Value, metrics: &Value) -> Value {
@@ -411,4 +467,11 @@ impl Job<'_> {
         report["peak_memory_bytes"] = json!(peak_memory());
         report
     }
+}
+
+/// What is known of all lists together goes into the metrics: that of the published ones, not of those that
+/// were judged.
+fn note(metrics: &mut Value, tally: &Tally, intake: &Intake) {
+    metrics["coverage"] = json!(tally.coverage(intake.ratings.items.rated_count()));
+    metrics["popular_share"] = json!(tally.popular_share());
 }

@@ -1,16 +1,18 @@
 //! From a fitted model to the rows of `recommendations`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::catalog::interactions::Interactions;
 use crate::config::Objective;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
-use crate::model::because;
+use crate::model::because::Reasons;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::topn::{self, Scored, Wanted};
+use crate::model::topn::{Best, Scored, Wanted};
 use crate::store::publish::{Origin, Recommendation};
 
 /// A score under this says nothing of the reader: a book that was read should score 1, so this is
@@ -18,18 +20,20 @@ use crate::store::publish::{Origin, Recommendation};
 const LEAST_EVIDENCE: f32 = 1e-4;
 
 /// A model, and what it is asked about.
-#[derive(Debug)]
-pub struct Fitted {
+#[derive(Clone, Copy, Debug)]
+pub struct Fitted<'a> {
+    /// What readers have read; theirs are the first rows of users in all that follows.
+    pub interactions: &'a Interactions,
     /// The ranking model.
-    pub ranking: Factors,
+    pub ranking: &'a Factors,
     /// What each book's products are multiplied with to be scores.
-    pub lifts: Vec<f32>,
+    pub lifts: &'a [f32],
     /// What readers have read, with the weights that the ranking model gives to it.
-    pub weighted: Interactions,
+    pub weighted: &'a Interactions,
     /// The model of stars, if anything was rated.
-    pub rating: Option<RatingModel>,
+    pub rating: Option<&'a RatingModel>,
     /// The rated pairs.
-    pub rated: Interactions,
+    pub rated: &'a Interactions,
 }
 
 /// What a list needs to know of all readers, also where only some get one.
@@ -64,120 +68,167 @@ impl Popularity {
     }
 }
 
-/// The share of the books that stand in any list.
-pub fn coverage(rows: &[Recommendation], items: usize) -> f64 {
-    let shown: HashSet<u32> = rows.iter().map(|row| row.item).collect();
-    shown.len() as f64 / items.max(1) as f64
+/// What can be said of all lists together, while they go by.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// How many rows there are.
+    pub rows: usize,
+    popular: usize,
+    shown: HashSet<u32>,
 }
 
-/// The share of entries that the model has nothing to do with.
-pub fn popular_share(rows: &[Recommendation]) -> f64 {
-    let popular = rows.iter().filter(|row| row.origin == Origin::Popular).count();
-    popular as f64 / rows.len().max(1) as f64
+impl Tally {
+    /// Counts some rows.
+    pub fn add(&mut self, rows: &[Recommendation]) {
+        self.rows += rows.len();
+        self.popular += rows.iter().filter(|row| row.origin == Origin::Popular).count();
+        self.shown.extend(rows.iter().map(|row| row.item));
+    }
+
+    /// The share of the books that stand in any list.
+    pub fn coverage(&self, items: usize) -> f64 {
+        self.shown.len() as f64 / items.max(1) as f64
+    }
+
+    /// The share of entries that the model has nothing to do with.
+    pub fn popular_share(&self) -> f64 {
+        self.popular as f64 / self.rows.max(1) as f64
+    }
 }
 
-/// Fills the lists of the readers in `interactions`, who have the first rows of users in `fitted`;
-/// `origin` is where entries come from that the model gives. By reader and rank.
-///
-/// # Errors
-/// On a signal; [`Kind::Failed`] if a score is not finite.
-pub fn fill(
-    interactions: &Interactions,
-    fitted: &Fitted,
-    popularity: &Popularity,
+/// Makes lists.
+#[derive(Debug)]
+pub struct Lists<'a> {
+    fitted: Fitted<'a>,
+    popularity: &'a Popularity,
     origin: Origin,
-    config: &Settled,
-    interrupt: &Interrupt,
-    done: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Recommendation>> {
-    let top = config.output.top;
-    let mut lists = rank(interactions, fitted, popularity, config, interrupt, done)?;
-    if lists.iter().flatten().any(|entry| !entry.score.is_finite()) {
-        return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
-    }
-    for (user, list) in lists.iter_mut().enumerate() {
-        let tied = || interactions.of(user).0.iter().any(|item| popularity.ties[*item as usize]);
-        match config.model.objective {
-            // A pair that touches nothing else may have factors of its own, but they mean nothing.
-            Objective::Ranking if !tied() => list.clear(),
-            Objective::Ranking => {
-                list.retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.lifts[entry.item as usize]);
-            }
-            Objective::Rating if fitted.rated.of(user).0.is_empty() => list.clear(),
-            Objective::Rating => {}
-        }
-    }
-    let reasons = match (config.model.objective, &fitted.rating) {
-        (Objective::Ranking, _) => {
-            because::ranking(&fitted.ranking, &fitted.weighted, config, &lists, interrupt)?
-        }
-        (Objective::Rating, Some(model)) => because::stars(model, &fitted.rated, config, &lists, interrupt)?,
-        (Objective::Rating, None) => lists.iter().map(|list| vec![None; list.len()]).collect(),
-    };
-
-    let stars = |user: usize, item: u32| match &fitted.rating {
-        // Where nothing is known of the book's nor of the reader's stars, they would be the mean.
-        Some(model) if popularity.has_stars[item as usize] || !fitted.rated.of(user).0.is_empty() => {
-            model.stars(user, item as usize)
-        }
-        _ => f32::NAN,
-    };
-    let mut rows = Vec::with_capacity(lists.len() * top.min(interactions.item_count));
-    for (user, (list, reasons)) in lists.iter().zip(&reasons).enumerate() {
-        let own = interactions.of(user).0;
-        let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, origin));
-        let filler = popularity
-            .by_readers
-            .iter()
-            .filter(|item| own.binary_search(item).is_err())
-            .filter(|item| !list.iter().any(|entry| entry.item == **item))
-            // Below every score of the model: it says that nothing is known.
-            .map(|item| (Scored { item: *item, score: 0.0 }, None, Origin::Popular));
-        for (place, (entry, because, origin)) in known.chain(filler).take(top).enumerate() {
-            rows.push(Recommendation {
-                user: user as u32,
-                rank: place as u32 + 1,
-                item: entry.item,
-                because,
-                score: entry.score,
-                stars: stars(user, entry.item),
-                origin,
-            });
-        }
-    }
-    Ok(rows)
+    config: &'a Settled,
+    /// What lists are ranked by; `None` if there is nothing to rank by.
+    ranking: Option<(Cow<'a, Factors>, Best<'a>, Reasons<'a>)>,
 }
 
-/// Everyone's best unseen books by the objective's own score, with no more books without ratings than
-/// there may be.
-fn rank(
-    interactions: &Interactions,
-    fitted: &Fitted,
-    popularity: &Popularity,
-    config: &Settled,
-    interrupt: &Interrupt,
-    done: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Vec<Scored>>> {
-    let top = config.output.top;
-    let new = (top as f64 * config.output.new_books) as usize;
-    let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
-    let search = |factors: &Factors, lifts: &[f32]| {
-        let wanted = Wanted { n: top, new, is_new: &is_new, lifts };
-        topn::best(factors, interactions, &wanted, interrupt, done)
-    };
-    match (config.model.objective, &fitted.rating) {
-        (Objective::Ranking, _) => search(&fitted.ranking, &fitted.lifts),
-        (Objective::Rating, Some(model)) => {
-            let mut lists = search(&model.as_products(), &[])?;
-            for (user, list) in lists.iter_mut().enumerate() {
-                for entry in list.iter_mut() {
-                    entry.score = model.raw(user, entry.item as usize);
-                }
-                // The constant that was left out is the same for the whole list, but rounding is not.
-                list.sort();
+impl<'a> Lists<'a> {
+    /// Prepares what all lists need. `origin` is where entries come from that the model gives.
+    ///
+    /// # Errors
+    /// If the factors are not finite.
+    pub fn new(
+        fitted: Fitted<'a>,
+        popularity: &'a Popularity,
+        origin: Origin,
+        config: &'a Settled,
+    ) -> Result<Self> {
+        let top = config.output.top;
+        let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
+        let new = (top as f64 * config.output.new_books) as usize;
+        let wanted = Wanted { n: top, new, is_new: &is_new };
+        let ranking = match (config.model.objective, fitted.rating) {
+            (Objective::Ranking, _) => {
+                let reasons = Reasons::ranking(fitted.ranking, fitted.weighted, config)?;
+                Some((
+                    Cow::Borrowed(fitted.ranking),
+                    Best::new(fitted.ranking, fitted.lifts, &wanted),
+                    reasons,
+                ))
             }
-            Ok(lists)
+            (Objective::Rating, Some(model)) => {
+                let products = model.as_products();
+                let best = Best::new(&products, &[], &wanted);
+                Some((Cow::Owned(products), best, Reasons::stars(model, fitted.rated, config)?))
+            }
+            (Objective::Rating, None) => None,
+        };
+        Ok(Self { fitted, popularity, origin, config, ranking })
+    }
+
+    /// How many readers there are.
+    pub fn readers(&self) -> usize {
+        self.fitted.interactions.user_count()
+    }
+
+    /// The lists of some readers, by reader and rank.
+    ///
+    /// # Errors
+    /// On a signal; [`Kind::Failed`] if a score is not finite.
+    pub fn of(
+        &self,
+        readers: Range<usize>,
+        interrupt: &Interrupt,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Recommendation>> {
+        let Self { fitted, popularity, config, .. } = self;
+        let interactions = fitted.interactions;
+        let (lists, reasons) = self.ranked(readers.clone(), interrupt, done)?;
+        let stars = |user: usize, item: u32| match fitted.rating {
+            // Where nothing is known of the book's nor of the reader's stars, they would be the mean.
+            Some(model) if popularity.has_stars[item as usize] || !fitted.rated.of(user).0.is_empty() => {
+                model.stars(user, item as usize)
+            }
+            _ => f32::NAN,
+        };
+        let top = config.output.top;
+        let mut rows = Vec::with_capacity(lists.len() * top.min(interactions.item_count));
+        for (user, (list, reasons)) in readers.zip(lists.iter().zip(&reasons)) {
+            let own = interactions.of(user).0;
+            let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, self.origin));
+            let filler = popularity
+                .by_readers
+                .iter()
+                .filter(|item| own.binary_search(item).is_err())
+                .filter(|item| !list.iter().any(|entry| entry.item == **item))
+                // Below every score of the model: it says that nothing is known.
+                .map(|item| (Scored { item: *item, score: 0.0 }, None, Origin::Popular));
+            for (place, (entry, because, origin)) in known.chain(filler).take(top).enumerate() {
+                rows.push(Recommendation {
+                    user: user as u32,
+                    rank: place as u32 + 1,
+                    item: entry.item,
+                    because,
+                    score: entry.score,
+                    stars: stars(user, entry.item),
+                    origin,
+                });
+            }
         }
-        (Objective::Rating, None) => Ok(vec![Vec::new(); interactions.user_count()]),
+        Ok(rows)
+    }
+
+    /// What the model itself would show, and why.
+    #[expect(clippy::type_complexity, reason = "two lists of lists, side by side")]
+    fn ranked(
+        &self,
+        readers: Range<usize>,
+        interrupt: &Interrupt,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Vec<Vec<Scored>>, Vec<Vec<Option<u32>>>)> {
+        let Self { fitted, popularity, config, .. } = self;
+        let interactions = fitted.interactions;
+        let Some((factors, best, reasons)) = &self.ranking else {
+            return Ok((vec![Vec::new(); readers.len()], vec![Vec::new(); readers.len()]));
+        };
+        let mut lists = best.of(factors, interactions, readers.clone(), interrupt, done)?;
+        if lists.iter().flatten().any(|entry| !entry.score.is_finite()) {
+            return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
+        }
+        for (user, list) in readers.clone().zip(&mut lists) {
+            let tied = || interactions.of(user).0.iter().any(|item| popularity.ties[*item as usize]);
+            match (config.model.objective, fitted.rating) {
+                // A pair that touches nothing else may have factors of its own, but they mean nothing.
+                (Objective::Ranking, _) if !tied() => list.clear(),
+                (Objective::Ranking, _) => {
+                    list.retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.lifts[entry.item as usize]);
+                }
+                (Objective::Rating, Some(model)) if !fitted.rated.of(user).0.is_empty() => {
+                    for entry in list.iter_mut() {
+                        entry.score = model.raw(user, entry.item as usize);
+                    }
+                    // The constant that was left out is the same for the whole list, but rounding is not.
+                    list.sort();
+                }
+                (Objective::Rating, _) => list.clear(),
+            }
+        }
+        let because = reasons.of(readers.start, &lists, interrupt)?;
+        Ok((lists, because))
     }
 }

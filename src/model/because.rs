@@ -3,6 +3,8 @@
 //! The readers' factors are the closed-form answer to their own ratings, so each score is a sum
 //! over those ratings (see [`RowSystem::contributions`]); the greatest term is the reason given.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::Factors;
@@ -20,66 +22,89 @@ use crate::interrupt::Interrupt;
 /// Readers that one task explains.
 const USERS: usize = 64;
 
-/// For each entry of each user's list, the user's own item with the greatest contribution to its
-/// ranking score; `None` where no contribution is positive. `weighted` are the users' items with
-/// their weights, as in [`super::evidence`].
-///
-/// # Errors
-/// On a signal, or if the factors are not finite.
-pub fn ranking(
-    factors: &Factors,
-    weighted: &Interactions,
-    config: &Settled,
-    lists: &[Vec<Scored>],
-    interrupt: &Interrupt,
-) -> Result<Vec<Vec<Option<u32>>>> {
-    let penalties = als::penalties(weighted, &config.model);
-    let ridge = als::ranking_ridge(weighted, &penalties, &config.model);
-    let asked = weighted.items.iter().chain(lists.iter().flatten().map(|entry| &entry.item));
-    let prepared = Prepared::new(&factors.items, factors.width, ridge.unobserved_weight, asked)?;
-    reasons(&ridge, &prepared, lists, interrupt)
+/// What it takes to give reasons for any list.
+#[derive(Debug)]
+pub struct Reasons<'a> {
+    /// The users' items, with their weights or with what is to be explained of their ratings.
+    rows: Cow<'a, Interactions>,
+    /// Whether those are weights.
+    weighted: bool,
+    penalties: Vec<f32>,
+    unobserved_weight: f32,
+    prepared: Prepared<'a>,
 }
 
-/// The same for the rating model: contributions of rated items to what is above the average and the
-/// biases.
-///
-/// # Errors
-/// On a signal.
-pub fn stars(
-    model: &RatingModel,
-    rated: &Interactions,
-    config: &Settled,
-    lists: &[Vec<Scored>],
-    interrupt: &Interrupt,
-) -> Result<Vec<Vec<Option<u32>>>> {
-    let left = model.biases.left_of(rated, model.mean);
-    let penalties = rating::user_penalties(&left, &config.rating);
-    let ridge = rating::ridge(&left, &left.ratings, &penalties);
-    reasons(&ridge, &Prepared::new(&model.factors.items, model.factors.width, 0.0, &[])?, lists, interrupt)
-}
+impl<'a> Reasons<'a> {
+    /// For ranking scores. `weighted` are the users' items with their weights, as in
+    /// [`super::evidence`].
+    ///
+    /// # Errors
+    /// If the factors are not finite.
+    pub fn ranking(factors: &'a Factors, weighted: &'a Interactions, config: &Settled) -> Result<Self> {
+        let unobserved_weight = config.model.unobserved_weight as f32;
+        Ok(Self {
+            rows: Cow::Borrowed(weighted),
+            weighted: true,
+            penalties: als::penalties(weighted, &config.model),
+            unobserved_weight,
+            prepared: Prepared::new(&factors.items, factors.width, unobserved_weight)?,
+        })
+    }
 
-fn reasons(
-    ridge: &Ridge<'_>,
-    prepared: &Prepared<'_>,
-    lists: &[Vec<Scored>],
-    interrupt: &Interrupt,
-) -> Result<Vec<Vec<Option<u32>>>> {
-    let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
-        .par_chunks(USERS)
-        .enumerate()
-        .map_init(
-            || (RowSystem::default(), Vec::new()),
-            |(system, contributions), (block, lists)| {
-                interrupt.check()?;
-                let reasons = |(place, list): (usize, &Vec<Scored>)| {
-                    let user = block * USERS + place;
-                    pulp::Arch::new().dispatch(Explain { ridge, prepared, system, contributions, user, list })
-                };
-                Ok(lists.iter().enumerate().map(reasons).collect())
-            },
-        )
-        .collect::<Result<_>>()?;
-    Ok(blocks.into_iter().flatten().collect())
+    /// For expected stars: contributions of rated items to what is above the average and the biases.
+    ///
+    /// # Errors
+    /// If the factors are not finite.
+    pub fn stars(model: &'a RatingModel, rated: &Interactions, config: &Settled) -> Result<Self> {
+        let left = model.biases.left_of(rated, model.mean);
+        Ok(Self {
+            penalties: rating::user_penalties(&left, &config.rating),
+            rows: Cow::Owned(left),
+            weighted: false,
+            unobserved_weight: 0.0,
+            prepared: Prepared::new(&model.factors.items, model.factors.width, 0.0)?,
+        })
+    }
+
+    /// For each entry of each list, the user's own item with the greatest contribution to its score;
+    /// `None` where no contribution is positive. The lists are those of the users from `first` on.
+    ///
+    /// # Errors
+    /// On a signal.
+    pub fn of(
+        &self,
+        first: usize,
+        lists: &[Vec<Scored>],
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Vec<Option<u32>>>> {
+        let numbers = Some(self.rows.ratings.as_slice());
+        let ridge = &Ridge {
+            offsets: &self.rows.offsets,
+            columns: &self.rows.items,
+            targets: numbers.filter(|_| !self.weighted),
+            weights: numbers.filter(|_| self.weighted),
+            penalties: &self.penalties,
+            unobserved_weight: self.unobserved_weight,
+        };
+        let prepared = &self.prepared;
+        let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
+            .par_chunks(USERS)
+            .enumerate()
+            .map_init(
+                || (RowSystem::default(), Vec::new()),
+                |(system, contributions), (block, lists)| {
+                    interrupt.check()?;
+                    let reasons = |(place, list): (usize, &Vec<Scored>)| {
+                        let user = first + block * USERS + place;
+                        let explain = Explain { ridge, prepared, system, contributions, user, list };
+                        pulp::Arch::new().dispatch(explain)
+                    };
+                    Ok(lists.iter().enumerate().map(reasons).collect())
+                },
+            )
+            .collect::<Result<_>>()?;
+        Ok(blocks.into_iter().flatten().collect())
+    }
 }
 
 /// One user's reasons, for whatever vector registers there are.
@@ -152,9 +177,7 @@ mod tests {
             let fitted = fit_ranking(Device::Cpu, &evidence, &config, &watch).expect("fitted");
             let penalties = als::penalties(evidence.rows(), &config.model);
             let ridge = als::ranking_ridge(evidence.rows(), &penalties, &config.model);
-            let all: Vec<u32> = (0..23).collect();
-            let prepared =
-                Prepared::new(&fitted.items, factors, ridge.unobserved_weight, &all).expect("finite");
+            let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");
             for user in 0..31 {
                 for item in 0..23 {
                     let terms = Terms { ridge: &ridge, prepared: &prepared, user, item };

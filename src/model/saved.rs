@@ -1,5 +1,6 @@
 //! Factors in a file that numpy, PyTorch and everything else can read: safetensors.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -21,6 +22,14 @@ const NUMBERS: [&str; 7] = [
     "item_prior_start",
     "item_prior_slope",
 ];
+
+/// The bytes of numbers as the format wants them: those that lie in memory, on nearly all machines.
+fn little_endian(numbers: &[f32]) -> Cow<'_, [u8]> {
+    match cfg!(target_endian = "little") {
+        true => pulp::bytemuck::cast_slice(numbers).into(),
+        false => numbers.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    }
+}
 
 /// Writes `users` and `items`, tables with a row for each; and, where there is a rating model, the same
 /// of that: `rating_users`, `rating_items`, `rating_user_biases`, `rating_item_biases`, and
@@ -44,12 +53,9 @@ pub fn write(path: &Path, ranking: &Factors, rating: Option<&RatingModel>) -> Re
             metadata.insert(name.to_owned(), value.to_string());
         }
     }
-    let bytes: Vec<(&str, Vec<usize>, Vec<u8>)> = tables
+    let bytes: Vec<(&str, Vec<usize>, Cow<'_, [u8]>)> = tables
         .into_iter()
-        .map(|(name, rows, width)| {
-            let shape = vec![rows.len() / width, width];
-            (name, shape, rows.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
+        .map(|(name, rows, width)| (name, vec![rows.len() / width, width], little_endian(rows)))
         .collect();
     let failed = |error: safetensors::SafeTensorError| match error {
         safetensors::SafeTensorError::IoError(error) => Error::file(&error, "write", path),

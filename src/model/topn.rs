@@ -10,6 +10,7 @@
 use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef, Par};
@@ -62,34 +63,52 @@ pub struct Wanted<'a> {
     pub new: usize,
     /// What is new, given a code; `None` for what no list may have.
     pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
-    /// What each item's product is multiplied with; empty for 1.
-    pub lifts: &'a [f32],
 }
 
-/// The best unseen items of each user, best first.
-///
-/// # Errors
-/// On a signal.
-pub fn best(
-    factors: &Factors,
-    seen: &Interactions,
-    wanted: &Wanted<'_>,
-    interrupt: &Interrupt,
-    done: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Vec<Scored>>> {
-    let Wanted { n, new, is_new, lifts } = *wanted;
-    let known = Index::new(factors, lifts, |item| is_new(item) == Some(false));
-    let mut lists = known.search(factors, seen, n, interrupt, done)?;
-    let fresh = Index::new(factors, lifts, |item| new > 0 && is_new(item) == Some(true));
-    if !fresh.codes.is_empty() {
-        let additions = fresh.search(factors, seen, new, interrupt, &|_| ())?;
-        for (list, addition) in lists.iter_mut().zip(additions) {
-            list.extend(addition);
-            list.sort();
-            list.truncate(n);
+/// The best unseen items of any user.
+#[derive(Debug)]
+pub struct Best<'a> {
+    known: Index<'a>,
+    fresh: Index<'a>,
+    n: usize,
+    new: usize,
+}
+
+impl<'a> Best<'a> {
+    /// Lays out all items, whose products are multiplied with `lifts`; empty for 1.
+    pub fn new(factors: &Factors, lifts: &'a [f32], wanted: &Wanted<'_>) -> Self {
+        let Wanted { n, new, is_new } = *wanted;
+        Self {
+            known: Index::new(factors, lifts, |item| is_new(item) == Some(false)),
+            fresh: Index::new(factors, lifts, |item| new > 0 && is_new(item) == Some(true)),
+            n,
+            new,
         }
     }
-    Ok(lists)
+
+    /// Those of some users, best first. `factors` are those that the items were laid out by.
+    ///
+    /// # Errors
+    /// On a signal.
+    pub fn of(
+        &self,
+        factors: &Factors,
+        seen: &Interactions,
+        users: Range<usize>,
+        interrupt: &Interrupt,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Scored>>> {
+        let mut lists = self.known.search(factors, seen, users.clone(), self.n, interrupt, done)?;
+        if !self.fresh.codes.is_empty() {
+            let additions = self.fresh.search(factors, seen, users, self.new, interrupt, &|_| ())?;
+            for (list, addition) in lists.iter_mut().zip(additions) {
+                list.extend(addition);
+                list.sort();
+                list.truncate(self.n);
+            }
+        }
+        Ok(lists)
+    }
 }
 
 /// Items by falling length. Those with the same factors, such as books that one and the same reader alone
@@ -147,7 +166,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The best `n` items of each user that the user has no entry for, best first. `factors` are those
+    /// The best `n` items of some users that they have no entry for, best first. `factors` are those
     /// that the items were laid out by.
     ///
     /// Memory is bounded by users × n and one block of scores a thread.
@@ -158,11 +177,12 @@ impl<'a> Index<'a> {
         &self,
         factors: &Factors,
         seen: &Interactions,
+        users: Range<usize>,
         n: usize,
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Scored>>> {
-        let twins = twins(factors, seen);
+        let twins = twins(factors, seen, users);
         let found: Vec<Vec<Vec<Scored>>> = twins
             .firsts
             .par_chunks(USERS)
@@ -268,8 +288,18 @@ impl pulp::WithSimd for Reaching<'_> {
         let Self { scores, from, floor } = self;
         let (head, tail) = S::as_simd_f32s(&scores[from..]);
         let bar = simd.splat_f32s(floor);
-        for (block, values) in head.iter().enumerate() {
-            let lane = simd.first_true_m32s(simd.greater_than_or_equal_f32s(*values, bar));
+        // Nearly all are under it, and four are as quickly asked as one.
+        let mut block = 0;
+        for four in head.as_chunks::<4>().0 {
+            let [a, b, c, d] = *four;
+            let most = simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d));
+            if reaches(simd, most, bar) < S::F32_LANES {
+                break;
+            }
+            block += 4;
+        }
+        for (block, values) in head.iter().enumerate().skip(block) {
+            let lane = reaches(simd, *values, bar);
             if lane < S::F32_LANES {
                 return Some(from + block * S::F32_LANES + lane);
             }
@@ -283,6 +313,12 @@ impl pulp::WithSimd for Reaching<'_> {
     }
 }
 
+/// The first lane that is not under the bar; as many as there are, if all are.
+#[inline(always)]
+fn reaches<S: pulp::Simd>(simd: S, values: S::f32s, bar: S::f32s) -> usize {
+    simd.first_true_m32s(simd.greater_than_or_equal_f32s(values, bar))
+}
+
 /// Users who are alike in everything, and so have the same list.
 struct Twins {
     /// One of each kind.
@@ -292,9 +328,9 @@ struct Twins {
 }
 
 /// Many readers of a single book have no other than that.
-fn twins(factors: &Factors, seen: &Interactions) -> Twins {
-    let users = seen.user_count();
-    let marks: Vec<u64> = (0..users)
+fn twins(factors: &Factors, seen: &Interactions, users: Range<usize>) -> Twins {
+    let marks: Vec<u64> = users
+        .clone()
         .into_par_iter()
         .map(|user| {
             seen.of(user).0.iter().fold(digest(factors.user(user)), |mark, item| {
@@ -306,15 +342,15 @@ fn twins(factors: &Factors, seen: &Interactions) -> Twins {
         let (a, b) = (a as usize, b as usize);
         factors.user(a) == factors.user(b) && seen.of(a).0 == seen.of(b).0
     };
-    let mut by_mark: HashMap<u64, (u32, u32)> = HashMap::with_capacity(users);
-    let mut twins = Twins { firsts: Vec::new(), of: Vec::with_capacity(users) };
-    for user in 0..users as u32 {
-        let place = twins.firsts.len() as u32;
-        match by_mark.entry(marks[user as usize]) {
+    let mut by_mark: HashMap<u64, (u32, usize)> = HashMap::with_capacity(marks.len());
+    let mut twins = Twins { firsts: Vec::new(), of: Vec::with_capacity(marks.len()) };
+    for (at, (mark, user)) in marks.into_iter().zip(users).enumerate() {
+        let (place, user) = (twins.firsts.len() as u32, user as u32);
+        match by_mark.entry(mark) {
             Entry::Occupied(mut entry) if same(twins.firsts[entry.get().0 as usize], user) => {
                 let (place, last) = entry.get_mut();
-                twins.of[*last as usize].1 = false;
-                *last = user;
+                twins.of[*last].1 = false;
+                *last = at;
                 twins.of.push((*place, true));
             }
             Entry::Occupied(_) => {
@@ -322,7 +358,7 @@ fn twins(factors: &Factors, seen: &Interactions) -> Twins {
                 twins.of.push((place, true));
             }
             Entry::Vacant(entry) => {
-                entry.insert((place, user));
+                entry.insert((place, at));
                 twins.firsts.push(user);
                 twins.of.push((place, true));
             }
@@ -431,7 +467,7 @@ mod tests {
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
             let lists = Index::new(&factors, &lifts, |_| true)
-                .search(&factors, &seen, n, &Interrupt::never(), &|_| ())
+                .search(&factors, &seen, 0..90, n, &Interrupt::never(), &|_| ())
                 .expect("no signal");
             for (user, list) in lists.iter().enumerate() {
                 let expected = brute_force(&factors, &lifts, &seen, user, n);
@@ -451,8 +487,14 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists =
-            Index::new(&factors, &[], |_| true).search(&factors, &seen, 3, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, &[], |_| true).search(
+            &factors,
+            &seen,
+            0..1,
+            3,
+            &Interrupt::never(),
+            &|_| (),
+        );
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
     }
@@ -461,8 +503,14 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists =
-            Index::new(&factors, &[], |_| true).search(&factors, &seen, 10, &Interrupt::never(), &|_| ());
+        let lists = Index::new(&factors, &[], |_| true).search(
+            &factors,
+            &seen,
+            0..1,
+            10,
+            &Interrupt::never(),
+            &|_| (),
+        );
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
     }
 
@@ -474,8 +522,8 @@ mod tests {
         let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
         let is_new = |item: u32| (item > 0).then_some(item > 3);
         let lists = |n, new, lifts: &[f32]| -> Vec<Vec<u32>> {
-            let wanted = Wanted { n, new, is_new: &is_new, lifts };
-            let lists = best(&factors, &seen, &wanted, &Interrupt::never(), &|_| ()).expect("no signal");
+            let best = Best::new(&factors, lifts, &Wanted { n, new, is_new: &is_new });
+            let lists = best.of(&factors, &seen, 0..2, &Interrupt::never(), &|_| ()).expect("no signal");
             lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
         };
         assert_eq!(lists(3, 1, &[]), [[7, 3, 2], [6, 2, 1]]);

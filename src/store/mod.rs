@@ -110,6 +110,14 @@ impl Database {
         Ok(database)
     }
 
+    /// The same database once more, for work beside.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn again(&self) -> Result<Self> {
+        Self::open(&self.path, self.patience, self.interrupt.clone())
+    }
+
     /// For reading outside of any transaction of ours.
     pub fn connection(&self) -> &Connection {
         &self.connection

@@ -114,94 +114,124 @@ pub(super) fn bind_user(
     }
 }
 
-/// A whole set, ready to be published.
-#[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
-    /// What the codes mean.
-    pub names: Names<'a>,
-    /// For each reader, what their list was made from.
-    pub digests: &'a [i64],
-    /// Rows in the order of reader and rank, which is that of the primary key.
-    pub rows: &'a [Recommendation],
-    /// Book and number of readers, most first.
-    pub popular: &'a [(u32, u32)],
+/// A new set while it is written: nobody sees it before [`Draft::publish`].
+#[derive(Debug)]
+pub struct Draft<'a> {
+    database: &'a mut Database,
+    slot: Slot,
+    names: Names<'a>,
+    insertion: String,
+    batch: Batch,
 }
 
-impl Publication<'_> {
-    /// Writes the set and makes it the current one. `finish` runs in the transaction that does.
+impl<'a> Draft<'a> {
+    /// Makes an empty set in the free slot.
     ///
     /// # Errors
-    /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
-    pub fn publish(
-        &self,
-        database: &mut Database,
-        bar: &Bar,
-        mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// Whatever SQLite says.
+    pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
         let slot = database.read("looking for a free slot", Slot::free)?;
         slots::clear(database, slot)?;
         database.write("preparing the new set", |transaction| slots::prepare(transaction, slot))?;
-        self.fill(database, slot, bar)?;
-        database.write("publishing", |transaction| {
+        let insertion = Names::insertion(&slot.name(LISTS.name));
+        Ok(Self { database, slot, names, insertion, batch: Batch::default() })
+    }
+
+    /// Adds rows: all rows together come in the order of reader and rank, which is that of the primary key.
+    ///
+    /// # Errors
+    /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
+    pub fn add(&mut self, rows: &[Recommendation], bar: &Bar) -> Result<()> {
+        let (insertion, names) = (&self.insertion, self.names);
+        in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
+            let mut statement = transaction.prepare_cached(insertion)?;
+            rows.iter().try_for_each(|row| names.insert(&mut statement, row))?;
+            bar.advance(rows.len() as u64);
+            Ok(())
+        })
+    }
+
+    /// Makes the set the current one. `digests` say for each reader what their list was made from, `popular`
+    /// has books and their numbers of readers, most first. `finish` runs in the transaction that publishes.
+    ///
+    /// # Errors
+    /// As [`Draft::add`].
+    pub fn publish(
+        mut self,
+        digests: &[i64],
+        popular: &[(u32, u32)],
+        mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.add_popular(popular)?;
+        self.add_digests(digests)?;
+        let slot = self.slot;
+        self.database.write("publishing", |transaction| {
             slots::flip(transaction, slot)?;
             finish(transaction)
         })?;
-        tidy(database);
+        self.database.checkpoint();
         Ok(())
     }
 
-    fn fill(&self, database: &mut Database, slot: Slot, bar: &Bar) -> Result<()> {
-        let table = quote(&slot.name(POPULAR.name));
+    fn add_popular(&mut self, popular: &[(u32, u32)]) -> Result<()> {
+        let (table, names) = (quote(&self.slot.name(POPULAR.name)), self.names);
         let insert =
             format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
-        database.write("writing the popular list", |transaction| {
+        self.database.write("writing the popular list", |transaction| {
             let mut statement = transaction.prepare(&insert)?;
-            for (place, (item, readers)) in self.popular.iter().enumerate() {
-                let (isbn, isbn13) = self.names.book(*item);
+            for (place, (item, readers)) in popular.iter().enumerate() {
+                let (isbn, isbn13) = names.book(*item);
                 let rank = place as i64 + 1;
-                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), self.names.run_id])?;
+                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), names.run_id])?;
             }
             Ok(())
         })?;
+        Ok(())
+    }
 
-        let insert = Names::insertion(&slot.name(LISTS.name));
-        self.in_batches(database, self.rows, |transaction, rows| {
-            let mut statement = transaction.prepare_cached(&insert)?;
-            rows.iter().try_for_each(|row| self.names.insert(&mut statement, row))?;
-            bar.advance(rows.len() as u64);
-            Ok(())
-        })?;
-
-        let insert = format!("INSERT INTO {} VALUES (?, ?)", quote(&slot.name(READERS.name)));
-        let readers: Vec<usize> = (0..self.digests.len()).collect();
-        self.in_batches(database, &readers, |transaction, readers| {
+    fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
+        let insert = format!("INSERT INTO {} VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
+        let (users, readers) = (self.names.users, (0..digests.len()).collect::<Vec<_>>());
+        in_batches(self.database, &mut self.batch, &readers, |transaction, readers| {
             let mut statement = transaction.prepare_cached(&insert)?;
             for user in readers {
-                bind_user(&mut statement, 1, self.names.users.get(*user))?;
-                statement.raw_bind_parameter(2, self.digests[*user])?;
+                bind_user(&mut statement, 1, users.get(*user))?;
+                statement.raw_bind_parameter(2, digests[*user])?;
                 statement.raw_execute()?;
             }
             Ok(())
         })
     }
+}
 
-    /// Writes all of `rows`, in as many transactions as manners ask for.
-    fn in_batches<T>(
-        &self,
-        database: &mut Database,
-        rows: &[T],
-        write: impl Fn(&Transaction<'_>, &[T]) -> Result<()>,
-    ) -> Result<()> {
-        let mut batch = Batch::default();
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(batch.rows.min(rest.len()));
-            let ((), held) = database.write("writing the new set", |transaction| write(transaction, now))?;
+/// Writes all of `rows`, in as many transactions as manners ask for.
+fn in_batches<T>(
+    database: &mut Database,
+    batch: &mut Batch,
+    rows: &[T],
+    write: impl Fn(&Transaction<'_>, &[T]) -> Result<()>,
+) -> Result<()> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(batch.rows.min(rest.len()));
+        let ((), held) = database.write("writing the new set", |transaction| write(transaction, now))?;
+        if now.len() == batch.rows {
             batch.adapt(held);
-            rest = later;
         }
-        Ok(())
+        rest = later;
     }
+    Ok(())
+}
+
+/// Empties the free slot, which holds the set before the previous one: while there is other work to do, so
+/// that nobody waits for it. [`Draft::begin`] does what is left.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn make_room(database: &mut Database) -> Result<()> {
+    let slot = database.read("looking for a free slot", Slot::free)?;
+    slots::clear(database, slot)?;
+    scrub::clear(database)
 }
 
 /// Puts the set before the current one back, whatever its size, in one short transaction.
@@ -230,20 +260,6 @@ pub fn rollback(
         slots::flip(transaction, slot)?;
         finish(transaction)
     })?;
-    tidy(database);
+    database.checkpoint();
     Ok(())
-}
-
-/// Clears what is older than the set before the current one.
-///
-/// The new set is published by now, so a failure here is none of the run's: the next one clears
-/// its slot before it writes.
-fn tidy(database: &mut Database) {
-    let cleared = database
-        .read("looking for a free slot", Slot::free)
-        .and_then(|slot| slots::clear(database, slot))
-        .and_then(|()| scrub::clear(database));
-    if cleared.is_ok() {
-        database.checkpoint();
-    }
 }

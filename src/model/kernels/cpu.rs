@@ -18,41 +18,26 @@ const ROWS: usize = 32;
 pub struct Prepared<'f> {
     /// Features in the basis Q, rows of d.
     pub features: Cow<'f, [f32]>,
-    /// Their spectrum; without α₀, zeros and no change of basis.
+    /// Their spectrum; no basis where features stand in theirs already, as [`train`] leaves them.
     pub spectrum: Spectrum,
 }
 
 impl<'f> Prepared<'f> {
-    /// Changes the basis of `features` (rows of `d`), as far as anybody asks for them: of those that
-    /// are not among `columns` the rows may be zero.
+    /// Changes the basis of `features` (rows of `d`) if need be.
     ///
     /// # Errors
     /// If the features are not finite.
-    pub fn new<'a>(
-        features: &'f [f32],
-        d: usize,
-        unobserved_weight: f32,
-        columns: impl IntoIterator<Item = &'a u32>,
-    ) -> Result<Self> {
+    pub fn new(features: &'f [f32], d: usize, unobserved_weight: f32) -> Result<Self> {
         let spectrum = Spectrum::of_features(features, d, unobserved_weight)?;
-        if spectrum.basis.is_empty() {
-            return Ok(Self { features: features.into(), spectrum });
-        }
-        let mut asked = vec![false; features.len() / d];
-        columns.into_iter().for_each(|column| asked[*column as usize] = true);
-        let few: Vec<u32> = (0..asked.len() as u32).filter(|column| asked[*column as usize]).collect();
-        if few.len() * 2 > asked.len() {
-            return Ok(Self { features: spectrum::rotated(features, &spectrum.basis, d).into(), spectrum });
-        }
-        // Memory that nobody writes to costs nothing.
-        let mut rotated = vec![0.0; features.len()];
-        let row = |column: &u32| *column as usize * d..(*column as usize + 1) * d;
-        let gathered: Vec<f32> = few.iter().flat_map(|column| &features[row(column)]).copied().collect();
-        let turned = spectrum::rotated(&gathered, &spectrum.basis, d);
-        for (column, turned) in few.iter().zip(turned.chunks_exact(d)) {
-            rotated[row(column)].copy_from_slice(turned);
-        }
-        Ok(Self { features: rotated.into(), spectrum })
+        let features = match spectrum.basis.is_empty() {
+            true => features.into(),
+            false => {
+                let mut turned = features.to_vec();
+                spectrum::rotate(&mut turned, &spectrum.basis, d);
+                turned.into()
+            }
+        };
+        Ok(Self { features, spectrum })
     }
 }
 
@@ -167,7 +152,7 @@ pub fn half_step(
     d: usize,
     interrupt: &Interrupt,
 ) -> Result<(Vec<f32>, f64)> {
-    let Prepared { features, spectrum } = Prepared::new(features, d, ridge.unobserved_weight, ridge.columns)?;
+    let Prepared { features, spectrum } = Prepared::new(features, d, ridge.unobserved_weight)?;
     let mut solutions = vec![0.0; ridge.rows() * d];
     let sums = solve(ridge, &features, &spectrum, false, &mut solutions, interrupt)?;
     if !spectrum.basis.is_empty() {

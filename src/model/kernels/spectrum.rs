@@ -37,6 +37,10 @@ impl Spectrum {
     /// # Errors
     /// If the matrix is not finite.
     pub fn of_gram(gram: &[f64], d: usize, scale: f32) -> Result<Self> {
+        let diagonal: Vec<f32> = (0..d).map(|k| (gram[k * d + k] * f64::from(scale)) as f32).collect();
+        if is_diagonal(gram, d) {
+            return Ok(Self { values: diagonal, basis: Vec::new() });
+        }
         let scaled = Mat::from_fn(d, d, |row, column| gram[row * d + column] * f64::from(scale));
         let eigen = match scaled.self_adjoint_eigen(Side::Lower) {
             Ok(eigen) if gram.iter().all(|value| value.is_finite()) => eigen,
@@ -55,6 +59,18 @@ impl Spectrum {
         let d = self.values.len();
         (0..d * d).map(|place| self.basis[(place % d) * d + place / d]).collect()
     }
+}
+
+/// Whether the lower triangle of a Gram matrix says that its columns are at right angles, as far as 32 bits
+/// can tell: so features look that were turned into their basis before.
+fn is_diagonal(gram: &[f64], d: usize) -> bool {
+    const ROUNDING: f64 = 1e-5;
+    (0..d).all(|row| {
+        (0..row).all(|column| {
+            let bound = (gram[row * d + row] * gram[column * d + column]).sqrt();
+            gram[row * d + column].abs() <= ROUNDING * bound
+        })
+    })
 }
 
 /// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks; its lower triangle, which is all
@@ -106,16 +122,4 @@ pub fn rotate(rows: &mut [f32], matrix: &[f32], d: usize) {
             faer::linalg::matmul::matmul(into, Accum::Replace, y, matrix, 1.0, Par::Seq);
         },
     );
-}
-
-/// Y B for a `d` × `d` matrix B, row by row.
-pub fn rotated(rows: &[f32], matrix: &[f32], d: usize) -> Vec<f32> {
-    let mut product = vec![0.0; rows.len()];
-    let matrix = MatRef::from_row_major_slice(matrix, d, d);
-    product.par_chunks_mut(BLOCK * d).zip(rows.par_chunks(BLOCK * d)).for_each(|(product, block)| {
-        let y = MatRef::from_row_major_slice(block, block.len() / d, d);
-        let into = MatMut::from_row_major_slice_mut(product, block.len() / d, d);
-        faer::linalg::matmul::matmul(into, Accum::Replace, y, matrix, 1.0, Par::Seq);
-    });
-    product
 }
