@@ -150,6 +150,8 @@ pub struct Finding {
     pub metrics: Value,
     /// For people, one line each.
     pub lines: Vec<String>,
+    /// Factors of the books by the model that was judged: a good place for training on everything to start.
+    pub items: Option<Vec<f32>>,
 }
 
 impl Finding {
@@ -246,7 +248,7 @@ pub fn examine(
         most_readers: Measure::MOST_READERS,
     };
     let judge = Judge::new(case, device, console, interrupt).quietly();
-    let model = judge.model("hold-out", config)?;
+    let (model, items) = judge.model("hold-out", config)?;
     let measure = Measure::of(config.model.objective);
     let baseline = match measure {
         Measure::Lists => judge.popularity(),
@@ -254,7 +256,8 @@ pub fn examine(
     };
     let (readers, ours) = measure.by_reader(&judge, &model);
     let (_, theirs) = measure.by_reader(&judge, &baseline);
-    let mut finding = Finding { quality: vec![f64::NAN; ratings.users.len()], ..Finding::default() };
+    let quality = vec![f64::NAN; ratings.users.len()];
+    let mut finding = Finding { quality, items: Some(items), ..Finding::default() };
     for (reader, figure) in readers.iter().zip(&ours) {
         finding.quality[*reader as usize] = *figure;
     }

@@ -128,16 +128,17 @@ impl<'a> Judge<'a> {
         Answers { name: "book averages".into(), lists: None, stars }
     }
 
-    /// The model with some settings, trained on what is not held out.
+    /// The model with some settings, trained on what is not held out; and its factors of the books, from
+    /// which another training may start.
     ///
     /// # Errors
     /// See [`model::fit_ranking`].
-    pub fn model(&self, name: &str, config: &Config) -> Result<Answers> {
+    pub fn model(&self, name: &str, config: &Config) -> Result<(Answers, Vec<f32>)> {
         let Case { split, groups, scale, .. } = self.case;
         let config = &Settled::new(config, &split.train);
         let evidence = Evidence::new(&split.train, groups, &config.model);
         let mut ranking = self.watched(name, "train", config.model.epochs, |watch| {
-            model::fit_ranking(self.device, &evidence, config, watch)
+            model::fit_ranking(self.device, &evidence, config, None, watch)
         })?;
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
             Some(scale) => Some(self.watched(name, "stars", config.rating.rating_epochs, |watch| {
@@ -156,15 +157,19 @@ impl<'a> Judge<'a> {
         }
         let stars =
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
-        let lists = match (config.model.objective, &rating) {
+        let (lists, items) = match (config.model.objective, rating) {
             (Objective::Ranking, _) => {
                 let lifts = evidence.lifts(&ranking, config.model.length_exponent);
-                Some(self.lists(ranking, &lifts, config)?)
+                let factors = ranking.only(self.readers);
+                (Some(self.lists(&factors, &lifts, config)?), factors.items)
             }
-            (Objective::Rating, Some(model)) => Some(self.lists(model.as_products(), &[], config)?),
-            (Objective::Rating, None) => None,
+            (Objective::Rating, Some(model)) => {
+                let factors = model.as_products().only(self.readers);
+                (Some(self.lists(&factors, &[], config)?), ranking.items)
+            }
+            (Objective::Rating, None) => (None, ranking.items),
         };
-        Ok(Answers { name: name.into(), lists, stars })
+        Ok((Answers { name: name.into(), lists, stars }, items))
     }
 
     fn watched<T>(
@@ -185,8 +190,8 @@ impl<'a> Judge<'a> {
         fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
     }
 
-    fn lists(&self, factors: Factors, lifts: &[f32], config: &Settled) -> Result<Vec<Vec<u32>>> {
-        let factors = factors.only(self.readers);
+    /// `factors` are those of the readers who are asked, in their order.
+    fn lists(&self, factors: &Factors, lifts: &[f32], config: &Settled) -> Result<Vec<Vec<u32>>> {
         let (popularity, n) = (self.case.split.train.readers_per_item(), self.case.longest);
         // What nobody has rated, held out or not, can only be wrong.
         let is_new = |item: u32| {
@@ -200,7 +205,7 @@ impl<'a> Judge<'a> {
         let wanted = Wanted { n, new, is_new: &is_new };
         let users = 0..self.known.user_count();
         let best = Best::new(&factors, lifts, &wanted);
-        let lists = best.of(&factors, &self.known, users, self.interrupt, &|_| ())?;
+        let lists = best.of(factors, &self.known, users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 

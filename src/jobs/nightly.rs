@@ -229,8 +229,8 @@ impl Job<'_> {
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
         let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
-        let trained = self.train(interrupt, ratings, evidence, &settings)?;
-        let Finding { mut metrics, quality, .. } = finding;
+        let Finding { mut metrics, quality, items, .. } = finding;
+        let trained = self.train(interrupt, ratings, evidence, items, &settings)?;
         metrics["loss"] = json!(self.loss);
         metrics["regularization"] = json!(settings.model.regularization);
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
@@ -283,6 +283,7 @@ impl Job<'_> {
         interrupt: &Interrupt,
         ratings: &Encoded,
         evidence: Evidence,
+        start: Option<Vec<f32>>,
         config: &Settled,
     ) -> Result<Trained> {
         let (console, device) = (self.work.console, self.device);
@@ -305,7 +306,8 @@ impl Job<'_> {
                     *loss = Some(value);
                 }
             };
-            let ranking = model::fit_ranking(device, &evidence, config, &Watch { interrupt, epoch: &epoch })?;
+            let watch = Watch { interrupt, epoch: &epoch };
+            let ranking = model::fit_ranking(device, &evidence, config, start, &watch)?;
             self.loss = loss.into_inner().ok().flatten();
             let rating = match stars {
                 None => None,

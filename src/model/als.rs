@@ -14,6 +14,10 @@ use crate::catalog::interactions::Interactions;
 use crate::config;
 use crate::error::Result;
 
+/// Epochs that a training takes at most which starts from a model of nine tenths of the ratings. On
+/// Book-Crossing as on MovieLens 100K the loss is then under that of 16 epochs from random numbers.
+const EPOCHS_FROM_START: usize = 4;
+
 /// λ of each row: λ (n + α₀ #others)^ν.
 pub fn penalties(rows: &Interactions, model: &config::Model) -> Vec<f32> {
     let others = model.unobserved_weight * rows.item_count as f64;
@@ -54,6 +58,7 @@ pub fn ranking<B: AlsBackend>(
     device: &B::Device,
     evidence: &Evidence,
     model: &config::Model,
+    start: Option<Vec<f32>>,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
     let d = model.factors;
@@ -63,13 +68,24 @@ pub fn ranking<B: AlsBackend>(
     let users_side = Side::<B>::new(ranking_ridge(by_user, &user_penalties, model));
     let items_side = Side::<B>::new(ranking_ridge(&by_item, &item_penalties, model));
 
-    let mut users: Tensor<B, 2> = table(initial(by_user.user_count(), d, model.seed), d, device);
-    let mut items: Tensor<B, 2> = Tensor::zeros([by_item.user_count(), d], device);
-    for epoch in 1..=model.epochs {
+    let (mut users, mut items): (Tensor<B, 2>, Tensor<B, 2>);
+    let mut epochs = model.epochs;
+    match start {
+        Some(start) => {
+            let step = B::half_step(&users_side, table(start, d, device), None, watch.interrupt)?;
+            (users, items) = (step.solutions, step.features);
+            epochs = epochs.min(EPOCHS_FROM_START);
+        }
+        None => {
+            users = table(initial(by_user.user_count(), d, model.seed), d, device);
+            items = Tensor::zeros([by_item.user_count(), d], device);
+        }
+    }
+    for epoch in 1..=epochs {
         let step = B::half_step(&items_side, users, Some(items), watch.interrupt)?;
         (users, items) = (step.features, step.solutions);
         let penalty = step.penalty;
-        let near = (epoch < model.epochs).then_some(users);
+        let near = (epoch < epochs).then_some(users);
         let step = B::half_step(&users_side, items, near, watch.interrupt)?;
         (items, users) = (step.features, step.solutions);
         report(epoch, step.loss + penalty, by_user.len(), watch)?;

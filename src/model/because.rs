@@ -174,7 +174,7 @@ mod tests {
             let config = Settled::new(&config, &interactions);
             let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
             let evidence = Evidence::new(&interactions, &groups, &config.model);
-            let fitted = fit_ranking(Device::Cpu, &evidence, &config, &watch).expect("fitted");
+            let fitted = fit_ranking(Device::Cpu, &evidence, &config, None, &watch).expect("fitted");
             let penalties = als::penalties(evidence.rows(), &config.model);
             let ridge = als::ranking_ridge(evidence.rows(), &penalties, &config.model);
             let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");

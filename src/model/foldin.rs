@@ -87,19 +87,18 @@ pub fn rating(
     if !unsolved.items.is_empty() {
         // Readers, for the new books' sake; the new books; and the readers again, who have read them.
         let row = |item: &u32| ranking.item(*item as usize);
-        let directions: Vec<f32> = unsolved.items.iter().flat_map(row).copied().collect();
-        let directions = model.directions.of(&directions);
-        put(&mut model.factors.items, &unsolved.items, &directions, width);
+        let rows: Vec<f32> = unsolved.items.iter().flat_map(row).copied().collect();
+        put(&mut model.factors.items, &unsolved.items, &model.directions.of(&rows, width), width);
         solve_users(model)?;
         let of_items = rated.transposed().select(&unsolved.items);
         let own = Left::of(&of_items, mean, &model.biases.users)
             .damped(settings.item_damping, model.biases.priors[1]);
         let left = biases::residuals(&of_items, mean, &own, &model.biases.users);
-        let targets = rating::item_targets(&left, &model.factors.users, &directions, width);
+        let targets = rating::item_targets(&left, &model.factors.users, &rows, &model.directions, width);
         let penalties = rating::item_penalties(&left, settings);
         let ridge = rating::ridge(&left, &targets, &penalties);
         let (mut solved, _) = cpu::half_step(&ridge, &model.factors.users, width, interrupt)?;
-        solved.iter_mut().zip(&directions).for_each(|(item, direction)| *item += direction);
+        model.directions.added_to(&rows, width, &mut solved);
         put(&mut model.biases.items, &unsolved.items, &own, 1);
         put(&mut model.factors.items, &unsolved.items, &solved, width);
     }
@@ -156,7 +155,7 @@ mod tests {
 
         let groups = [Group { maker: Maker::Author, items: vec![1, 2, 36, 38] }];
         let [before, after] = [before, after].map(|rows| Evidence::new(&rows, &groups, &config.model));
-        let trained = fit_ranking(Device::Cpu, &before, &config, &watch).expect("fitted");
+        let trained = fit_ranking(Device::Cpu, &before, &config, None, &watch).expect("fitted");
         let mut folded = trained.clone();
         ranking(&mut folded, &after, &unsolved, &config, &interrupt).expect("folded in");
         let penalties = als::penalties(after.rows(), &config.model);

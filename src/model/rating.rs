@@ -163,22 +163,34 @@ impl Directions {
         Self { center: sum.into_iter().map(|sum| (sum / count) as f32).collect() }
     }
 
-    /// ŷ of each of some rows of the ranking model's items: length 1, or 0 where nothing is known.
-    pub fn of(&self, items: &[f32]) -> Vec<f32> {
-        if self.center.is_empty() {
-            return vec![0.0; items.len()];
-        }
+    /// ŷ of a row of the ranking model's items, in its place: length 1, or 0 where nothing is known.
+    fn turn(&self, row: &mut [f32]) {
+        let Some(length) = length(row).filter(|_| !self.center.is_empty()) else {
+            return row.fill(0.0);
+        };
+        row.iter_mut().zip(&self.center).for_each(|(value, center)| *value = *value / length - center);
+        let length = dot(row, row).sqrt().max(f32::MIN_POSITIVE);
+        row.iter_mut().for_each(|value| *value /= length);
+    }
+
+    /// ŷ of each of some rows of the ranking model's items.
+    pub fn of(&self, items: &[f32], width: usize) -> Vec<f32> {
         let mut directions = items.to_vec();
-        let width = self.center.len();
-        directions.par_chunks_exact_mut(width).for_each(|row| {
-            let Some(length) = length(row) else {
-                return row.fill(0.0);
-            };
-            row.iter_mut().zip(&self.center).for_each(|(value, center)| *value = *value / length - center);
-            let length = dot(row, row).sqrt().max(f32::MIN_POSITIVE);
-            row.iter_mut().for_each(|value| *value /= length);
-        });
+        directions.par_chunks_exact_mut(width).for_each(|row| self.turn(row));
         directions
+    }
+
+    /// y = ŷ + δ, in the place of δ, for the same rows.
+    pub fn added_to(&self, items: &[f32], width: usize, moved: &mut [f32]) {
+        let rows = moved.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width));
+        rows.for_each_init(
+            || vec![0.0; width],
+            |direction, (moved, row)| {
+                direction.copy_from_slice(row);
+                self.turn(direction);
+                moved.iter_mut().zip(direction).for_each(|(moved, direction)| *moved += *direction);
+            },
+        );
     }
 }
 
@@ -210,14 +222,12 @@ pub fn fit<B: AlsBackend>(
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
     let directions = Directions::new(&ranking.items, ranking.width, rated);
-    let rows = directions.of(&ranking.items);
-    let width = ranking.width;
     let mut settings = config.rating.clone();
-    settings.rating_epochs = best_epochs::<B>(device, rated, &rows, width, config, watch.interrupt)?;
+    settings.rating_epochs = best_epochs::<B>(device, rated, ranking, &directions, config, watch.interrupt)?;
     let mean = mean(rated);
     let biases = Biases::fit(rated, &rated.transposed(), mean, &settings);
     let left = biases.left_of(rated, mean);
-    let factors = factors::<B>(device, &left, &rows, width, &settings, watch, |_| false)?;
+    let factors = factors::<B>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
     Ok(RatingModel { mean, factors, biases, directions, scale })
 }
 
@@ -225,8 +235,8 @@ pub fn fit<B: AlsBackend>(
 fn best_epochs<B: AlsBackend>(
     device: &B::Device,
     rated: &Interactions,
-    directions: &[f32],
-    width: usize,
+    ranking: &Factors,
+    directions: &Directions,
     config: &Settled,
     interrupt: &Interrupt,
 ) -> Result<usize> {
@@ -242,7 +252,7 @@ fn best_epochs<B: AlsBackend>(
     let (left, wanted) = (biases.left_of(&rest, mean), biases.left_of(&slice, mean));
     let (mut best, mut least, mut epoch) = (1, f64::MAX, 0);
     let watch = Watch { interrupt, epoch: &|_, _| () };
-    factors::<B>(device, &left, directions, width, &config.rating, &watch, |factors| {
+    factors::<B>(device, &left, ranking, directions, &config.rating, &watch, |factors| {
         epoch += 1;
         let error = squared_error(&wanted, factors);
         if error < least {
@@ -282,16 +292,26 @@ pub fn ridge<'a>(rows: &'a Interactions, targets: &'a [f32], penalties: &'a [f32
     }
 }
 
-/// What is left for δ_i to explain: e − x_u·ŷ_i for each entry of `by_item`. `directions` has a row
-/// for each of its rows.
-pub fn item_targets(by_item: &Interactions, users: &[f32], directions: &[f32], width: usize) -> Vec<f32> {
-    let mut targets = by_item.ratings.clone();
-    for (item, direction) in directions.chunks_exact(width).enumerate() {
-        for at in by_item.offsets[item]..by_item.offsets[item + 1] {
-            targets[at] -= dot(direction, &users[by_item.items[at] as usize * width..][..width]);
-        }
-    }
-    targets
+/// What is left for δ_i to explain: e − x_u·ŷ_i for each entry of `by_item`. `items` has the ranking
+/// model's row for each of its rows.
+pub fn item_targets(
+    by_item: &Interactions,
+    users: &[f32],
+    items: &[f32],
+    directions: &Directions,
+    width: usize,
+) -> Vec<f32> {
+    let rows = items.par_chunks_exact(width).enumerate();
+    let targets = rows.flat_map_iter(|(item, row)| {
+        let (readers, left) = by_item.of(item);
+        let mut direction = if readers.is_empty() { Vec::new() } else { row.to_vec() };
+        directions.turn(&mut direction);
+        let target = move |(reader, left): (&u32, &f32)| {
+            left - dot(&direction, &users[*reader as usize * width..][..width])
+        };
+        readers.iter().zip(left).map(target)
+    });
+    targets.collect()
 }
 
 /// The second stage, from what the biases leave. `done` is asked after each epoch, with the readers'
@@ -302,24 +322,28 @@ pub fn item_targets(by_item: &Interactions, users: &[f32], directions: &[f32], w
 pub fn factors<B: AlsBackend>(
     device: &B::Device,
     left: &Interactions,
-    directions: &[f32],
-    width: usize,
+    ranking: &Factors,
+    directions: &Directions,
     config: &config::Rating,
     watch: &Watch<'_>,
     mut enough: impl FnMut(&Factors) -> bool,
 ) -> Result<Factors> {
     let by_item = left.transposed();
     let (of_users, of_items) = (user_penalties(left, config), item_penalties(&by_item, config));
-    let mut factors = Factors { width, users: Vec::new(), items: directions.to_vec() };
+    let width = ranking.width;
+    let items = directions.of(&ranking.items, width);
+    let mut factors = Factors { width, users: Vec::new(), items };
     let mut moved = 0.0;
     for epoch in 1..=config.rating_epochs {
         if epoch > 1 {
-            let targets = item_targets(&by_item, &factors.users, directions, width);
+            // They are solved anew, and a table of all books is large.
+            factors.items = Vec::new();
+            let targets = item_targets(&by_item, &factors.users, &ranking.items, directions, width);
             let side = Side::<B>::new(ridge(&by_item, &targets, &of_items));
             let users = table(std::mem::take(&mut factors.users), width, device);
             let step = B::half_step(&side, users, None, watch.interrupt)?;
             (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
-            factors.items.iter_mut().zip(directions).for_each(|(item, direction)| *item += direction);
+            directions.added_to(&ranking.items, width, &mut factors.items);
         }
         let items = table(std::mem::take(&mut factors.items), width, device);
         let side = Side::<B>::new(ridge(left, &left.ratings, &of_users));
@@ -386,7 +410,7 @@ mod tests {
     fn directions_have_length_one_or_none() {
         let (rated, ranking) = tastes();
         let directions = Directions::new(&ranking.items, 4, &rated);
-        for (item, row) in directions.of(&ranking.items).chunks_exact(4).enumerate() {
+        for (item, row) in directions.of(&ranking.items, 4).chunks_exact(4).enumerate() {
             let expected = if item == 5 { 0.0 } else { 1.0 };
             assert!((dot(row, row) - expected).abs() < 1e-4, "book {item}");
         }
@@ -396,11 +420,11 @@ mod tests {
     fn it_stops_before_it_learns_by_heart() {
         let (rated, ranking) = tastes();
         let config = Settled::new(&Config::default(), &rated);
-        let rows = Directions::new(&ranking.items, 4, &rated).of(&ranking.items);
+        let directions = Directions::new(&ranking.items, 4, &rated);
         let never = Interrupt::never();
         let device = burn_ndarray::NdArrayDevice::Cpu;
         let epochs = |rated: &Interactions| {
-            best_epochs::<crate::model::device::Cpu>(&device, rated, &rows, 4, &config, &never)
+            best_epochs::<crate::model::device::Cpu>(&device, rated, &ranking, &directions, &config, &never)
                 .expect("epochs")
         };
         assert!((1..=config.rating.rating_epochs).contains(&epochs(&rated)));

@@ -69,9 +69,9 @@ pub fn evaluate(
     if new_books {
         models.insert(0, judge.random(args.split_seed));
     }
-    models.push(judge.model("nightshelf", config)?);
+    models.push(judge.model("nightshelf", config)?.0);
     for (name, config) in &variants {
-        models.push(judge.model(name, config)?);
+        models.push(judge.model(name, config)?.0);
     }
     let sheet = Sheet { judge: &judge, split: &split };
     let rows: Vec<Value> =

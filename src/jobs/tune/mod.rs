@@ -164,7 +164,7 @@ impl Bench<'_> {
         };
         let silent = Console::silent();
         let judge = Judge::new(case, self.device, &silent, self.interrupt);
-        let answers = judge.model("trial", config)?;
+        let (answers, _) = judge.model("trial", config)?;
         let (_, figures) = self.measure.by_reader(&judge, &answers);
         match figures.is_empty() {
             true => Err(Error::new(Kind::NoRatings, "there are too few ratings to tune by")),

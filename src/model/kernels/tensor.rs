@@ -40,15 +40,20 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     interrupt: &Interrupt,
 ) -> Result<HalfStep<B>> {
     let ([_, d], device, ridge) = (features.dims(), features.device(), &side.ridge);
-    let (features, previous, values) = match ridge.unobserved_weight {
-        0.0 => (features, previous, Tensor::zeros([1, d], &device)),
+    let spectrum = match ridge.unobserved_weight {
+        0.0 => Spectrum { values: vec![0.0; d], basis: Vec::new() },
         weight => {
             let gram = numbers(features.clone().transpose().matmul(features.clone()))?;
             let gram: Vec<f64> = gram.into_iter().map(f64::from).collect();
-            let spectrum = Spectrum::of_gram(&gram, d, weight)?;
+            Spectrum::of_gram(&gram, d, weight)?
+        }
+    };
+    let values = table::<B>(spectrum.values, d, &device);
+    let (features, previous) = match spectrum.basis.is_empty() {
+        true => (features, previous),
+        false => {
             let basis = table::<B>(spectrum.basis, d, &device);
-            let turned = previous.map(|previous| previous.matmul(basis.clone()));
-            (features.matmul(basis), turned, table::<B>(spectrum.values, d, &device))
+            (features.matmul(basis.clone()), previous.map(|previous| previous.matmul(basis)))
         }
     };
     let tiles = side
