@@ -286,37 +286,24 @@ impl pulp::WithSimd for Reaching<'_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, simd: S) -> Option<usize> {
         let Self { scores, from, floor } = self;
-        let (head, tail) = S::as_simd_f32s(&scores[from..]);
-        let bar = simd.splat_f32s(floor);
-        // Nearly all are under it, and four are as quickly asked as one.
-        let mut block = 0;
-        for four in head.as_chunks::<4>().0 {
-            let [a, b, c, d] = *four;
-            let most = simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d));
-            if reaches(simd, most, bar) < S::F32_LANES {
+        // Nearly all are under it, and as many as this are as quickly asked as one.
+        const TOGETHER: usize = 4;
+        let (head, _) = S::as_simd_f32s(&scores[from..]);
+        let mut start = from;
+        for [a, b, c, d] in head.as_chunks::<TOGETHER>().0 {
+            let most = simd.max_f32s(simd.max_f32s(*a, *b), simd.max_f32s(*c, *d));
+            if simd.reduce_max_f32s(most) >= floor {
                 break;
             }
-            block += 4;
+            start += TOGETHER * S::F32_LANES;
         }
-        for (block, values) in head.iter().enumerate().skip(block) {
-            let lane = reaches(simd, *values, bar);
-            if lane < S::F32_LANES {
-                return Some(from + block * S::F32_LANES + lane);
-            }
-        }
-        for (lane, score) in tail.iter().enumerate() {
+        for (place, score) in scores.iter().enumerate().skip(start) {
             if *score >= floor {
-                return Some(scores.len() - tail.len() + lane);
+                return Some(place);
             }
         }
         None
     }
-}
-
-/// The first lane that is not under the bar; as many as there are, if all are.
-#[inline(always)]
-fn reaches<S: pulp::Simd>(simd: S, values: S::f32s, bar: S::f32s) -> usize {
-    simd.first_true_m32s(simd.greater_than_or_equal_f32s(values, bar))
 }
 
 /// Users who are alike in everything, and so have the same list.
