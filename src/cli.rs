@@ -385,6 +385,9 @@ pub struct Settings {
     /// Threads to use; 0 for one a core.
     #[arg(long, value_name = "T")]
     pub threads: Option<String>,
+    /// Bytes of memory to take at most, as `2G` or `800M`.
+    #[arg(long, value_name = "BYTES")]
+    pub max_memory: Option<String>,
     /// Where `run`, `backfill` and `rollback` leave figures in Prometheus's text format.
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<String>,
@@ -403,6 +406,7 @@ impl Settings {
             ("epochs", &self.epochs),
             ("seed", &self.seed),
             ("threads", &self.threads),
+            ("max_memory", &self.max_memory),
             ("metrics_file", &self.metrics_file),
         ]
         .into_iter()

@@ -30,6 +30,8 @@ mod import;
 mod input;
 #[path = "promises/killed.rs"]
 mod killed;
+#[path = "promises/memory.rs"]
+mod memory;
 #[path = "promises/new_books.rs"]
 mod new_books;
 #[path = "promises/night.rs"]

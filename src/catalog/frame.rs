@@ -15,10 +15,11 @@ use crate::catalog::vocabulary::{Items, NewBook, UserRef, Users};
 use crate::config::Config;
 use crate::error::Result;
 
-/// Ratings as they are read, a column each.
+/// Ratings as they are read, a column each. Those of texts and of times are there only if anything is in
+/// them: most tables have one kind of id, and many no times.
 pub struct RatingColumns {
     user_integer: PrimitiveChunkedBuilder<Int64Type>,
-    user_text: StringChunkedBuilder,
+    user_text: Option<StringChunkedBuilder>,
     isbn: StringChunkedBuilder,
     rating: Vec<f32>,
     moment: Vec<f64>,
@@ -28,7 +29,7 @@ impl Default for RatingColumns {
     fn default() -> Self {
         Self {
             user_integer: PrimitiveChunkedBuilder::new("user_integer".into(), 0),
-            user_text: StringChunkedBuilder::new("user_text".into(), 0),
+            user_text: None,
             isbn: StringChunkedBuilder::new("isbn".into(), 0),
             rating: Vec::new(),
             moment: Vec::new(),
@@ -46,29 +47,43 @@ impl RatingColumns {
     /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time, and is minus
     /// infinity where none is known.
     pub fn push(&mut self, user: UserRef<'_>, isbn: &str, rating: f32, moment: f64) {
+        let before = self.rating.len();
         match user {
             UserRef::Integer(id) => {
                 self.user_integer.append_value(id);
-                self.user_text.append_null();
+                if let Some(texts) = &mut self.user_text {
+                    texts.append_null();
+                }
             }
             UserRef::Text(id) => {
                 self.user_integer.append_null();
-                self.user_text.append_value(id);
+                let texts = self.user_text.get_or_insert_with(|| {
+                    let mut texts = StringChunkedBuilder::new("user_text".into(), before);
+                    (0..before).for_each(|_| texts.append_null());
+                    texts
+                });
+                texts.append_value(id);
             }
         }
         self.isbn.append_value(isbn);
         self.rating.push(rating);
-        self.moment.push(moment);
+        if moment.is_finite() || !self.moment.is_empty() {
+            self.moment.resize(before, f64::NEG_INFINITY);
+            self.moment.push(moment);
+        }
     }
 
     fn into_frame(self) -> PolarsResult<DataFrame> {
-        DataFrame::new_infer_height(vec![
+        let mut columns = vec![
             self.user_integer.finish().into_column(),
-            self.user_text.finish().into_column(),
             self.isbn.finish().into_column(),
             Column::new("rating".into(), self.rating),
-            Column::new("moment".into(), self.moment),
-        ])
+        ];
+        columns.extend(self.user_text.map(|texts| texts.finish().into_column()));
+        if !self.moment.is_empty() {
+            columns.push(Column::new("moment".into(), self.moment));
+        }
+        DataFrame::new_infer_height(columns)
     }
 }
 
@@ -171,7 +186,9 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     for (reason, rows, examples) in books.dropped.iter() {
         rejects.add_many(reason, rows, || examples.join(", "));
     }
-    let mut frame = frame.select(["user_integer", "user_text", "rating", "moment"])?;
+    let mut frame = frame;
+    // The spellings are the largest part of it.
+    frame.drop_in_place("isbn")?;
     frame.with_column(Column::new("item".into(), books.codes))?;
     let known = frame.column("item")?.is_not_null();
     let frame = if known.all() { frame } else { frame.filter(&known)? };
@@ -188,14 +205,17 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
     let (users, codes) = give_out_codes(&frame)?;
     let item = frame.column("item")?.u32()?.rechunk();
     let rating = frame.column("rating")?.f32()?.rechunk();
-    let moment = frame.column("moment")?.f64()?.rechunk();
     let mut triples: Vec<(u32, u32, f32)> = codes
         .into_iter()
         .zip(item.into_no_null_iter())
         .zip(rating.into_no_null_iter())
         .map(|((user, item), rating)| (user, item, rating))
         .collect();
-    let mut moments: Vec<f64> = moment.into_no_null_iter().collect();
+    let mut moments: Vec<f64> = match frame.column("moment") {
+        Ok(column) => column.f64()?.rechunk().into_no_null_iter().collect(),
+        Err(_) => Vec::new(),
+    };
+    drop(frame);
     if !moments.is_sorted() {
         let mut order: Vec<usize> = (0..triples.len()).collect();
         order.sort_by(|a, b| moments[*a].total_cmp(&moments[*b]));
@@ -204,10 +224,9 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
     }
     let (interactions, places) = Interactions::from_triples(users.len(), items.len(), &triples);
     let duplicates = (triples.len() - places.len()) as u64;
-    let moments = match moments.last() {
-        Some(last) if last.is_finite() => places.iter().map(|place| moments[*place as usize]).collect(),
-        _ => Vec::new(),
-    };
+    if !moments.is_empty() {
+        moments = places.iter().map(|place| moments[*place as usize]).collect();
+    }
     Ok(Encoded { interactions, moments, users, items, scale, rejects, repaired, duplicates, opaque })
 }
 
@@ -215,7 +234,7 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
 ///
 /// Integers come before texts, as in SQLite: codes are in primary-key order.
 fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
-    let (integers, texts) = (frame.column("user_integer")?.i64()?, frame.column("user_text")?.str()?);
+    let integers = frame.column("user_integer")?.i64()?;
     let mut codes = vec![0; frame.height()];
     // The first row of each reader, in the order of codes.
     let mut firsts: Vec<IdxSize> = Vec::new();
@@ -243,11 +262,17 @@ fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
         Ok(())
     };
     number("user_integer", &|a, b| integers.get(a as usize).cmp(&integers.get(b as usize)))?;
-    if integers.null_count() > 0 {
+    if let Ok(texts) = frame.column("user_text") {
+        let texts = texts.str()?;
         number("user_text", &|a, b| texts.get(a as usize).cmp(&texts.get(b as usize)))?;
     }
     let firsts = IdxCa::from_vec("first".into(), firsts);
-    let users = Users::new(frame.select(["user_integer", "user_text"])?.take(&firsts)?)?;
+    let text = frame.column("user_text").map_or_else(
+        |_| Ok(Column::full_null("user_text".into(), firsts.len(), &DataType::String)),
+        |texts| texts.take(&firsts),
+    )?;
+    let integer = frame.column("user_integer")?.take(&firsts)?;
+    let users = Users::new(DataFrame::new_infer_height(vec![integer, text])?)?;
     Ok((users, codes))
 }
 

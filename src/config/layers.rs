@@ -175,6 +175,27 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_read_as_people_write_them() {
+        let of = |text: &str| {
+            let config = load(None, &[("NIGHTSHELF_MAX_MEMORY", text)], &[]);
+            config.map(|config| config.compute.most_memory()).ok()
+        };
+        for (text, bytes) in [
+            ("1500", 1500),
+            ("800M", 800_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("2KiB", 2048),
+            ("1Gi", 1 << 30),
+        ] {
+            assert_eq!(of(text), Some(Some(bytes)), "{text}");
+        }
+        assert_eq!(of(""), Some(None));
+        for text in ["much", "-1G", "1 X", "G", "inf", "NaN"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn flags_beat_environment_beats_file_beats_default() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("n.toml");

@@ -320,11 +320,32 @@ pub struct Compute {
     pub device: String,
     /// Threads; 0 for one a core.
     pub threads: usize,
+    /// Bytes of memory to take at most, as `2G` or `800M`; empty for no bound.
+    pub max_memory: String,
+}
+
+impl Compute {
+    /// The bound in bytes; `None` if there is none.
+    pub fn most_memory(&self) -> Option<u64> {
+        bytes(&self.max_memory)
+    }
+}
+
+/// A number of bytes as people write it: `1500000000`, `1500M`, `1.5G`, `1.5 GB`, `1.4Gi`.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let text = text.strip_suffix('b').unwrap_or(&text);
+    let (text, step) = text.strip_suffix('i').map_or((text, 1000.0), |text| (text, 1024.0));
+    let power = text.chars().last().and_then(|unit| "kmgt".find(unit));
+    let number = if power.is_some() { &text[..text.len() - 1] } else { text };
+    let number: f64 = number.trim().parse().ok()?;
+    let bytes = number * power.map_or(1.0, |power| f64::powi(step, power as i32 + 1));
+    (bytes.is_finite() && bytes >= 0.0).then_some(bytes as u64)
 }
 
 impl Default for Compute {
     fn default() -> Self {
-        Self { device: "auto".into(), threads: 0 }
+        Self { device: "auto".into(), threads: 0, max_memory: String::new() }
     }
 }
 
@@ -398,6 +419,10 @@ impl Config {
         }
         if self.model.length_exponent.is_nan() || self.model.length_exponent > 1.0 {
             return Err(format!("length_exponent is {}, but must be at most 1", self.model.length_exponent));
+        }
+        let most = &self.compute.max_memory;
+        if !most.is_empty() && self.compute.most_memory().is_none() {
+            return Err(format!("max_memory is {most:?}, but must be a number of bytes, such as 2G or 800M"));
         }
         const WEEK: u64 = 7 * 24 * 3600;
         if self.output.patience > WEEK {

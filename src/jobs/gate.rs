@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
 use crate::catalog::split::{Scheme, Split};
-use crate::config::Config;
+use crate::config::{Config, Solver};
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::judge::{Case, Judge, Measure};
 use crate::jobs::keep::Readers;
 use crate::jobs::work::Intake;
+use crate::model::Start;
+use crate::model::als::epochs_after;
 use crate::model::device::Device;
 use crate::quality::metrics;
 use crate::store::Database;
@@ -150,8 +152,8 @@ pub struct Finding {
     pub metrics: Value,
     /// For people, one line each.
     pub lines: Vec<String>,
-    /// Factors of the books by the model that was judged: a good place for training on everything to start.
-    pub items: Option<Vec<f32>>,
+    /// What the model that was judged leaves to that of all ratings.
+    pub start: Option<Start>,
 }
 
 impl Finding {
@@ -248,7 +250,13 @@ pub fn examine(
         most_readers: Measure::MOST_READERS,
     };
     let judge = Judge::new(case, device, console, interrupt).quietly();
-    let (model, items) = judge.model("hold-out", config)?;
+    let mut config = config.clone();
+    if config.model.solver == Solver::Als {
+        // The other passes are over all ratings.
+        config.model.epochs -= epochs_after(config.model.epochs);
+    }
+    let config = &config;
+    let (model, start) = judge.model("hold-out", config)?;
     let measure = Measure::of(config.model.objective);
     let baseline = match measure {
         Measure::Lists => judge.popularity(),
@@ -257,7 +265,7 @@ pub fn examine(
     let (readers, ours) = measure.by_reader(&judge, &model);
     let (_, theirs) = measure.by_reader(&judge, &baseline);
     let quality = vec![f64::NAN; ratings.users.len()];
-    let mut finding = Finding { quality, items: Some(items), ..Finding::default() };
+    let mut finding = Finding { quality, start: Some(start), ..Finding::default() };
     for (reader, figure) in readers.iter().zip(&ours) {
         finding.quality[*reader as usize] = *figure;
     }

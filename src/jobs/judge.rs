@@ -18,7 +18,7 @@ use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::model::settled::Settled;
 use crate::model::topn::{Best, Wanted};
-use crate::model::{self, Factors, Watch};
+use crate::model::{self, Factors, Start, Watch};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
@@ -128,12 +128,12 @@ impl<'a> Judge<'a> {
         Answers { name: "book averages".into(), lists: None, stars }
     }
 
-    /// The model with some settings, trained on what is not held out; and its factors of the books, from
-    /// which another training may start.
+    /// The model with some settings, trained on what is not held out; and what another training may start
+    /// from.
     ///
     /// # Errors
     /// See [`model::fit_ranking`].
-    pub fn model(&self, name: &str, config: &Config) -> Result<(Answers, Vec<f32>)> {
+    pub fn model(&self, name: &str, config: &Config) -> Result<(Answers, Start)> {
         let Case { split, groups, scale, .. } = self.case;
         let config = &Settled::new(config, &split.train);
         let evidence = Evidence::new(&split.train, groups, &config.model);
@@ -142,7 +142,7 @@ impl<'a> Judge<'a> {
         })?;
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
             Some(scale) => Some(self.watched(name, "stars", config.rating.rating_epochs, |watch| {
-                model::fit_rating(self.device, &self.rated, &ranking, scale, config, watch)
+                model::fit_rating(self.device, &self.rated, &ranking, scale, config, None, watch)
             })?),
             None => None,
         };
@@ -155,6 +155,7 @@ impl<'a> Judge<'a> {
                 foldin::rating(model, &known.rated(), &ranking, &unsolved, config, self.interrupt)?;
             }
         }
+        let rating_epochs = rating.as_ref().map(|model| model.epochs);
         let stars =
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
         let (lists, items) = match (config.model.objective, rating) {
@@ -169,7 +170,7 @@ impl<'a> Judge<'a> {
             }
             (Objective::Rating, None) => (None, ranking.items),
         };
-        Ok((Answers { name: name.into(), lists, stars }, items))
+        Ok((Answers { name: name.into(), lists, stars }, Start { items, rating_epochs }))
     }
 
     fn watched<T>(
@@ -202,9 +203,9 @@ impl<'a> Judge<'a> {
             true => n,
             false => (n as f64 * config.output.new_books) as usize,
         };
-        let wanted = Wanted { n, new, is_new: &is_new };
+        let wanted = Wanted { n, new, is_new: &is_new, keep: true };
         let users = 0..self.known.user_count();
-        let best = Best::new(&factors, lifts, &wanted);
+        let best = Best::new(factors, lifts, &wanted);
         let lists = best.of(factors, &self.known, users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }

@@ -17,6 +17,7 @@ pub mod keep;
 pub mod nightly;
 pub mod recommend;
 pub mod rollback;
+pub mod room;
 pub mod tune;
 pub mod work;
 

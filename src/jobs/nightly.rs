@@ -15,12 +15,13 @@ use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
 use crate::jobs::keep::{self, Model, Readers};
 use crate::jobs::recommend::{Fitted, Lists, Popularity, Tally};
+use crate::jobs::room::Room;
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::{self, Factors, Watch};
+use crate::model::{self, Factors, Start, Watch};
 use crate::store::lock::Lock;
 use crate::store::publish::{self, Draft, Names, Origin, Recommendation};
 use crate::store::runs::{self, Ending, RunKind, Story};
@@ -29,10 +30,6 @@ use crate::store::{Database, slots};
 /// What a night goes through, in `timings`.
 const STAGES: [&str; 8] =
     ["read", "normalise", "encode", "books", "train", "evaluate", "recommend", "publish"];
-
-/// Readers whose lists are made together: enough for one tile's start and end not to matter, few enough for
-/// writing to begin early.
-const TILE: usize = 8192;
 
 /// What to do tonight.
 #[derive(Clone, Copy, Debug)]
@@ -229,8 +226,8 @@ impl Job<'_> {
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
         let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
-        let Finding { mut metrics, quality, items, .. } = finding;
-        let trained = self.train(interrupt, ratings, evidence, items, &settings)?;
+        let Finding { mut metrics, quality, start, .. } = finding;
+        let trained = self.train(interrupt, ratings, evidence, start, &settings)?;
         metrics["loss"] = json!(self.loss);
         metrics["regularization"] = json!(settings.model.regularization);
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
@@ -283,7 +280,7 @@ impl Job<'_> {
         interrupt: &Interrupt,
         ratings: &Encoded,
         evidence: Evidence,
-        start: Option<Vec<f32>>,
+        start: Option<Start>,
         config: &Settled,
     ) -> Result<Trained> {
         let (console, device) = (self.work.console, self.device);
@@ -307,7 +304,8 @@ impl Job<'_> {
                 }
             };
             let watch = Watch { interrupt, epoch: &epoch };
-            let ranking = model::fit_ranking(device, &evidence, config, start, &watch)?;
+            let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
+            let ranking = model::fit_ranking(device, &evidence, config, items, &watch)?;
             self.loss = loss.into_inner().ok().flatten();
             let rating = match stars {
                 None => None,
@@ -318,7 +316,8 @@ impl Job<'_> {
                         console.step(format!("           stars, epoch {epoch}: loss {value:.5} a rating"));
                     };
                     let watch = Watch { interrupt, epoch: &epoch };
-                    Some(model::fit_rating(device, &rated, &ranking, scale, config, &watch)?)
+                    let epochs = rating_epochs.flatten();
+                    Some(model::fit_rating(device, &rated, &ranking, scale, config, epochs, &watch)?)
                 }
             };
             let lifts = evidence.lifts(&ranking, config.model.length_exponent);
@@ -344,10 +343,11 @@ impl Job<'_> {
         &mut self,
         interrupt: &Interrupt,
         lists: &Lists<'_>,
+        room: Room,
         mut write: impl FnMut(&[Recommendation]) -> Result<()>,
     ) -> Result<Tally> {
         let console = self.work.console;
-        let readers = lists.readers();
+        let (readers, tile) = (lists.readers(), room.tile());
         let tally = self.work.clock.time("recommend", || {
             let bar = console.bar("recommend", readers as u64);
             let done = |users| bar.advance(users as u64);
@@ -355,8 +355,8 @@ impl Job<'_> {
             std::thread::scope(|scope| {
                 let (to_write, made) = std::sync::mpsc::sync_channel(1);
                 let making = scope.spawn(move || -> Result<()> {
-                    for first in (0..readers).step_by(TILE) {
-                        let rows = lists.of(first..readers.min(first + TILE), interrupt, &done)?;
+                    for first in (0..readers).step_by(tile) {
+                        let rows = lists.of(first..readers.min(first + tile), interrupt, &done)?;
                         if to_write.send(rows).is_err() {
                             // Writing has failed, and says so itself.
                             break;
@@ -387,8 +387,8 @@ impl Job<'_> {
         let interactions = &intake.ratings.interactions;
         let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
         let fitted = trained.fitted(interactions, &trained.ranking, trained.rating.as_ref());
-        let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
-        let tally = self.recommend(interrupt, &lists, |_| Ok(()))?;
+        let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, intake.room.keeps_items())?;
+        let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
         note(&mut metrics, &tally, &intake);
         Ok(self.report(None, "dry-run", &intake.counts(tally.rows as u64), &metrics).into())
     }
@@ -419,9 +419,9 @@ impl Job<'_> {
             let keeping = scope.spawn(|| model.write(&folder));
             let mut draft = Draft::begin(database, names)?;
             let fitted = trained.fitted(interactions, &model.ranking, model.rating.as_ref());
-            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
+            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, intake.room.keeps_items())?;
             let bar = console.bar("publish", interactions.user_count() as u64);
-            let tally = self.recommend(&interrupt, &lists, |rows| draft.add(rows, &bar))?;
+            let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows, &bar))?;
             let since = Instant::now();
             drop(lists);
             keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;

@@ -108,7 +108,8 @@ pub struct Lists<'a> {
 }
 
 impl<'a> Lists<'a> {
-    /// Prepares what all lists need. `origin` is where entries come from that the model gives.
+    /// Prepares what all lists need. `origin` is where entries come from that the model gives; for `keep`
+    /// see [`Wanted`].
     ///
     /// # Errors
     /// If the factors are not finite.
@@ -117,11 +118,12 @@ impl<'a> Lists<'a> {
         popularity: &'a Popularity,
         origin: Origin,
         config: &'a Settled,
+        keep: bool,
     ) -> Result<Self> {
         let top = config.output.top;
         let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
         let new = (top as f64 * config.output.new_books) as usize;
-        let wanted = Wanted { n: top, new, is_new: &is_new };
+        let wanted = Wanted { n: top, new, is_new: &is_new, keep };
         let ranking = match (config.model.objective, fitted.rating) {
             (Objective::Ranking, _) => {
                 let reasons = Reasons::ranking(fitted.ranking, fitted.weighted, config)?;

@@ -12,6 +12,7 @@ use crate::catalog::shelf::Shelf;
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
+use crate::jobs::room::{self, Need, Room};
 use crate::store::{Database, books, source};
 
 /// A job in progress.
@@ -36,9 +37,12 @@ impl<'a> Work<'a> {
     /// The ratings and the books, from the application's tables to codes.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there is none to use; else as [`source::read`] and [`books::read`].
+    /// [`Kind::NoRatings`] if there is none to use; [`Kind::Config`] if it takes more memory than it may; else as [`source::read`] and [`books::read`].
     pub fn take_in(&mut self, database: &Database) -> Result<Intake> {
         let (config, console) = (self.config, self.console);
+        if !config.compute.max_memory.is_empty() {
+            room::check_reading(config, source::count(database, config)?)?;
+        }
         let reading = self.clock.time("read", || source::read(database, config, console))?;
         let rows = reading.rows;
         self.rejects = reading.rejects;
@@ -52,7 +56,15 @@ impl<'a> Work<'a> {
         }
         let groups = self.books(database, &mut ratings)?;
         let digest = digest(&ratings, &groups);
-        Ok(Intake { rows, rejected: self.rejects.total(), ratings, groups, digest })
+        let need = Need {
+            ratings: rows,
+            users: (ratings.users.len() + groups.len()) as u64,
+            items: ratings.items.len() as u64,
+            factors: config.model.factors as u64,
+            top: config.output.top as u64,
+        };
+        let room = Room::new(config, need)?;
+        Ok(Intake { rows, rejected: self.rejects.total(), ratings, groups, digest, room })
     }
 
     /// Which of the books have an author or a publisher in common, where there is a table of books; new
@@ -128,6 +140,8 @@ pub struct Intake {
     pub groups: Vec<Group>,
     /// The same for the same ratings and books: 16 hexadecimal digits.
     pub digest: String,
+    /// How much memory there is for the rest.
+    pub room: Room,
 }
 
 impl Intake {

@@ -176,7 +176,7 @@ mod tests {
         let (rated_before, rated) = (ratings(false).rated(), ratings(true).rated());
         let scale = (1.0, 10.0);
         let before =
-            fit_rating(Device::Cpu, &rated_before, &trained, scale, &config, &watch).expect("fitted");
+            fit_rating(Device::Cpu, &rated_before, &trained, scale, &config, None, &watch).expect("fitted");
         let mut after = before.clone();
         rating(&mut after, &rated, &folded, &unsolved, &config, &interrupt).expect("folded in");
         let own = Left::of(&rated, after.mean, &after.biases.items)

@@ -22,7 +22,7 @@
 //! [`als`] and [`rating`] minimise their losses in closed form, one side at a time; [`minibatch`]
 //! descends with Adam or plain gradient steps through burn's autodiff. Each half-step of ALS is one operation
 //! of a backend ([`kernels`]). [`foldin`] solves rows that came later. [`topn`] turns factors into
-//! lists, [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
+//! lists ([`twins`] of books and readers once), [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
 //! depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type lives behind this
 //! door only: [`device`] chooses, plain slices go in and out. Knows no SQL and no polars.
 
@@ -38,6 +38,7 @@ pub mod rating;
 pub mod saved;
 pub mod settled;
 pub mod topn;
+pub mod twins;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -131,8 +132,17 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// Fits the ranking loss. With the items' factors of another model of nearly the same ratings to `start`
-/// from, [`als`] takes far fewer epochs to get as far; the other solvers take no notice.
+/// What a model of nearly the same ratings leaves to another one, which takes far fewer epochs then to get
+/// as far. Of use to [`als`] only.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Factors of the items.
+    pub items: Vec<f32>,
+    /// After how many epochs the model of stars was best, if there was one.
+    pub rating_epochs: Option<usize>,
+}
+
+/// Fits the ranking loss, from the items' factors of another model if there are some to `start` from.
 ///
 /// # Errors
 /// [`Kind::Failed`] if the numbers run away, [`Kind::Interrupted`] on a signal,
@@ -157,7 +167,7 @@ pub fn fit_ranking(
 }
 
 /// Fits the rating loss to the rated pairs `rated`, all of which lie in `scale`. `ranking` is the
-/// ranking model of the same items.
+/// ranking model of the same items, `epochs` how many serve best, if that is known.
 ///
 /// # Errors
 /// As [`fit_ranking`].
@@ -167,11 +177,12 @@ pub fn fit_rating(
     ranking: &Factors,
     scale: (f32, f32),
     config: &Settled,
+    epochs: Option<usize>,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
     let model = match config.model.solver {
         Solver::Als => device::on!(device, B, at => {
-            rating::fit::<B>(&at, rated, ranking, scale, config, watch)
+            rating::fit::<B>(&at, rated, ranking, scale, config, epochs, watch)
         }),
         Solver::Adam | Solver::Sgd => device::on!(device, B, at => {
             let mean = rating::mean(rated);

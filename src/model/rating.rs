@@ -62,6 +62,8 @@ pub struct RatingModel {
     pub directions: Directions,
     /// Lowest and highest rating.
     pub scale: (f32, f32),
+    /// How many epochs it was fitted for; 0 where that was not for itself to say.
+    pub epochs: usize,
 }
 
 impl RatingModel {
@@ -75,7 +77,7 @@ impl RatingModel {
         let ((users, user_biases), (items, item_biases)) = (split(&rows.users), split(&rows.items));
         let biases = Biases { users: user_biases, items: item_biases, ..Biases::default() };
         let directions = Directions::default();
-        Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale }
+        Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale, epochs: 0 }
     }
 
     /// Expected stars, before clipping.
@@ -209,7 +211,8 @@ pub fn item_penalties(rows: &Interactions, config: &config::Rating) -> Vec<f32> 
     als::rating_penalties(rows, config.item_regularization, ITEM_START)
 }
 
-/// Fits both stages, the second for as many epochs as serve pairs that it was not fitted to.
+/// Fits both stages, the second for as many epochs as serve pairs that it was not fitted to, unless that is
+/// known.
 ///
 /// # Errors
 /// See [`super::fit_rating`].
@@ -219,16 +222,21 @@ pub fn fit<B: AlsBackend>(
     ranking: &Factors,
     scale: (f32, f32),
     config: &Settled,
+    epochs: Option<usize>,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
     let directions = Directions::new(&ranking.items, ranking.width, rated);
     let mut settings = config.rating.clone();
-    settings.rating_epochs = best_epochs::<B>(device, rated, ranking, &directions, config, watch.interrupt)?;
+    let epochs = match epochs {
+        Some(epochs) => epochs,
+        None => best_epochs::<B>(device, rated, ranking, &directions, config, watch.interrupt)?,
+    };
+    settings.rating_epochs = epochs;
     let mean = mean(rated);
     let biases = Biases::fit(rated, &rated.transposed(), mean, &settings);
     let left = biases.left_of(rated, mean);
     let factors = factors::<B>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
-    Ok(RatingModel { mean, factors, biases, directions, scale })
+    Ok(RatingModel { mean, factors, biases, directions, scale, epochs })
 }
 
 /// After how many epochs a slice of the ratings is foretold best by the others (early stopping).
@@ -386,7 +394,7 @@ mod tests {
         let config = Settled::new(&Config::default(), rated);
         let interrupt = Interrupt::never();
         let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-        fit_rating(Device::Cpu, rated, ranking, (1.0, 10.0), &config, &watch).expect("fitted")
+        fit_rating(Device::Cpu, rated, ranking, (1.0, 10.0), &config, None, &watch).expect("fitted")
     }
 
     #[test]

@@ -53,17 +53,17 @@ pub fn write(path: &Path, ranking: &Factors, rating: Option<&RatingModel>) -> Re
             metadata.insert(name.to_owned(), value.to_string());
         }
     }
-    let bytes: Vec<(&str, Vec<usize>, Cow<'_, [u8]>)> = tables
-        .into_iter()
-        .map(|(name, rows, width)| (name, vec![rows.len() / width, width], little_endian(rows)))
-        .collect();
+    let bytes: Vec<Cow<'_, [u8]>> = tables.iter().map(|(_, rows, _)| little_endian(rows)).collect();
     let failed = |error: safetensors::SafeTensorError| match error {
         safetensors::SafeTensorError::IoError(error) => Error::file(&error, "write", path),
         other => Error::new(Kind::Io, format!("cannot write {}: {other}", path.display())),
     };
-    let views = bytes
+    let views = tables
         .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .zip(&bytes)
+        .map(|((name, rows, width), bytes)| {
+            Ok((*name, TensorView::new(Dtype::F32, vec![rows.len() / width, *width], bytes)?))
+        })
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(failed)?;
     safetensors::serialize_to_file(views, Some(metadata), path).map_err(failed)
@@ -102,6 +102,7 @@ pub fn read(bytes: &[u8]) -> Result<(Factors, Option<RatingModel>)> {
     let [mean, low, high, user_start, user_slope, item_start, item_slope] = NUMBERS.map(number);
     let biases = pair("rating_user_biases", "rating_item_biases")?;
     let rating = RatingModel {
+        epochs: 0,
         mean: mean?,
         factors: pair("rating_users", "rating_items")?,
         biases: Biases {
@@ -130,6 +131,7 @@ mod tests {
             Factors { width: 2, users: vec![1.0, 2.0, 3.0, 4.0], items: vec![-0.5, f32::MIN_POSITIVE] };
         let prior = |start: f32| Prior { start, slope: -0.1 };
         let model = RatingModel {
+            epochs: 0,
             mean: 7.25,
             factors: factors.clone(),
             biases: Biases { users: vec![0.5, 1.5], items: vec![-1.0], priors: [prior(0.25), prior(4.0)] },

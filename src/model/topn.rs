@@ -8,22 +8,22 @@
 //! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
 
 use std::cmp::Ordering;
-use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::Factors;
+use super::twins::{digest, twins};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
-/// Readers scored together: enough to reuse a block of books while it is in cache.
-const USERS: usize = 64;
+/// Readers scored together: enough to reuse a block of books while it is in cache; and where blocks are not
+/// kept, enough for making one to be worth it.
+const USERS: [usize; 2] = [64, 1024];
 /// Books scored together.
 const ITEMS: usize = 512;
 
@@ -63,6 +63,9 @@ pub struct Wanted<'a> {
     pub new: usize,
     /// What is new, given a code; `None` for what no list may have.
     pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
+    /// Whether there is memory to keep items as products want them, a second table of their factors; else
+    /// they are laid out again for each block of users.
+    pub keep: bool,
 }
 
 /// The best unseen items of any user.
@@ -77,10 +80,10 @@ pub struct Best<'a> {
 impl<'a> Best<'a> {
     /// Lays out all items, whose products are multiplied with `lifts`; empty for 1.
     pub fn new(factors: &Factors, lifts: &'a [f32], wanted: &Wanted<'_>) -> Self {
-        let Wanted { n, new, is_new } = *wanted;
+        let Wanted { n, new, is_new, keep } = *wanted;
         Self {
-            known: Index::new(factors, lifts, |item| is_new(item) == Some(false)),
-            fresh: Index::new(factors, lifts, |item| new > 0 && is_new(item) == Some(true)),
+            known: Index::new(factors, lifts, keep, |item| is_new(item) == Some(false)),
+            fresh: Index::new(factors, lifts, keep, |item| new > 0 && is_new(item) == Some(true)),
             n,
             new,
         }
@@ -125,13 +128,13 @@ pub struct Index<'a> {
     /// |y|, lifted, of the first, and so the longest, row of each block.
     longest: Vec<f32>,
     /// The factors of each block, lifted, in columns, once somebody has looked into it: hardly anybody
-    /// looks far.
+    /// looks far. Empty if they are not kept.
     blocks: Vec<OnceLock<Vec<f32>>>,
 }
 
 impl<'a> Index<'a> {
     /// Lays the items out of which `take` says so.
-    pub fn new(factors: &Factors, lifts: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
+    pub fn new(factors: &Factors, lifts: &'a [f32], keep: bool, take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
         // Of each item its lifted length, and a digest of its row, by which equal rows come together.
         let marks: Vec<(f32, u64)> = factors
@@ -156,14 +159,9 @@ impl<'a> Index<'a> {
         let longest = |block: &[u32]| marks[codes[block[0] as usize] as usize].0;
         let longest: Vec<f32> = starts.chunks(ITEMS).map(longest).collect();
         starts.push(codes.len() as u32);
-        Self {
-            lifts,
-            width,
-            codes,
-            starts,
-            blocks: longest.iter().map(|_| OnceLock::new()).collect(),
-            longest,
-        }
+        let kept = if keep { longest.len() } else { 0 };
+        let blocks = (0..kept).map(|_| OnceLock::new()).collect();
+        Self { lifts, width, codes, starts, blocks, longest }
     }
 
     /// The best `n` items of some users that they have no entry for, best first. `factors` are those
@@ -183,11 +181,12 @@ impl<'a> Index<'a> {
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Scored>>> {
         let twins = twins(factors, seen, users);
+        let together = USERS[usize::from(self.blocks.is_empty())];
         let found: Vec<Vec<Vec<Scored>>> = twins
             .firsts
-            .par_chunks(USERS)
+            .par_chunks(together)
             .map_init(
-                || vec![0.0; USERS * ITEMS],
+                || vec![0.0; together * ITEMS],
                 |scores, users| {
                     interrupt.check()?;
                     let lists = self.block(factors, seen, users, n, scores);
@@ -222,6 +221,7 @@ impl<'a> Index<'a> {
             .collect();
         let mut active: Vec<usize> = (0..searches.len()).collect();
         let mut rows: Vec<f32> = Vec::with_capacity(users.len() * self.width);
+        let mut passing;
         for (number, longest) in self.longest.iter().enumerate() {
             active.retain(|at| searches[*at].could_take(*longest));
             if active.is_empty() {
@@ -233,7 +233,13 @@ impl<'a> Index<'a> {
             }
             let first = number * ITEMS;
             let count = ITEMS.min(self.starts.len() - 1 - first);
-            let items = self.blocks[number].get_or_init(|| self.columns(factors, first, count));
+            let items = match self.blocks.get(number) {
+                Some(kept) => kept.get_or_init(|| self.columns(factors, first, count)),
+                None => {
+                    passing = self.columns(factors, first, count);
+                    &passing
+                }
+            };
             let scores = &mut scores[..active.len() * count];
             faer::linalg::matmul::matmul(
                 MatMut::from_row_major_slice_mut(scores, active.len(), count),
@@ -304,59 +310,6 @@ impl pulp::WithSimd for Reaching<'_> {
         }
         None
     }
-}
-
-/// Users who are alike in everything, and so have the same list.
-struct Twins {
-    /// One of each kind.
-    firsts: Vec<u32>,
-    /// For each user the place of that one, and whether nobody after them has the same.
-    of: Vec<(u32, bool)>,
-}
-
-/// Many readers of a single book have no other than that.
-fn twins(factors: &Factors, seen: &Interactions, users: Range<usize>) -> Twins {
-    let marks: Vec<u64> = users
-        .clone()
-        .into_par_iter()
-        .map(|user| {
-            seen.of(user).0.iter().fold(digest(factors.user(user)), |mark, item| {
-                (mark ^ u64::from(*item)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
-            })
-        })
-        .collect();
-    let same = |a: u32, b: u32| {
-        let (a, b) = (a as usize, b as usize);
-        factors.user(a) == factors.user(b) && seen.of(a).0 == seen.of(b).0
-    };
-    let mut by_mark: HashMap<u64, (u32, usize)> = HashMap::with_capacity(marks.len());
-    let mut twins = Twins { firsts: Vec::new(), of: Vec::with_capacity(marks.len()) };
-    for (at, (mark, user)) in marks.into_iter().zip(users).enumerate() {
-        let (place, user) = (twins.firsts.len() as u32, user as u32);
-        match by_mark.entry(mark) {
-            Entry::Occupied(mut entry) if same(twins.firsts[entry.get().0 as usize], user) => {
-                let (place, last) = entry.get_mut();
-                twins.of[*last].1 = false;
-                *last = at;
-                twins.of.push((*place, true));
-            }
-            Entry::Occupied(_) => {
-                twins.firsts.push(user);
-                twins.of.push((place, true));
-            }
-            Entry::Vacant(entry) => {
-                entry.insert((place, at));
-                twins.firsts.push(user);
-                twins.of.push((place, true));
-            }
-        }
-    }
-    twins
-}
-
-/// The same for the same numbers.
-fn digest(row: &[f32]) -> u64 {
-    xxh3_64(pulp::bytemuck::cast_slice(row))
 }
 
 /// One user's list while it grows.
@@ -453,7 +406,7 @@ mod tests {
                 let shrink = small.powi(place as i32 % 40);
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
-            let lists = Index::new(&factors, &lifts, |_| true)
+            let lists = Index::new(&factors, &lifts, seed % 2 == 0, |_| true)
                 .search(&factors, &seen, 0..90, n, &Interrupt::never(), &|_| ())
                 .expect("no signal");
             for (user, list) in lists.iter().enumerate() {
@@ -474,7 +427,7 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors, &[], |_| true).search(
+        let lists = Index::new(&factors, &[], true, |_| true).search(
             &factors,
             &seen,
             0..1,
@@ -490,7 +443,7 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors, &[], |_| true).search(
+        let lists = Index::new(&factors, &[], true, |_| true).search(
             &factors,
             &seen,
             0..1,
@@ -509,7 +462,7 @@ mod tests {
         let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
         let is_new = |item: u32| (item > 0).then_some(item > 3);
         let lists = |n, new, lifts: &[f32]| -> Vec<Vec<u32>> {
-            let best = Best::new(&factors, lifts, &Wanted { n, new, is_new: &is_new });
+            let best = Best::new(&factors, lifts, &Wanted { n, new, is_new: &is_new, keep: true });
             let lists = best.of(&factors, &seen, 0..2, &Interrupt::never(), &|_| ()).expect("no signal");
             lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
         };

@@ -23,7 +23,7 @@ import time
 import venv
 
 PACKAGES = {"night": ["pandas", "implicit", "threadpoolctl"], "epochs": ["implicit", "irspack"], "adam": ["torch"]}
-INSIDE = "NIGHTSHELF_BENCH_INSIDE"
+INSIDE = "BENCH_IS_INSIDE"
 # The same ranking loss for everybody: plain weights, no made-up readers, no stars.
 PLAIN = {
     "RATING": "", "AUTHOR_WEIGHT": "0", "PUBLISHER_WEIGHT": "0", "ACTIVITY_EXPONENT": "0",
@@ -96,7 +96,7 @@ def peer_night(db, factors):
     print(json.dumps({**stages, "memory": memory}))
 
 
-def night(program, db, folder, factors=64, rounds=3):
+def night(program, db, folder, factors=64, rounds=int(os.environ.get("ROUNDS", 3))):
     """Whole nights in turn, and the medians of each stage."""
     copy = folder / "night.db"
     shutil.copy(db, copy)

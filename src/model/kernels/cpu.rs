@@ -71,13 +71,13 @@ impl pulp::WithSimd for SolveRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, simd: S) -> Sums {
-        let Self { ridge, features, spectrum: Spectrum { values, basis }, system, .. } = self;
+        let Self { ridge, features, spectrum: Spectrum { values, .. }, system, .. } = self;
         let mut sums = Sums::default();
         for (place, solution) in self.solutions.chunks_exact_mut(values.len()).enumerate() {
             let row = self.first + place;
             let length = ridge.offsets[row + 1] - ridge.offsets[row];
             sums.loss += if self.near && length >= LONG {
-                system.approach(simd, ridge, row, features, values, basis, solution)
+                system.approach(simd, ridge, row, features, self.spectrum, solution)
             } else {
                 system.load(simd, ridge, row, features, values);
                 system.solve(simd, solution)

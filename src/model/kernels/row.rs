@@ -7,6 +7,7 @@ use faer::prelude::ReborrowMut;
 use faer::{Accum, Conj, MatMut, MatRef, Par};
 use pulp::Simd;
 
+use super::spectrum::Spectrum;
 use super::{Ridge, simd};
 
 /// Up to this many unknowns, plain loops beat the set-up of faer's blocked routines.
@@ -123,7 +124,7 @@ impl RowSystem {
     }
 
     /// Moves the solution of one row a few steps of conjugate gradients towards its minimum, from where
-    /// it is; `basis` is what features were turned by since, if they were. Returns the row's loss.
+    /// it is, in the basis that features had before those of `spectrum`. Returns the row's loss.
     ///
     /// (Takács, Pilászy, Tikk 2011, "Applications of the conjugate gradient method for implicit feedback
     /// collaborative filtering".)
@@ -134,11 +135,11 @@ impl RowSystem {
         ridge: &Ridge<'_>,
         row: usize,
         features: &[f32],
-        spectrum: &[f32],
-        basis: &[f32],
+        spectrum: &Spectrum,
         solution: &mut [f32],
     ) -> f64 {
-        self.gather(simd, ridge, row, features, spectrum);
+        let Spectrum { values, basis } = spectrum;
+        self.gather(simd, ridge, row, features, values);
         let d = self.d;
         let Self { w, targets, scale, system: space, .. } = self;
         space.clear();

@@ -1,0 +1,131 @@
+//! How much memory a night takes, and whether there is that much.
+//!
+//! Everything large is one of a few tables whose sizes are known beforehand, so what a night will need is a
+//! sum and not a guess. The numbers stand in one place, [`Need`]; the README shows them beside what was
+//! measured.
+
+use crate::config::Config;
+use crate::console::count;
+use crate::error::{Error, Kind, Result};
+
+/// What is there before anything is read: the program, SQLite's cache, buffers of threads.
+const BASE: u64 = 64 << 20;
+
+/// Bytes a rating while spellings become codes: the columns of the table, the groups of rows with equal
+/// keys, the codes, and the pairs sorted by reader. Measured: 56 to 72 where ids are numbers and no times are
+/// known; both would add up to 24.
+const PER_RATING: u64 = 100;
+
+/// Bytes for each reader and each book beside factors: ids, keys, spellings, digests, marks.
+const PER_ROW: u64 = 160;
+
+/// Bytes of a row of a list, of which three tiles are on their way at a time.
+const PER_ENTRY: u64 = 3 * 40;
+
+/// Rows of lists that are made together, where there is room.
+const ENTRIES: u64 = 1 << 19;
+
+/// What a night needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Ratings in the table.
+    pub ratings: u64,
+    /// Readers, made-up ones with them.
+    pub users: u64,
+    /// Books.
+    pub items: u64,
+    /// Numbers of a row of factors.
+    pub factors: u64,
+    /// Entries of a list.
+    pub top: u64,
+}
+
+impl Need {
+    /// Bytes while the ratings are read.
+    pub fn to_read(self) -> u64 {
+        BASE + PER_RATING * self.ratings
+    }
+
+    /// Bytes that will do for all of a night: both models of all readers and books stand side by side, and
+    /// lists are made from them a few at a time.
+    pub fn least(self) -> u64 {
+        let rows = PER_ROW * (self.users + self.items);
+        let models = 2 * 4 * self.factors * (self.users + self.items);
+        self.to_read() + rows + models + PER_ENTRY * 64 * self.top
+    }
+}
+
+/// How much of the memory may be taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes that are left for what is not necessary.
+    spare: u64,
+    need: Need,
+}
+
+impl Room {
+    /// What a night has that needs `need`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if it is not enough, naming the least that would do.
+    pub fn new(config: &Config, need: Need) -> Result<Self> {
+        let most = config.compute.most_memory().unwrap_or(u64::MAX);
+        let least = need.least();
+        if least > most {
+            let hint = format!("set it to that or more; fewer factors (now {}) take less", need.factors);
+            return Err(too_little(config, "all of this", least).hint(hint));
+        }
+        Ok(Self { spare: most - least, need })
+    }
+
+    /// Readers whose lists are made together.
+    pub fn tile(self) -> usize {
+        let entries = ENTRIES.min(self.spare / PER_ENTRY / 4);
+        (entries / self.need.top.max(1)).clamp(64, 8192) as usize
+    }
+
+    /// Whether books' factors may stand there twice, the second time as products want them.
+    pub fn keeps_items(self) -> bool {
+        4 * self.need.factors * self.need.items <= self.spare / 2
+    }
+}
+
+/// Whether the ratings alone fit, before they are read.
+///
+/// # Errors
+/// As [`Room::new`].
+pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
+    let need = Need { ratings, users: 0, items: 0, factors: 0, top: 0 }.to_read();
+    match config.compute.most_memory() {
+        Some(most) if need > most => {
+            let reading = format!("reading {} ratings", count(ratings));
+            Err(too_little(config, &reading, need).hint("the models take about as much again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_little(config: &Config, what: &str, least: u64) -> Error {
+    let (given, megabytes) = (&config.compute.max_memory, least.div_ceil(1_000_000));
+    Error::new(Kind::Config, format!("max_memory is {given}, but {what} takes {megabytes}M at least"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_that_is_named_is_enough() {
+        let need = Need { ratings: 748_237, users: 85_000, items: 221_000, factors: 64, top: 10 };
+        let mut config = Config::default();
+        assert_eq!(Room::new(&config, need).expect("no bound").tile(), 8192);
+        config.compute.max_memory = "10M".into();
+        let error = Room::new(&config, need).expect_err("too little").to_string();
+        let named = error.split_whitespace().find(|word| word.ends_with('M') && *word != "10M,");
+        config.compute.max_memory = named.expect("a figure").to_owned();
+        let tile = Room::new(&config, need).expect("enough").tile();
+        assert!((64..8192).contains(&tile), "{tile}");
+        assert!(check_reading(&config, 748_237).is_ok());
+        assert!(check_reading(&config, 1 << 40).is_err());
+    }
+}
