@@ -5,9 +5,11 @@
 
 Parts: night, epochs, adam (all three where none is named; adam needs a table of some 100,000 ratings).
 The peers are installed into a throwaway environment, or into the folder PEERS names, to be used again.
-The database is copied first. Machines are noisy: quote the ratios.
+The database is copied first. ROUNDS says how often (3). Machines are noisy: quote the ratios.
 """
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -29,7 +31,10 @@ PLAIN = {
     "RATING": "", "AUTHOR_WEIGHT": "0", "PUBLISHER_WEIGHT": "0", "ACTIVITY_EXPONENT": "0",
     "POPULARITY_EXPONENT": "0", "ENABLED": "false",
 }
+# As implicit asks for: it has threads of its own.
+QUIET = {"OPENBLAS_NUM_THREADS": "1"}
 ALPHA = 0.03
+ROUNDS = int(os.environ.get("ROUNDS", 3))
 
 
 def ours(program, command, db, *flags, **settings):
@@ -96,15 +101,14 @@ def peer_night(db, factors):
     print(json.dumps({**stages, "memory": memory}))
 
 
-def night(program, db, folder, factors=64, rounds=int(os.environ.get("ROUNDS", 3))):
+def night(program, db, folder, factors=64):
     """Whole nights in turn, and the medians of each stage."""
     copy = folder / "night.db"
     shutil.copy(db, copy)
     peer, mine, alone = [], [], []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         line = [sys.executable, __file__, "peer-night", str(copy), str(factors)]
-        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-        peer.append(json.loads(subprocess.run(line, env=env, check=True, capture_output=True).stdout))
+        peer.append(json.loads(subprocess.run(line, check=True, capture_output=True).stdout))
         for runs, gate in ((mine, "true"), (alone, "false")):
             report, _ = ours(program, "run", copy, "--force", "--factors", factors, ENABLED=gate)
             runs.append({**report["timings"], "memory": report["peak_memory_bytes"]})
@@ -150,21 +154,23 @@ def epochs(program, db, _folder):
     for factors in (64, 128):
         say(f"an epoch, {factors} factors, {matrix.shape[0]} x {matrix.shape[1]}, {matrix.nnz} pairs")
         times = {}
-        for _ in range(3):
+        for round in range(ROUNDS):
             own = [ours(program, "run", db, "--force", "--dry-run", "--factors", factors, "--epochs", count,
-                        **PLAIN, REGULARIZATION=penalty, UNOBSERVED_WEIGHT=ALPHA, TOP=1)[0] for count in (4, 16)]
-            seconds = (own[1]["timings"]["train_s"] - own[0]["timings"]["train_s"]) / 12
+                        **PLAIN, REGULARIZATION=penalty, UNOBSERVED_WEIGHT=ALPHA, TOP=1)[0] for count in (4, 16, 40)]
+            seconds = (own[2]["timings"]["train_s"] - own[0]["timings"]["train_s"]) / 36
             times.setdefault("nightshelf", ([], own[1]["metrics"]["loss"]))[0].append(seconds)
             model = AlternatingLeastSquares(factors=factors, iterations=16, random_state=42, num_threads=threads)
             since = time.perf_counter()
             model.fit(matrix, show_progress=False)
             times.setdefault("implicit, 3 CG steps", ([], None))[0].append((time.perf_counter() - since) / 16)
-            for solver in ("CG", "CHOLESKY"):
+            # The exact one is far slower, and once is enough to see it.
+            for solver in ("CG", "CHOLESKY") if round == 0 else ("CG",):
                 peer = IALSRecommender(
                     matrix, n_components=factors, alpha0=ALPHA, reg=penalty, nu=1.0, solver_type=solver,
                     n_threads=threads, train_epochs=16)
                 since = time.perf_counter()
-                peer.learn()
+                with contextlib.redirect_stdout(io.StringIO()):
+                    peer.learn()
                 seconds = (time.perf_counter() - since) / 16
                 reached = loss(matrix, peer.get_user_embedding(), peer.get_item_embedding(), penalty)
                 times.setdefault(f"irspack, {solver}", ([], reached))[0].append(seconds)
@@ -238,7 +244,7 @@ def main():
             named = [line for line in frozen.stdout.split() if line.split("==")[0].lower() in packages]
             print("beside", ", ".join(named), "on", os.cpu_count(), "cores", flush=True)
             line = [home / "bin/python", __file__, os.path.abspath(program), os.path.abspath(db), *parts]
-            done = subprocess.run(line, env={**os.environ, INSIDE: "1"})
+            done = subprocess.run(line, env={**os.environ, INSIDE: "1", **QUIET})
         sys.exit(done.returncode)
     with tempfile.TemporaryDirectory() as folder:
         for part in parts:

@@ -77,7 +77,7 @@ impl Ridge<'_> {
 pub struct Side<'a, B: Backend> {
     /// The rows.
     pub ridge: Ridge<'a>,
-    tiles: OnceCell<Vec<tensor::Tile<B>>>,
+    tiles: OnceCell<tensor::Tiles<B>>,
 }
 
 impl<'a, B: Backend> Side<'a, B> {

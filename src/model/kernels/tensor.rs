@@ -56,9 +56,7 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
             (features.matmul(basis.clone()), previous.map(|previous| previous.matmul(basis)))
         }
     };
-    let tiles = side
-        .tiles
-        .get_or_init(|| tiles(ridge, d).into_iter().map(|rows| Tile::new(ridge, &rows, &device)).collect());
+    let Tiles { tiles, places } = side.tiles.get_or_init(|| Tiles::new(ridge, d, &device));
     let mut solved = Vec::with_capacity(tiles.len() + 1);
     let mut sums = Tensor::<B, 1>::zeros([2], &device);
     for tile in tiles {
@@ -70,37 +68,37 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     }
     // Rows without a rating share one of zeros, behind all others.
     solved.push(Tensor::zeros([1, d], &device));
-    let mut places = vec![0; ridge.rows()];
-    let order = order(ridge);
-    places.fill(order.len() as i32);
-    for (place, row) in order.iter().enumerate() {
-        places[*row] = place as i32;
-    }
-    let solutions = Tensor::cat(solved, 0).select(0, integers(places, &device));
+    let solutions = Tensor::cat(solved, 0).select(0, places.clone());
     let sums = numbers(sums)?;
     Ok(HalfStep { features, solutions, loss: f64::from(sums[0]), penalty: f64::from(sums[1]) })
 }
 
-/// Rows with at least one rating, by degree.
-fn order(ridge: &Ridge<'_>) -> Vec<usize> {
-    let degree = |row: usize| ridge.offsets[row + 1] - ridge.offsets[row];
-    let mut order: Vec<usize> = (0..ridge.rows()).filter(|row| degree(*row) > 0).collect();
-    order.sort_by_key(|row| degree(*row));
-    order
+/// All rows of a side, by degree, in groups whose padded size is bounded.
+#[derive(Debug)]
+pub struct Tiles<B: Backend> {
+    tiles: Vec<Tile<B>>,
+    /// Where in the order of tiles each row's solution stands; one behind all for rows without a rating.
+    places: Tensor<B, 1, Int>,
 }
 
-/// The same in groups whose padded size is bounded.
-fn tiles(ridge: &Ridge<'_>, d: usize) -> Vec<Vec<usize>> {
-    let degree = |row: usize| ridge.offsets[row + 1] - ridge.offsets[row];
-    let mut tiles: Vec<Vec<usize>> = Vec::new();
-    for row in order(ridge) {
-        match tiles.last_mut() {
-            // The newest row is the longest: all others are padded to it.
-            Some(tile) if (tile.len() + 1) * degree(row) * d <= TILE => tile.push(row),
-            _ => tiles.push(vec![row]),
+impl<B: Backend<FloatElem = f32>> Tiles<B> {
+    fn new(ridge: &Ridge<'_>, d: usize, device: &B::Device) -> Self {
+        let degree = |row: usize| ridge.offsets[row + 1] - ridge.offsets[row];
+        let mut order: Vec<usize> = (0..ridge.rows()).filter(|row| degree(*row) > 0).collect();
+        order.sort_by_key(|row| degree(*row));
+        let mut places = vec![order.len() as i32; ridge.rows()];
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (place, row) in order.into_iter().enumerate() {
+            places[row] = place as i32;
+            match groups.last_mut() {
+                // The newest row is the longest: all others are padded to it.
+                Some(group) if (group.len() + 1) * degree(row) * d <= TILE => group.push(row),
+                _ => groups.push(vec![row]),
+            }
         }
+        let tiles = groups.into_iter().map(|rows| Tile::new(ridge, &rows, device)).collect();
+        Self { tiles, places: integers(places, device) }
     }
-    tiles
 }
 
 fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
@@ -110,7 +108,7 @@ fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, I
 
 /// What some rows' systems are built from, padded to the same length L.
 #[derive(Debug)]
-pub struct Tile<B: Backend> {
+struct Tile<B: Backend> {
     /// Which rows: `[rows]`.
     rows: Tensor<B, 1, Int>,
     /// Which features each rating is about: `[rows · L]`.
