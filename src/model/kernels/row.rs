@@ -1,6 +1,8 @@
 //! One row's ridge regression, in the variables of [`super`]: |t − W z|² + |z|².
 
-use faer::dyn_stack::{MemBuffer, MemStack};
+use std::mem::MaybeUninit;
+
+use faer::dyn_stack::MemStack;
 use faer::linalg::cholesky::llt;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::prelude::ReborrowMut;
@@ -38,6 +40,8 @@ pub struct RowSystem {
     /// Right-hand side, then solution.
     unknowns: Vec<f32>,
     scratch: Vec<f32>,
+    /// What faer works in.
+    memory: Vec<MaybeUninit<u8>>,
 }
 
 impl RowSystem {
@@ -253,12 +257,12 @@ impl RowSystem {
             system[(k, k)] += 1.0;
         }
         let request = llt::factor::cholesky_in_place_scratch::<f32>(size, Par::Seq, Default::default());
-        let mut buffer = MemBuffer::new(request);
+        self.memory.resize(request.unaligned_bytes_required(), MaybeUninit::uninit());
         let factorised = llt::factor::cholesky_in_place(
             system,
             Default::default(),
             Par::Seq,
-            MemStack::new(&mut buffer),
+            MemStack::new(&mut self.memory),
             Default::default(),
         );
         if factorised.is_err() {
@@ -281,13 +285,7 @@ impl RowSystem {
         }
         let factor = MatRef::from_column_major_slice(&self.system, size, size);
         let unknowns = MatMut::from_column_major_slice_mut(&mut self.unknowns, size, 1);
-        llt::solve::solve_in_place_with_conj(
-            factor,
-            Conj::No,
-            unknowns,
-            Par::Seq,
-            MemStack::new(&mut MemBuffer::new(faer::dyn_stack::StackReq::EMPTY)),
-        );
+        llt::solve::solve_in_place_with_conj(factor, Conj::No, unknowns, Par::Seq, MemStack::new(&mut []));
     }
 }
 
