@@ -420,8 +420,7 @@ impl Job<'_> {
             let mut draft = Draft::begin(database, names)?;
             let fitted = trained.fitted(interactions, &model.ranking, model.rating.as_ref());
             let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, intake.room.keeps_items())?;
-            let bar = console.bar("publish", interactions.user_count() as u64);
-            let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows, &bar))?;
+            let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows))?;
             let since = Instant::now();
             drop(lists);
             keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;

@@ -3,7 +3,6 @@
 use rusqlite::{Statement, Transaction, params};
 
 use crate::catalog::vocabulary::{Items, UserRef, Users};
-use crate::console::Bar;
 use crate::error::{Error, Kind, Result};
 use crate::store::slots::{self, Batch, LISTS, POPULAR, READERS, Slot};
 use crate::store::{Database, quote, scrub};
@@ -141,13 +140,11 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
-    pub fn add(&mut self, rows: &[Recommendation], bar: &Bar) -> Result<()> {
+    pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
         let (insertion, names) = (&self.insertion, self.names);
         in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
             let mut statement = transaction.prepare_cached(insertion)?;
-            rows.iter().try_for_each(|row| names.insert(&mut statement, row))?;
-            bar.advance(rows.len() as u64);
-            Ok(())
+            rows.iter().try_for_each(|row| names.insert(&mut statement, row))
         })
     }
 
