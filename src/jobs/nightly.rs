@@ -293,11 +293,13 @@ impl Job<'_> {
             )
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
+        let heard = std::sync::atomic::AtomicUsize::new(0);
         let trained = self.work.clock.time("train", || -> Result<Trained> {
             let bar = console.bar("train", config.model.epochs as u64);
             let loss = std::sync::Mutex::new(None);
             let epoch = |epoch: usize, value: f64| {
                 bar.advance(1);
+                heard.store(epoch, std::sync::atomic::Ordering::Relaxed);
                 console.step(format!("           epoch {epoch}: loss {value:.5} a rating"));
                 if let Ok(mut loss) = loss.lock() {
                     *loss = Some(value);
@@ -324,9 +326,14 @@ impl Job<'_> {
             Ok(Trained { ranking, lifts, weighted: evidence.into_rows(), rating, rated })
         })?;
         let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        // The log has a line for each of these; the gate's model took the others.
+        let last = match heard.into_inner() {
+            all if all == config.model.epochs => String::new(),
+            heard => format!(" (the last {heard} over everything)"),
+        };
         let config = &config.model;
         console.say(format!(
-            "train      {} factors, {} epochs, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
+            "train      {} factors, {} epochs{last}, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
             config.factors,
             config.epochs,
             config.regularization,
