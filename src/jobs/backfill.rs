@@ -323,7 +323,7 @@ impl Plan {
             };
             let bar = work.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);
-            let lists = Lists::new(fitted, &popularity, Origin::FoldIn, config, false)?;
+            let lists = Lists::new(fitted, &popularity, Origin::FoldIn, config)?;
             lists.of(0..self.chosen.len(), interrupt, &done)
         })?;
         rows.iter_mut().for_each(|row| row.user = self.chosen[row.user as usize]);

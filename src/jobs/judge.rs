@@ -203,10 +203,10 @@ impl<'a> Judge<'a> {
             true => n,
             false => (n as f64 * config.output.new_books) as usize,
         };
-        let wanted = Wanted { n, new, is_new: &is_new, keep: true };
-        let users = 0..self.known.user_count();
+        let wanted = Wanted { n, new, is_new: &is_new };
+        let users = Vec::from_iter(0..self.known.user_count() as u32);
         let best = Best::new(factors, lifts, &wanted);
-        let lists = best.of(factors, &self.known, users, self.interrupt, &|_| ())?;
+        let lists = best.of(factors, &self.known, &users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 

@@ -108,8 +108,7 @@ pub struct Lists<'a> {
 }
 
 impl<'a> Lists<'a> {
-    /// Prepares what all lists need. `origin` is where entries come from that the model gives; for `keep`
-    /// see [`Wanted`].
+    /// Prepares what all lists need. `origin` is where entries come from that the model gives.
     ///
     /// # Errors
     /// If the factors are not finite.
@@ -118,12 +117,11 @@ impl<'a> Lists<'a> {
         popularity: &'a Popularity,
         origin: Origin,
         config: &'a Settled,
-        keep: bool,
     ) -> Result<Self> {
         let top = config.output.top;
         let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
         let new = (top as f64 * config.output.new_books) as usize;
-        let wanted = Wanted { n: top, new, is_new: &is_new, keep };
+        let wanted = Wanted { n: top, new, is_new: &is_new };
         let ranking = match (config.model.objective, fitted.rating) {
             (Objective::Ranking, _) => {
                 let reasons = Reasons::ranking(fitted.ranking, fitted.weighted, config)?;
@@ -205,30 +203,36 @@ impl<'a> Lists<'a> {
     ) -> Result<(Vec<Vec<Scored>>, Vec<Vec<Option<u32>>>)> {
         let Self { fitted, popularity, config, .. } = self;
         let interactions = fitted.interactions;
+        let mut lists = vec![Vec::new(); readers.len()];
         let Some((factors, best, reasons)) = &self.ranking else {
-            return Ok((vec![Vec::new(); readers.len()], vec![Vec::new(); readers.len()]));
+            return Ok((lists, vec![Vec::new(); readers.len()]));
         };
-        let mut lists = best.of(factors, interactions, readers.clone(), interrupt, done)?;
-        if lists.iter().flatten().any(|entry| !entry.score.is_finite()) {
+        let is_known = |user: &u32| match config.model.objective {
+            // A pair that touches nothing else may have factors of its own, but they mean nothing.
+            Objective::Ranking => {
+                interactions.of(*user as usize).0.iter().any(|item| popularity.ties[*item as usize])
+            }
+            Objective::Rating => !fitted.rated.of(*user as usize).0.is_empty(),
+        };
+        let known: Vec<u32> = readers.clone().map(|user| user as u32).filter(is_known).collect();
+        done(readers.len() - known.len());
+        let found = best.of(factors, interactions, &known, interrupt, done)?;
+        if found.iter().flatten().any(|entry| !entry.score.is_finite()) {
             return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
         }
-        for (user, list) in readers.clone().zip(&mut lists) {
-            let tied = || interactions.of(user).0.iter().any(|item| popularity.ties[*item as usize]);
+        for (user, mut list) in known.into_iter().zip(found) {
+            let user = user as usize;
             match (config.model.objective, fitted.rating) {
-                // A pair that touches nothing else may have factors of its own, but they mean nothing.
-                (Objective::Ranking, _) if !tied() => list.clear(),
-                (Objective::Ranking, _) => {
-                    list.retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.lifts[entry.item as usize]);
-                }
-                (Objective::Rating, Some(model)) if !fitted.rated.of(user).0.is_empty() => {
-                    for entry in list.iter_mut() {
+                (Objective::Rating, Some(model)) => {
+                    for entry in &mut list {
                         entry.score = model.raw(user, entry.item as usize);
                     }
                     // The constant that was left out is the same for the whole list, but rounding is not.
                     list.sort();
                 }
-                (Objective::Rating, _) => list.clear(),
+                _ => list.retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.lifts[entry.item as usize]),
             }
+            lists[user - readers.start] = list;
         }
         let because = reasons.of(readers.start, &lists, interrupt)?;
         Ok((lists, because))

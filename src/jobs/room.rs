@@ -46,12 +46,13 @@ impl Need {
         BASE + PER_RATING * self.ratings
     }
 
-    /// Bytes that will do for all of a night: both models of all readers and books stand side by side, and
-    /// lists are made from them a few at a time.
+    /// Bytes that will do for all of a night: both models of all readers and books stand side by side, the
+    /// books once more in bytes, and lists are made from them a few at a time.
     pub fn least(self) -> u64 {
         let rows = PER_ROW * (self.users + self.items);
         let models = 2 * 4 * self.factors * (self.users + self.items);
-        self.to_read() + rows + models + PER_ENTRY * 64 * self.top
+        let screen = self.factors * self.items;
+        self.to_read() + rows + models + screen + PER_ENTRY * 64 * self.top
     }
 }
 
@@ -82,11 +83,6 @@ impl Room {
     pub fn tile(self) -> usize {
         let entries = ENTRIES.min(self.spare / PER_ENTRY / 4);
         (entries / self.need.top.max(1)).clamp(64, 8192) as usize
-    }
-
-    /// Whether books' factors may stand there twice, the second time as products want them.
-    pub fn keeps_items(self) -> bool {
-        4 * self.need.factors * self.need.items <= self.spare / 2
     }
 }
 

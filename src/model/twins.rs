@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ops::Range;
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -20,11 +19,11 @@ pub struct Twins {
 }
 
 /// Finds them among some users. Many readers of a single book have no other than that.
-pub fn twins(factors: &Factors, seen: &Interactions, users: Range<usize>) -> Twins {
+pub fn twins(factors: &Factors, seen: &Interactions, users: &[u32]) -> Twins {
     let marks: Vec<u64> = users
-        .clone()
-        .into_par_iter()
+        .par_iter()
         .map(|user| {
+            let user = *user as usize;
             seen.of(user).0.iter().fold(digest(factors.user(user)), |mark, item| {
                 (mark ^ u64::from(*item)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
             })
@@ -37,7 +36,7 @@ pub fn twins(factors: &Factors, seen: &Interactions, users: Range<usize>) -> Twi
     let mut by_mark: HashMap<u64, (u32, usize)> = HashMap::with_capacity(marks.len());
     let mut twins = Twins { firsts: Vec::new(), of: Vec::with_capacity(marks.len()) };
     for (at, (mark, user)) in marks.into_iter().zip(users).enumerate() {
-        let (place, user) = (twins.firsts.len() as u32, user as u32);
+        let (place, user) = (twins.firsts.len() as u32, *user);
         match by_mark.entry(mark) {
             Entry::Occupied(mut entry) if same(twins.firsts[entry.get().0 as usize], user) => {
                 let (place, last) = entry.get_mut();
@@ -75,10 +74,10 @@ mod tests {
         // 0, 3 and 4 have read the same; 1 has read something else; 2 has other factors.
         let triples = [(0, 3, 1.0), (1, 2, 1.0), (2, 3, 1.0), (3, 3, 1.0), (4, 3, 1.0)];
         let (seen, _) = Interactions::from_triples(5, 4, &triples);
-        let Twins { firsts, of } = twins(&factors, &seen, 0..5);
+        let Twins { firsts, of } = twins(&factors, &seen, &[0, 1, 2, 3, 4]);
         assert_eq!(firsts, [0, 1, 2]);
         assert_eq!(of, [(0, false), (1, true), (2, true), (0, false), (0, true)]);
-        let Twins { firsts, of } = twins(&factors, &seen, 3..5);
+        let Twins { firsts, of } = twins(&factors, &seen, &[3, 4]);
         assert_eq!((firsts, of), (vec![3], vec![(0, false), (0, true)]));
     }
 }
