@@ -275,7 +275,6 @@ impl Plan {
             runs::note_rejects(transaction, run_id, &work.rejects)?;
             runs::finished(transaction, run_id, good, &story)
         })?;
-        database.checkpoint();
         work.console.say(match nothing {
             true => "unchanged  every list is made from today's ratings".to_owned(),
             false => format!(

@@ -40,7 +40,6 @@ pub fn forget(
     // What earlier nights have freed still holds their sets. Also where nothing was found: an earlier
     // attempt may have been cut off here.
     scrub::scrub(&mut database)?;
-    database.checkpoint();
     if rows + models == 0 {
         let error = Error::new(Kind::NoInput, format!("nothing is kept of a reader {word:?}"));
         return Err(match ratings {

@@ -53,7 +53,6 @@ pub fn import(args: &Import, config: &Config, console: &Console, interrupt: &Int
         }
         told.push(file.json(&load));
     }
-    database.checkpoint();
     if failure.is_none() {
         console.say(format!("next: nightshelf run --db {}", args.target.db.display()));
     }

@@ -69,8 +69,8 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), &settings)?;
     let done = job.work.take_in(&database).and_then(|intake| match job.unchanged(&database, &intake)? {
-        Some(rows) if !night.force => job.leave(&mut database, run_id, &intake, rows),
-        _ => job.finish(&mut database, run_id, intake),
+        Some(rows) => job.leave(&mut database, run_id, &intake, rows),
+        None => job.finish(&mut database, run_id, intake),
     });
     done.inspect_err(|error| {
         runs::ended(&mut database, run_id, error, &job.work.rejects);
@@ -145,9 +145,9 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// How many rows are published, if training would only give the same ones again.
+    /// How many rows are published, if training would only give the same ones again and nobody wants that.
     fn unchanged(&self, database: &Database, intake: &Intake) -> Result<Option<u64>> {
-        let Some(current) = runs::current(database)? else {
+        let Some(current) = runs::current(database)?.filter(|_| !self.force) else {
             return Ok(None);
         };
         let settings: Option<Config> =

@@ -6,6 +6,7 @@
 //! add up to scores.
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::evidence::Evidence;
 use super::kernels::{AlsBackend, Ridge, Side, numbers, table};
@@ -25,7 +26,7 @@ pub fn epochs_after(epochs: usize) -> usize {
 pub fn penalties(rows: &Interactions, model: &config::Model) -> Vec<f32> {
     let others = model.unobserved_weight * rows.item_count as f64;
     rows.offsets
-        .windows(2)
+        .par_windows(2)
         .map(|pair| {
             let count = (pair[1] - pair[0]) as f64;
             // A row without ratings has no say; any penalty keeps it at zero.

@@ -115,7 +115,7 @@ impl Left {
     /// Of these rows, for some biases of the others.
     pub fn of(rows: &Interactions, mean: f32, others: &[f32]) -> Self {
         let counts = rows.items_per_user();
-        let logs = counts.iter().map(|count| log(*count as usize)).collect();
+        let logs = counts.par_iter().map(|count| log(*count as usize)).collect();
         let mut left = Self { sums: vec![0.0; counts.len()], counts, logs };
         left.update(rows, mean, others);
         left
@@ -168,13 +168,16 @@ impl Biases {
 /// What mean and biases leave of the ratings, in their place: `own` are the biases of the rows, `others`
 /// those of the columns.
 pub fn residuals(rows: &Interactions, mean: f32, own: &[f32], others: &[f32]) -> Interactions {
-    let mut left = rows.clone();
-    for (row, bias) in own.iter().enumerate() {
-        for at in rows.offsets[row]..rows.offsets[row + 1] {
-            left.ratings[at] -= mean + bias + others[rows.items[at] as usize];
-        }
-    }
-    left
+    let of_row = |(row, bias): (usize, &f32)| {
+        let (columns, ratings) = rows.of(row);
+        let expected = mean + bias;
+        columns
+            .iter()
+            .zip(ratings)
+            .map(move |(column, rating)| rating - (expected + others[*column as usize]))
+    };
+    let ratings = own.par_iter().enumerate().with_min_len(BLOCK).flat_map_iter(of_row).collect();
+    Interactions { offsets: rows.offsets.clone(), items: rows.items.clone(), ratings, ..*rows }
 }
 
 #[cfg(test)]

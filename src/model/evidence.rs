@@ -34,14 +34,15 @@ impl Evidence {
     /// of each book, and what everybody has read says less of each reader.
     pub fn new(interactions: &Interactions, groups: &[Group], model: &config::Model) -> Self {
         let readers = interactions.user_count();
-        let popularity = interactions.readers_per_item();
+        let power = |counts: Vec<u32>, exponent: f64| -> Vec<f64> {
+            counts.par_iter().map(|count| f64::from(*count).powf(-exponent)).collect()
+        };
+        let of_users = power(interactions.items_per_user(), model.activity_exponent);
+        let of_items = power(interactions.readers_per_item(), model.popularity_exponent);
         let mut rows = interactions.clone();
-        for user in 0..readers {
-            let own = rows.offsets[user]..rows.offsets[user + 1];
-            let activity = (own.len() as f64).powf(-model.activity_exponent);
-            for at in own {
-                let readers = f64::from(popularity[rows.items[at] as usize]);
-                rows.ratings[at] = (activity * readers.powf(-model.popularity_exponent)) as f32;
+        for (user, activity) in of_users.into_iter().enumerate() {
+            for at in rows.offsets[user]..rows.offsets[user + 1] {
+                rows.ratings[at] = (activity * of_items[rows.items[at] as usize]) as f32;
             }
         }
         let mean =
@@ -74,7 +75,7 @@ impl Evidence {
         let length = |row: &[f32]| dot(row, row).sqrt();
         let lengths: Vec<f32> = factors.items.par_chunks_exact(factors.width).map(length).collect();
         let lift = |length: f32| if length > 0.0 { length.powf(-exponent as f32) } else { 1.0 };
-        let mut lifts: Vec<f32> = lengths.iter().map(|length| lift(*length)).collect();
+        let mut lifts: Vec<f32> = lengths.par_iter().map(|length| lift(*length)).collect();
         let mut has_readers = vec![false; self.rows.item_count];
         let real = &self.rows.items[..self.rows.offsets[self.readers]];
         real.iter().for_each(|item| has_readers[*item as usize] = true);

@@ -112,7 +112,8 @@ impl Factors {
     /// # Errors
     /// [`Kind::Failed`] if any number is not finite, naming the stage.
     fn finite(self, stage: &str) -> Result<Self> {
-        if self.users.iter().chain(&self.items).all(|value| value.is_finite()) {
+        let rows = self.users.par_chunks(BLOCK).chain(self.items.par_chunks(BLOCK));
+        if rows.all(|values| values.iter().all(|value| value.is_finite())) {
             return Ok(self);
         }
         Err(not_finite(stage))
@@ -196,14 +197,21 @@ pub fn fit_rating(
     Ok(model)
 }
 
+/// Numbers that one task works on where the work is small.
+const BLOCK: usize = 1 << 16;
+
 /// `rows` × `width` numbers from N(0, 0.1/√width), the same for the same seed everywhere.
 fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let deviation = 0.1 / (width as f32).sqrt();
-    match Normal::new(0.0, deviation) {
-        Ok(normal) => (0..rows * width).map(|_| normal.sample(&mut random)).collect(),
-        Err(_) => vec![0.0; rows * width],
+    let mut numbers = vec![0.0; rows * width];
+    if let Ok(normal) = Normal::new(0.0, 0.1 / (width as f32).sqrt()) {
+        // A stream of its own for each block, so that it does not matter who fills it.
+        numbers.par_chunks_mut(BLOCK).enumerate().for_each(|(block, numbers)| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(block as u64);
+            numbers.iter_mut().for_each(|number| *number = normal.sample(&mut random));
+        });
     }
+    numbers
 }
 
 /// The product of two rows, in sixteen running sums that a compiler turns into vector registers.

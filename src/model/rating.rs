@@ -177,8 +177,11 @@ impl Directions {
 
     /// ŷ of each of some rows of the ranking model's items.
     pub fn of(&self, items: &[f32], width: usize) -> Vec<f32> {
-        let mut directions = items.to_vec();
-        directions.par_chunks_exact_mut(width).for_each(|row| self.turn(row));
+        let mut directions = vec![0.0; items.len()];
+        directions.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width)).for_each(|(row, item)| {
+            row.copy_from_slice(item);
+            self.turn(row);
+        });
         directions
     }
 
@@ -279,7 +282,8 @@ fn squared_error(left: &Interactions, factors: &Factors) -> f64 {
         let errors = items.iter().zip(ratings);
         errors.map(|(item, left)| f64::from(left - factors.score(user, *item as usize)).powi(2)).sum()
     };
-    (0..left.user_count()).map(of_user).sum()
+    // One after the other in the end: the order must not depend on the number of threads.
+    (0..left.user_count()).into_par_iter().map(of_user).collect::<Vec<f64>>().into_iter().sum()
 }
 
 /// μ.

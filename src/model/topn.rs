@@ -13,6 +13,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
+use super::kernels::simd;
 use super::screen::{Block, Probe, Screen};
 use super::twins::{digest, twins};
 use super::{Factors, dot};
@@ -189,6 +190,11 @@ impl<'a> Index<'a> {
             .collect())
     }
 
+    /// The first item of a row.
+    fn first_of(&self, row: usize) -> usize {
+        self.codes[self.starts[row] as usize] as usize
+    }
+
     /// The lists of a few users who look through the items together.
     fn lists(&self, factors: &Factors, seen: &Interactions, users: &[u32], n: usize) -> Vec<Vec<Scored>> {
         let search = |user: &u32| Search::new(factors.user(*user as usize), seen.of(*user as usize).0, n);
@@ -212,11 +218,11 @@ impl<'a> Index<'a> {
             let masks = &mut masks[..active.len()];
             for (first, tile) in self.screen.tiles(number) {
                 tile.reaching(&groups, &limits, masks);
-                for ((at, limit), mask) in active.iter().zip(&mut limits).zip(&mut *masks) {
+                for ((at, limit), mask) in active.iter().zip(&mut limits).zip(&*masks) {
                     let search = &mut searches[*at];
-                    while *mask != 0 {
-                        let row = first + mask.trailing_zeros() as usize;
-                        *mask &= *mask - 1;
+                    bits(*mask).for_each(|place| simd::expect(factors.item(self.first_of(first + place))));
+                    for place in bits(*mask) {
+                        let row = first + place;
                         let codes = &self.codes[self.starts[row] as usize..self.starts[row + 1] as usize];
                         let item = codes[0] as usize;
                         let score = dot(search.factors, factors.item(item)) * lift(self.lifts, item);
@@ -229,6 +235,15 @@ impl<'a> Index<'a> {
         }
         searches.into_iter().map(|search| search.heap.into_sorted_vec()).collect()
     }
+}
+
+/// The places of the bits that are set, rising.
+fn bits(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
+        mask &= mask - 1;
+        Some(place)
+    })
 }
 
 /// One user's list while it grows.

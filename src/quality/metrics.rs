@@ -115,22 +115,26 @@ pub fn by_reader(lists: &[Vec<u32>], held_out: &[&[u32]], k: usize) -> Vec<Ranki
             hit_rate: f64::from(u8::from(hits > 0)),
         }
     };
-    lists.iter().zip(held_out).map(figures).collect()
+    lists.par_iter().zip(held_out).map(figures).collect()
 }
 
 /// Share of the catalogue of `items` that stands in the first k of any list.
 pub fn coverage(lists: &[Vec<u32>], k: usize, items: usize) -> f64 {
-    let shown: HashSet<u32> = lists.iter().flat_map(|list| &list[..k.min(list.len())]).copied().collect();
+    let mut shown: Vec<u32> = lists.iter().flat_map(|list| &list[..k.min(list.len())]).copied().collect();
+    shown.par_sort_unstable();
+    shown.dedup();
     shown.len() as f64 / items.max(1) as f64
 }
 
 /// How little known the first k of the lists are: the mean of −log₂ of the share of readers that a
 /// book has, in bits. (Zhou et al. 2010; Vargas, Castells 2011.)
 pub fn novelty(lists: &[Vec<u32>], k: usize, readers: &[u32], users: usize) -> f64 {
-    let entries = lists.iter().flat_map(|list| &list[..k.min(list.len())]);
     // A book that nobody has read is as new as one that half a reader has.
-    let bits = entries.map(|item| (users as f64 / f64::from(readers[*item as usize]).max(0.5)).log2());
-    let (sum, count) = bits.fold((0.0, 0usize), |(sum, count), bits| (sum + bits, count + 1));
+    let bits = |readers: &u32| (users as f64 / f64::from(*readers).max(0.5)).log2();
+    let bits: Vec<f64> = readers.par_iter().map(bits).collect();
+    let entries = lists.iter().flat_map(|list| &list[..k.min(list.len())]);
+    let add = |(sum, count), item: &u32| (sum + bits[*item as usize], count + 1);
+    let (sum, count) = entries.fold((0.0, 0usize), add);
     sum / count.max(1) as f64
 }
 

@@ -6,6 +6,7 @@
 //! list at a time, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
 //! [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables is true.
 
+pub mod batches;
 pub mod books;
 pub mod check;
 pub mod forget;
@@ -37,7 +38,7 @@ const WAIT: Duration = Duration::from_millis(100);
 const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
 /// How long we want to hold the write lock at a time.
-pub const HOLD: Duration = Duration::from_millis(30);
+pub const HOLD: Duration = Duration::from_millis(60);
 
 /// The pause after each of our transactions, long enough for whoever waited for it to get in.
 ///
@@ -93,6 +94,8 @@ impl Database {
             connection.busy_timeout(WAIT)?;
             // The application may not enforce them; that is for it to say.
             connection.pragma_update(None, "foreign_keys", false)?;
+            // We do it ourselves, when we do not hold the lock.
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             // A spilled cache would lock readers out before the commit.
             connection.pragma_update(None, "cache_spill", false)?;
             // What we delete in a page is overwritten with zeros: it may be about people.
@@ -182,7 +185,10 @@ impl Database {
             let (done, held) = self.attempt(commit_wait, &mut work);
             match done {
                 Ok(value) => {
-                    std::thread::sleep(breath(held));
+                    // While nobody waits for us: so the log does not grow beyond one transaction.
+                    let since = Instant::now();
+                    self.checkpoint();
+                    std::thread::sleep(breath(held).saturating_sub(since.elapsed()));
                     return Ok((value, held));
                 }
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
@@ -219,7 +225,7 @@ impl Database {
 
     /// Carries finished pages of the write-ahead log over into the database, without making
     /// anybody wait. What readers still need stays for later.
-    pub fn checkpoint(&self) {
+    fn checkpoint(&self) {
         // Only tidiness: nothing depends on its success. No `PRAGMA optimize`: it would analyse the
         // application's tables, and so change how its own queries are planned.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));

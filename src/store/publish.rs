@@ -1,11 +1,15 @@
 //! The new recommendations, into the free slot and then, all at once, in front of the readers.
 
-use rusqlite::{Statement, Transaction, params};
+use rusqlite::{Connection, Statement, Transaction, params};
 
 use crate::catalog::vocabulary::{Items, UserRef, Users};
 use crate::error::{Error, Kind, Result};
-use crate::store::slots::{self, Batch, LISTS, POPULAR, READERS, Slot};
+use crate::store::batches::{self, Batch};
+use crate::store::slots::{self, LISTS, POPULAR, READERS, Slot};
 use crate::store::{Database, quote, scrub};
+
+/// Rows that one statement inserts: the table is opened, and its end looked for, once for all of them.
+const TOGETHER: usize = 32;
 
 /// Where an entry of a list comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +64,30 @@ pub struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// The statement that takes what [`Names::insert`] binds.
-    pub(super) fn insertion(table: &str) -> String {
-        format!(
-            "INSERT INTO {} \
-             (user_id, rank, isbn, isbn13, score, predicted_rating, source, because, run_id) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            quote(table)
-        )
+    /// Writes rows into a table of the shape of `recommendations`.
+    pub(super) fn insert(&self, connection: &Connection, table: &str, rows: &[Recommendation]) -> Result<()> {
+        let (many, few) = rows.split_at(rows.len() - rows.len() % TOGETHER);
+        for (rows, together) in [(many, TOGETHER), (few, 1)].into_iter().filter(|(rows, _)| !rows.is_empty())
+        {
+            let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; together].join(", ");
+            let mut statement = connection.prepare_cached(&format!(
+                "INSERT INTO {} \
+                 (user_id, rank, isbn, isbn13, score, predicted_rating, source, because, run_id) \
+                 VALUES {values}",
+                quote(table)
+            ))?;
+            for rows in rows.chunks_exact(together) {
+                for (place, row) in rows.iter().enumerate() {
+                    self.bind(&mut statement, 9 * place, row)?;
+                }
+                statement.raw_execute()?;
+            }
+        }
+        Ok(())
     }
 
-    /// Writes a row.
-    pub(super) fn insert(&self, statement: &mut Statement<'_>, row: &Recommendation) -> Result<()> {
+    /// Binds the nine columns of a row to the parameters that come after the first `before`.
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, row: &Recommendation) -> Result<()> {
         if !row.score.is_finite() {
             let user = self.users.get(row.user as usize);
             return Err(Error::new(
@@ -80,18 +96,19 @@ impl Names<'_> {
             ));
         }
         let (isbn, isbn13) = self.book(row.item);
-        bind_user(statement, 1, self.users.get(row.user as usize))?;
-        statement.raw_bind_parameter(2, row.rank)?;
-        statement.raw_bind_parameter(3, isbn)?;
-        statement.raw_bind_parameter(4, isbn13)?;
-        statement.raw_bind_parameter(5, f64::from(row.score))?;
+        bind_user(statement, before + 1, self.users.get(row.user as usize))?;
+        statement.raw_bind_parameter(before + 2, row.rank)?;
+        statement.raw_bind_parameter(before + 3, isbn)?;
+        statement.raw_bind_parameter(before + 4, isbn13)?;
+        statement.raw_bind_parameter(before + 5, f64::from(row.score))?;
         // SQLite has no NaN: it would become NULL anyway, but shall not by accident.
         let stars = Some(row.stars).filter(|stars| stars.is_finite());
-        statement.raw_bind_parameter(6, stars.map(|stars| f64::from((stars * 1e4).round() / 1e4)))?;
-        statement.raw_bind_parameter(7, row.origin.word())?;
-        statement.raw_bind_parameter(8, row.because.map(|item| self.items.spelling(item as usize)))?;
-        statement.raw_bind_parameter(9, self.run_id)?;
-        statement.raw_execute()?;
+        statement
+            .raw_bind_parameter(before + 6, stars.map(|stars| f64::from((stars * 1e4).round() / 1e4)))?;
+        statement.raw_bind_parameter(before + 7, row.origin.word())?;
+        statement
+            .raw_bind_parameter(before + 8, row.because.map(|item| self.items.spelling(item as usize)))?;
+        statement.raw_bind_parameter(before + 9, self.run_id)?;
         Ok(())
     }
 
@@ -119,7 +136,7 @@ pub struct Draft<'a> {
     database: &'a mut Database,
     slot: Slot,
     names: Names<'a>,
-    insertion: String,
+    table: String,
     batch: Batch,
 }
 
@@ -130,10 +147,9 @@ impl<'a> Draft<'a> {
     /// Whatever SQLite says.
     pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
         let slot = database.read("looking for a free slot", Slot::free)?;
-        slots::clear(database, slot)?;
+        batches::clear(database, slot)?;
         database.write("preparing the new set", |transaction| slots::prepare(transaction, slot))?;
-        let insertion = Names::insertion(&slot.name(LISTS.name));
-        Ok(Self { database, slot, names, insertion, batch: Batch::default() })
+        Ok(Self { database, slot, names, table: slot.name(LISTS.name), batch: Batch::default() })
     }
 
     /// Adds rows: all rows together come in the order of reader and rank, which is that of the primary key.
@@ -141,10 +157,9 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
     pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
-        let (insertion, names) = (&self.insertion, self.names);
+        let (table, names) = (&self.table, self.names);
         in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
-            let mut statement = transaction.prepare_cached(insertion)?;
-            rows.iter().try_for_each(|row| names.insert(&mut statement, row))
+            names.insert(transaction, table, rows)
         })
     }
 
@@ -166,7 +181,6 @@ impl<'a> Draft<'a> {
             slots::flip(transaction, slot)?;
             finish(transaction)
         })?;
-        self.database.checkpoint();
         Ok(())
     }
 
@@ -227,7 +241,7 @@ fn in_batches<T>(
 /// Whatever SQLite says.
 pub fn make_room(database: &mut Database) -> Result<()> {
     let slot = database.read("looking for a free slot", Slot::free)?;
-    slots::clear(database, slot)?;
+    batches::clear(database, slot)?;
     scrub::clear(database)
 }
 
@@ -248,15 +262,14 @@ pub fn rollback(
     if !database.read(looking, |connection| slots::fits(connection, slot))? {
         // An index was added or dropped since: the old set is written anew, in the new shape.
         let free = database.read(looking, Slot::free)?;
-        slots::clear(database, free)?;
+        batches::clear(database, free)?;
         database.write("preparing the set from before", |transaction| slots::prepare(transaction, free))?;
-        slots::copy(database, slot, free)?;
+        batches::copy(database, slot, free)?;
         slot = free;
     }
     database.write("rolling back", |transaction| {
         slots::flip(transaction, slot)?;
         finish(transaction)
     })?;
-    database.checkpoint();
     Ok(())
 }

@@ -9,8 +9,9 @@ use rusqlite::{Connection, Transaction};
 use crate::catalog::vocabulary::{UserId, UserRef, Users};
 use crate::console::Bar;
 use crate::error::Result;
+use crate::store::batches::Batch;
 use crate::store::publish::{Names, Recommendation, bind_user};
-use crate::store::slots::{Batch, LISTS, READERS};
+use crate::store::slots::{LISTS, READERS};
 use crate::store::source::Table;
 use crate::store::{Database, quote};
 
@@ -87,7 +88,6 @@ pub fn replace(
     bar: &Bar,
     mut done: impl FnMut(usize),
 ) -> Result<()> {
-    let insert = Names::insertion(LISTS.name);
     let mut batch = Batch::default();
     let mut finished = 0;
     while finished < replacements.len() {
@@ -100,7 +100,7 @@ pub fn replace(
         let count = replacements[finished..].iter().take_while(fits).count().max(1);
         let now = &replacements[finished..finished + count];
         let ((), held) = database.write("replacing lists", |transaction| {
-            now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement, &insert))
+            now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement))
         })?;
         batch.adapt(held);
         finished += count;
@@ -110,15 +110,9 @@ pub fn replace(
     Ok(())
 }
 
-fn replace_one(
-    transaction: &Transaction<'_>,
-    names: Names<'_>,
-    replacement: &Replacement<'_>,
-    insert: &str,
-) -> Result<()> {
+fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Replacement<'_>) -> Result<()> {
     delete(transaction, LISTS.name, replacement.user)?;
-    let mut statement = transaction.prepare_cached(insert)?;
-    replacement.rows.iter().try_for_each(|row| names.insert(&mut statement, row))?;
+    names.insert(transaction, LISTS.name, replacement.rows)?;
     let Some(digest) = replacement.digest else {
         delete(transaction, READERS.name, replacement.user)?;
         return Ok(());

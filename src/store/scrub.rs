@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::store::Database;
-use crate::store::slots::Batch;
+use crate::store::batches::Batch;
 use crate::store::source::Table;
 
 /// The table that free pages pass through on their way to being zeros.

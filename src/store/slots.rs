@@ -21,8 +21,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::error::{Error, Kind, Result};
+use crate::store::quote;
 use crate::store::source::Table;
-use crate::store::{Database, HOLD, quote};
 
 /// A table that is published: it changes all at once with the others.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,8 @@ pub struct Published {
     /// What readers of the application call it.
     pub name: &'static str,
     definition: &'static str,
-    key: &'static str,
+    /// The columns of its primary key.
+    pub key: &'static str,
     columns: &'static [&'static str],
 }
 
@@ -70,9 +71,6 @@ pub const READERS: Published = Published {
 
 /// The published tables.
 pub const PUBLISHED: [Published; 3] = [LISTS, POPULAR, READERS];
-
-/// Rows that are deleted or copied in the first transaction of many; later ones adapt.
-const FIRST_BATCH: usize = 10_000;
 
 /// One of the two twins of each published table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +129,14 @@ impl Slot {
 
 /// A table or an index, as `sqlite_schema` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Object {
+pub(super) struct Object {
     name: String,
     sql: String,
     root: i64,
 }
 
 /// A table first, then its indexes by name; `None` if there is no such table.
-fn objects(connection: &Connection, table: &str) -> Result<Option<Vec<Object>>> {
+pub(super) fn objects(connection: &Connection, table: &str) -> Result<Option<Vec<Object>>> {
     let sql = "SELECT name, sql, rootpage FROM sqlite_schema \
                WHERE tbl_name = ?1 COLLATE NOCASE AND type IN ('table', 'index') AND sql IS NOT NULL \
                ORDER BY type DESC, name";
@@ -310,103 +308,6 @@ pub fn flip(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
         transaction.execute("DELETE FROM nightshelf_meta WHERE key = 'previous_slot'", [])?;
     }
     Ok(())
-}
-
-/// Empties a slot and drops its tables, a little at a time.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
-pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
-    for Published { name, key, .. } in PUBLISHED {
-        let name = slot.name(name);
-        let looking = "looking for an old set";
-        if database.read(looking, |connection| objects(connection, &name))?.is_none() {
-            continue;
-        }
-        let table = quote(&name);
-        let mut batch = Batch::default();
-        let mut emptied = false;
-        while !emptied {
-            // The last rows go with the table, which costs as much as deleting them.
-            let delete = format!(
-                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} ORDER BY {key} LIMIT ?1)"
-            );
-            let ((), held) = database.write("clearing an old set", |transaction| {
-                emptied = transaction.prepare_cached(&delete)?.execute([batch.rows as i64])? < batch.rows;
-                if emptied {
-                    transaction.execute_batch(&format!("DROP TABLE {table}"))?;
-                }
-                Ok(())
-            })?;
-            batch.adapt(held);
-        }
-    }
-    Ok(())
-}
-
-/// Copies one slot into another, which must be prepared and empty, a little at a time.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
-pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
-    for Published { name, key, .. } in PUBLISHED {
-        let (source, target) = (from.name(name), to.name(name));
-        let columns = database.read("looking at the set from before", |connection| {
-            columns_in_both(connection, &source, &target)
-        })?;
-        // A set of a version that did not note yet what lists were made from.
-        let Some(columns) = columns else {
-            continue;
-        };
-        let (source, target) = (quote(&source), quote(&target));
-        let mut batch = Batch::default();
-        let mut offset = 0;
-        loop {
-            let sql = format!(
-                "INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} \
-                 ORDER BY {key} LIMIT ?1 OFFSET ?2"
-            );
-            let (copied, held) = database.write("copying the set from before", |transaction| {
-                Ok(transaction.prepare_cached(&sql)?.execute((batch.rows as i64, offset as i64))?)
-            })?;
-            offset += copied;
-            if copied < batch.rows {
-                break;
-            }
-            batch.adapt(held);
-        }
-    }
-    Ok(())
-}
-
-/// `None` if one of the tables is not there.
-fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<Option<String>> {
-    let (Some(one), Some(other)) = (Table::find(connection, one)?, Table::find(connection, other)?) else {
-        return Ok(None);
-    };
-    let shared: Vec<_> = one.columns.iter().filter(|name| other.has(name)).map(|name| quote(name)).collect();
-    Ok(Some(shared.join(", ")))
-}
-
-/// How many rows fit into one transaction of [`HOLD`].
-#[derive(Clone, Copy, Debug)]
-pub struct Batch {
-    /// Rows to write next.
-    pub rows: usize,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { rows: FIRST_BATCH }
-    }
-}
-
-impl Batch {
-    /// Learns from how long the last transaction held the lock.
-    pub fn adapt(&mut self, held: std::time::Duration) {
-        let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-3);
-        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 1.5)) as usize).clamp(200, 100_000);
-    }
 }
 
 #[cfg(test)]

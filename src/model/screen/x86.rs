@@ -34,7 +34,8 @@ fn there() -> [bool; 3] {
 /// What each kernel says that this processor can run.
 #[cfg(test)]
 pub fn all(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32]) -> Vec<Vec<u64>> {
-    let kernels: [unsafe fn(&[Group], &[[i8; GROUP]], &[i32], &mut [u64]); 3] = [avx512, avx_vnni, avx2];
+    type Kernel = unsafe fn(&[Group], &[[i8; GROUP]], &[i32], &mut [u64]);
+    let kernels: [Kernel; 3] = [avx512, avx_vnni, avx2];
     let kernels = kernels.into_iter().zip(there()).filter(|(_, there)| *there);
     kernels
         .map(|(kernel, _)| {
