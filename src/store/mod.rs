@@ -38,7 +38,7 @@ const WAIT: Duration = Duration::from_millis(100);
 const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
 /// How long we want to hold the write lock at a time.
-pub const HOLD: Duration = Duration::from_millis(60);
+pub const HOLD: Duration = Duration::from_millis(40);
 
 /// The pause after each of our transactions, long enough for whoever waited for it to get in.
 ///
