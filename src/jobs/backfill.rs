@@ -20,7 +20,7 @@ use crate::jobs::keep::{self, Model, Readers};
 use crate::jobs::recommend::{Fitted, Lists, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::jobs::{Outcome, nightly};
-use crate::model::device;
+use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::store::lock::Lock;
@@ -322,7 +322,7 @@ impl Plan {
             };
             let bar = work.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);
-            let lists = Lists::new(fitted, &popularity, Origin::FoldIn, config)?;
+            let lists = Lists::new(fitted, &popularity, Origin::FoldIn, config, Device::Cpu)?;
             lists.of(0..self.chosen.len(), interrupt, &done)
         })?;
         rows.iter_mut().for_each(|row| row.user = self.chosen[row.user as usize]);

@@ -394,7 +394,7 @@ impl Job<'_> {
         let interactions = &intake.ratings.interactions;
         let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
         let fitted = trained.fitted(interactions, &trained.ranking, trained.rating.as_ref());
-        let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
+        let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
         note(&mut metrics, &tally, &intake);
         Ok(self.report(None, "dry-run", &intake.counts(tally.rows as u64), &metrics).into())
@@ -426,7 +426,7 @@ impl Job<'_> {
             let keeping = scope.spawn(|| model.write(&folder));
             let mut draft = Draft::begin(database, names)?;
             let fitted = trained.fitted(interactions, &model.ranking, model.rating.as_ref());
-            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings)?;
+            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
             let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows))?;
             let since = Instant::now();
             drop(lists);

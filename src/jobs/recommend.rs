@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::because::Reasons;
+use crate::model::device::Device;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::topn::{Best, Scored, Wanted};
@@ -117,6 +118,7 @@ impl<'a> Lists<'a> {
         popularity: &'a Popularity,
         origin: Origin,
         config: &'a Settled,
+        device: Device,
     ) -> Result<Self> {
         let top = config.output.top;
         let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
@@ -127,13 +129,13 @@ impl<'a> Lists<'a> {
                 let reasons = Reasons::ranking(fitted.ranking, fitted.weighted, config)?;
                 Some((
                     Cow::Borrowed(fitted.ranking),
-                    Best::new(fitted.ranking, fitted.lifts, &wanted),
+                    Best::new(fitted.ranking, fitted.lifts, device, &wanted)?,
                     reasons,
                 ))
             }
             (Objective::Rating, Some(model)) => {
                 let products = model.as_products();
-                let best = Best::new(&products, &[], &wanted);
+                let best = Best::new(&products, &[], device, &wanted)?;
                 Some((Cow::Owned(products), best, Reasons::stars(model, fitted.rated, config)?))
             }
             (Objective::Rating, None) => None,

@@ -9,7 +9,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::evidence::Evidence;
-use super::kernels::{AlsBackend, Ridge, Side, numbers, table};
+use super::kernels::{AlsBackend, Ridge, Side};
+use super::tensors::{numbers, table};
 use super::{Factors, Watch, initial, not_finite};
 use crate::catalog::interactions::Interactions;
 use crate::config;

@@ -36,10 +36,10 @@ pub mod kernels;
 pub mod minibatch;
 pub mod rating;
 pub mod saved;
-pub mod screen;
+
 pub mod settled;
+pub(crate) mod tensors;
 pub mod topn;
-pub mod twins;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;

@@ -24,8 +24,9 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::biases::Biases;
-use super::kernels::{AlsBackend, Ridge, Side, numbers, table};
+use super::kernels::{AlsBackend, Ridge, Side};
 use super::settled::Settled;
+use super::tensors::{numbers, table};
 use super::{Factors, Watch, als, dot};
 use crate::catalog::interactions::Interactions;
 use crate::config;

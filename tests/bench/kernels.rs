@@ -94,7 +94,9 @@ fn top_n_of_8192_readers(bencher: Bencher<'_, '_>, n: usize) {
     let (factors, is_new) = (&*TRAINED, |_| Some(false));
     let readers = Vec::from_iter(0..8192);
     bencher.bench_local(|| {
-        let best = Best::new(factors, &[], &Wanted { n, new: 0, is_new: &is_new });
-        black_box(best.of(factors, &SPARSE, &readers, &Interrupt::never(), &|_| ()).is_ok())
+        let wanted = Wanted { n, new: 0, is_new: &is_new };
+        let best = Best::new(factors, &[], Device::Cpu, &wanted);
+        let lists = best.and_then(|best| best.of(factors, &SPARSE, &readers, &Interrupt::never(), &|_| ()));
+        black_box(lists.is_ok())
     });
 }

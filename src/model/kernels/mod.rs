@@ -40,6 +40,7 @@ use burn::tensor::backend::Backend;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::tensors::{numbers, table};
 
 /// The rows of one side, to be solved against the factors of the other.
 #[derive(Clone, Copy, Debug)]
@@ -146,26 +147,6 @@ impl AlsBackend for crate::model::device::Cpu {
 
 #[cfg(all(feature = "cuda", not(test)))]
 impl AlsBackend for crate::model::device::Cuda {}
-
-/// A tensor from rows of `width` numbers.
-pub(crate) fn table<B: Backend>(rows: Vec<f32>, width: usize, device: &B::Device) -> Tensor<B, 2> {
-    let shape = [rows.len() / width.max(1), width];
-    Tensor::from_data(burn::tensor::TensorData::new(rows, shape), device)
-}
-
-/// The numbers of a tensor, row by row.
-///
-/// # Errors
-/// [`crate::error::Kind::NoDevice`] if the device fails.
-pub(crate) fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>> {
-    use crate::error::{Error, Kind};
-    let failed = |what: String| Error::new(Kind::NoDevice, format!("the device failed: {what}"));
-    tensor
-        .try_into_data()
-        .map_err(|error| failed(format!("{error:?}")))?
-        .into_vec::<f32>()
-        .map_err(|error| failed(format!("{error:?}")))
-}
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::spectrum::Spectrum;
-use super::{HalfStep, Ridge, Side, numbers, table};
+use super::{HalfStep, Ridge, Side};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::tensors::{integers, numbers, table};
 
 /// Numbers in the largest tensor of a tile, W: 64 MiB.
 const TILE: usize = 1 << 24;
@@ -99,11 +100,6 @@ impl<B: Backend<FloatElem = f32>> Tiles<B> {
         let tiles = groups.into_iter().map(|rows| Tile::new(ridge, &rows, device)).collect();
         Self { tiles, places: integers(places, device) }
     }
-}
-
-fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
-    let length = numbers.len();
-    Tensor::from_data(TensorData::new(numbers, [length]), device)
 }
 
 /// What some rows' systems are built from, padded to the same length L.

@@ -5,12 +5,12 @@ use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{Adam, AdamConfig, GradientsParams, Optimizer, Sgd, SgdConfig};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
 use super::{ADAM, Batch, Descent, Loss, Sample, Setting};
 use crate::error::Result;
 use crate::model::Factors;
-use crate::model::kernels::{numbers, table};
+use crate::model::tensors::{integers, numbers, table};
 
 /// Two embedding tables.
 #[derive(Module, Debug)]
@@ -154,7 +154,5 @@ fn estimate<B: AutodiffBackend<FloatElem = f32>>(
 }
 
 fn codes<B: Backend>(codes: &[u32], device: &B::Device) -> Tensor<B, 1, Int> {
-    let codes: Vec<i32> = codes.iter().map(|code| *code as i32).collect();
-    let length = codes.len();
-    Tensor::from_data(TensorData::new(codes, [length]), device)
+    integers(codes.iter().map(|code| *code as i32).collect(), device)
 }

@@ -1,110 +1,28 @@
-//! Everyone's best unseen books, exactly, without scoring every book.
+//! The search on the CPU.
 //!
 //! A score x·y is at most |x||y|. So books are laid out by falling length |y|, and readers look
 //! through them in that order, a block at a time: once even the longest book left could not enter
 //! a reader's list, the rest need not be looked at. Of those that are, products of small integers say which
-//! could enter ([`super::screen`]), and only they are scored. The answer is the same as from scoring all.
-//! Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
-//!
-//! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
+//! could enter ([`super::screen`]), and only they are scored.
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use burn::tensor::backend::Backend;
 use rayon::prelude::*;
 
-use super::kernels::simd;
+use super::Scored;
+use super::proposals::{OnDevice, Propose};
 use super::screen::{Block, Probe, Screen};
 use super::twins::{digest, twins};
-use super::{Factors, dot};
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::device::{self, Device};
+use crate::model::kernels::simd;
+use crate::model::{Factors, dot};
 
 /// Readers who look through the books together: enough to reuse a block of books while it is in cache.
 const USERS: usize = 64;
-
-/// One entry of a list.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
-    /// The item's code.
-    pub item: u32,
-    /// x·y.
-    pub score: f32,
-}
-
-/// Worse entries are greater, so that the top of a heap is the one to be pushed out.
-impl Ord for Scored {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.item.cmp(&other.item))
-    }
-}
-
-impl PartialOrd for Scored {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Eq for Scored {}
-
-/// Which lists are wanted.
-#[derive(Clone, Copy)]
-pub struct Wanted<'a> {
-    /// Entries in a list.
-    pub n: usize,
-    /// Of those, how many may be of new items.
-    pub new: usize,
-    /// What is new, given a code; `None` for what no list may have.
-    pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
-}
-
-/// The best unseen items of any user.
-#[derive(Debug)]
-pub struct Best<'a> {
-    known: Index<'a>,
-    fresh: Index<'a>,
-    n: usize,
-    new: usize,
-}
-
-impl<'a> Best<'a> {
-    /// Lays out all items, whose products are multiplied with `lifts`; empty for 1.
-    pub fn new(factors: &Factors, lifts: &'a [f32], wanted: &Wanted<'_>) -> Self {
-        let Wanted { n, new, is_new } = *wanted;
-        Self {
-            known: Index::new(factors, lifts, |item| is_new(item) == Some(false)),
-            fresh: Index::new(factors, lifts, |item| new > 0 && is_new(item) == Some(true)),
-            n,
-            new,
-        }
-    }
-
-    /// Those of some users, list by list, best first. `factors` are those that the items were laid out by.
-    /// Users whose factors are all 0 have none: nothing is better for them than anything else.
-    ///
-    /// # Errors
-    /// On a signal.
-    pub fn of(
-        &self,
-        factors: &Factors,
-        seen: &Interactions,
-        users: &[u32],
-        interrupt: &Interrupt,
-        done: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Vec<Scored>>> {
-        let mut lists = self.known.search(factors, seen, users, self.n, interrupt, done)?;
-        if !self.fresh.codes.is_empty() {
-            let additions = self.fresh.search(factors, seen, users, self.new, interrupt, &|_| ())?;
-            for (list, addition) in lists.iter_mut().zip(additions) {
-                list.extend(addition);
-                list.sort();
-                list.truncate(self.n);
-            }
-        }
-        Ok(lists)
-    }
-}
 
 /// Items by falling length. Those with the same factors, such as books that one and the same reader alone
 /// has read, have one row between them: of all of Book-Crossing's, fewer than half of the books need one
@@ -117,12 +35,22 @@ pub struct Index<'a> {
     /// Where the codes of each row begin, and one past the last.
     starts: Vec<u32>,
     /// The rows, lifted, so that longest come first.
-    screen: Screen,
+    pub(super) screen: Screen,
+    /// The same rows on a GPU, if there is one.
+    proposals: Option<Box<dyn Propose>>,
 }
 
 impl<'a> Index<'a> {
-    /// Lays the items out of which `take` says so.
-    pub fn new(factors: &Factors, lifts: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
+    /// Lays the items out of which `take` says so, also on the `device` if that is a GPU.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::NoDevice`] if the device fails.
+    pub fn new(
+        factors: &Factors,
+        lifts: &'a [f32],
+        device: Device,
+        take: impl Fn(u32) -> bool,
+    ) -> Result<Self> {
         let width = factors.width;
         // Of each item its lifted length, and a digest of its row, by which equal rows come together.
         let marks: Vec<(f32, u64)> = factors
@@ -144,16 +72,43 @@ impl<'a> Index<'a> {
         };
         let begins = |at: &usize| *at == 0 || !same(codes[at - 1] as usize, codes[*at] as usize);
         let mut starts: Vec<u32> = (0..codes.len()).filter(begins).map(|at| at as u32).collect();
-        let screen = Screen::new(width, starts.len(), |row, values| {
-            let item = codes[starts[row] as usize] as usize;
-            let lift = lift(lifts, item);
-            values.iter_mut().zip(factors.item(item)).for_each(|(to, value)| *to = value * lift);
-        });
         starts.push(codes.len() as u32);
-        Self { lifts, codes, starts, screen }
+        let mut index = Self { lifts, codes, starts, screen: Screen::default(), proposals: None };
+        index.screen = Screen::new(width, index.rows(), |row, values| index.write(factors, row, values));
+        if let Device::Cuda(_) = device {
+            index.proposals = Some(device::on!(device, B, at => index.on_device::<B>(factors, at))?);
+        }
+        Ok(index)
     }
 
-    /// The best `n` items of some users that they have no entry for; see [`Best::of`]. Memory is bounded by
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Writes the factors of a row, lifted.
+    fn write(&self, factors: &Factors, row: usize, values: &mut [f32]) {
+        let item = self.codes_of(row)[0] as usize;
+        let lift = lift(self.lifts, item);
+        values.iter_mut().zip(factors.item(item)).for_each(|(to, value)| *to = value * lift);
+    }
+
+    /// Takes the rows to a device.
+    pub(super) fn on_device<B: Backend<FloatElem = f32>>(
+        &self,
+        factors: &Factors,
+        device: B::Device,
+    ) -> Result<Box<dyn Propose>> {
+        let write = |row: usize, values: &mut [f32]| self.write(factors, row, values);
+        Ok(Box::new(OnDevice::<B>::new(factors.width, self.rows(), write, device)))
+    }
+
+    /// Whether there are no items in it.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// The best `n` items of some users that they have no entry for; see [`super::Best::of`]. Memory is bounded by
     /// users × n.
     ///
     /// # Errors
@@ -168,18 +123,12 @@ impl<'a> Index<'a> {
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Scored>>> {
         let twins = twins(factors, seen, users);
-        let found: Vec<Vec<Vec<Scored>>> = twins
-            .firsts
-            .par_chunks(USERS)
-            .map(|users| {
-                interrupt.check()?;
-                let lists = self.lists(factors, seen, users, n);
-                done(users.len());
-                Ok(lists)
-            })
-            .collect::<Result<_>>()?;
         done(twins.of.len() - twins.firsts.len());
-        let mut lists: Vec<Vec<Scored>> = found.into_iter().flatten().collect();
+        let ask = Ask { factors, seen, n, interrupt, done };
+        let mut lists = match &self.proposals {
+            None => self.look(&ask, &twins.firsts)?,
+            Some(proposals) => self.choose(&ask, &twins.firsts, &**proposals)?,
+        };
         Ok(twins
             .of
             .iter()
@@ -190,15 +139,32 @@ impl<'a> Index<'a> {
             .collect())
     }
 
-    /// The first item of a row.
-    fn first_of(&self, row: usize) -> usize {
-        self.codes[self.starts[row] as usize] as usize
+    /// The codes of the items of a row.
+    pub(super) fn codes_of(&self, row: usize) -> &[u32] {
+        &self.codes[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+
+    /// What the items of a row are to a user.
+    pub(super) fn score(&self, factors: &Factors, user: &[f32], codes: &[u32]) -> f32 {
+        dot(user, factors.item(codes[0] as usize)) * lift(self.lifts, codes[0] as usize)
+    }
+
+    /// The lists of some users, on the CPU.
+    pub(super) fn look(&self, ask: &Ask<'_>, users: &[u32]) -> Result<Vec<Vec<Scored>>> {
+        let some = |users: &[u32]| {
+            ask.interrupt.check()?;
+            let lists = self.lists(ask, users);
+            (ask.done)(users.len());
+            Ok(lists)
+        };
+        let found: Vec<Vec<Vec<Scored>>> = users.par_chunks(USERS).map(some).collect::<Result<_>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The lists of a few users who look through the items together.
-    fn lists(&self, factors: &Factors, seen: &Interactions, users: &[u32], n: usize) -> Vec<Vec<Scored>> {
-        let search = |user: &u32| Search::new(factors.user(*user as usize), seen.of(*user as usize).0, n);
-        let mut searches: Vec<Search<'_>> = users.iter().map(search).collect();
+    fn lists(&self, ask: &Ask<'_>, users: &[u32]) -> Vec<Vec<Scored>> {
+        let factors = ask.factors;
+        let mut searches: Vec<Search<'_>> = users.iter().map(|user| ask.search(*user)).collect();
         let mut active: Vec<usize> = (0..searches.len()).collect();
         let mut groups = Vec::new();
         let mut limits: Vec<i32> = Vec::with_capacity(users.len());
@@ -220,13 +186,10 @@ impl<'a> Index<'a> {
                 tile.reaching(&groups, &limits, masks);
                 for ((at, limit), mask) in active.iter().zip(&mut limits).zip(&*masks) {
                     let search = &mut searches[*at];
-                    bits(*mask).for_each(|place| simd::expect(factors.item(self.first_of(first + place))));
-                    for place in bits(*mask) {
-                        let row = first + place;
-                        let codes = &self.codes[self.starts[row] as usize..self.starts[row + 1] as usize];
-                        let item = codes[0] as usize;
-                        let score = dot(search.factors, factors.item(item)) * lift(self.lifts, item);
-                        if search.take(codes, score) {
+                    let codes = |place: usize| self.codes_of(first + place);
+                    bits(*mask).for_each(|place| simd::expect(factors.item(codes(place)[0] as usize)));
+                    for codes in bits(*mask).map(codes) {
+                        if search.take(codes, self.score(factors, search.factors, codes)) {
                             *limit = search.limit(block);
                         }
                     }
@@ -234,6 +197,22 @@ impl<'a> Index<'a> {
             }
         }
         searches.into_iter().map(|search| search.heap.into_sorted_vec()).collect()
+    }
+}
+
+/// What is asked of an index.
+pub(super) struct Ask<'a> {
+    pub(super) factors: &'a Factors,
+    pub(super) seen: &'a Interactions,
+    pub(super) n: usize,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) done: &'a (dyn Fn(usize) + Sync),
+}
+
+impl<'a> Ask<'a> {
+    /// A user's search, before it has looked at anything.
+    pub(super) fn search(&self, user: u32) -> Search<'a> {
+        Search::new(self.factors.user(user as usize), self.seen.of(user as usize).0, self.n)
     }
 }
 
@@ -247,15 +226,15 @@ fn bits(mut mask: u64) -> impl Iterator<Item = usize> {
 }
 
 /// One user's list while it grows.
-struct Search<'a> {
-    factors: &'a [f32],
-    probe: Probe,
+pub(super) struct Search<'a> {
+    pub(super) factors: &'a [f32],
+    pub(super) probe: Probe,
     /// Codes of the items that the user has, rising.
-    seen: &'a [u32],
+    pub(super) seen: &'a [u32],
     n: usize,
-    heap: BinaryHeap<Scored>,
+    pub(super) heap: BinaryHeap<Scored>,
     /// The score under which nothing enters any more.
-    floor: f32,
+    pub(super) floor: f32,
 }
 
 impl<'a> Search<'a> {
@@ -276,7 +255,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes what is to be taken of items with the same score. Returns whether the floor has risen.
-    fn take(&mut self, codes: &[u32], score: f32) -> bool {
+    pub(super) fn take(&mut self, codes: &[u32], score: f32) -> bool {
         if score < self.floor {
             return false;
         }
@@ -354,16 +333,32 @@ mod tests {
                 let shrink = small.powi(place as i32 % 40);
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
-            let lists = Index::new(&factors, &lifts, |_| true)
-                .search(&factors, &seen, &Vec::from_iter(0..90), n, &Interrupt::never(), &|_| ())
-                .expect("no signal");
-            for (user, list) in lists.iter().enumerate() {
-                let expected = brute_force(&factors, &lifts, &seen, user, n);
-                prop_assert_eq!(list.len(), expected.len());
-                for (got, expected) in list.iter().zip(&expected) {
-                    prop_assert_eq!(got, expected);
-                }
+            let expected: Vec<Vec<Scored>> =
+                (0..90).map(|user| brute_force(&factors, &lifts, &seen, user, n)).collect();
+            let mut index = Index::new(&factors, &lifts, Device::Cpu, |_| true).expect("on the CPU");
+            let device = burn_ndarray::NdArrayDevice::Cpu;
+            let proposals = index.on_device::<device::Cpu>(&factors, device).expect("on the CPU");
+            for proposals in [None, Some(proposals), Some(Box::new(Terse) as Box<dyn Propose>)] {
+                index.proposals = proposals;
+                let users = Vec::from_iter(0..90);
+                let lists = index.search(&factors, &seen, &users, n, &Interrupt::never(), &|_| ());
+                prop_assert_eq!(&lists.expect("no signal"), &expected);
             }
+        }
+    }
+
+    /// A device that says too little to settle anything.
+    #[derive(Debug)]
+    struct Terse;
+
+    impl Propose for Terse {
+        fn at_once(&self) -> usize {
+            7
+        }
+
+        fn propose(&self, _: &[f32], taken: &[Vec<u32>], _: usize) -> Result<Vec<Vec<u32>>> {
+            let free = |taken: &Vec<u32>| (0..).find(|row| !taken.contains(row));
+            Ok(taken.iter().map(|taken| free(taken).into_iter().collect()).collect())
         }
     }
 
@@ -371,7 +366,7 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors, &[], |_| true).search(
+        let lists = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU").search(
             &factors,
             &seen,
             &[0],
@@ -387,7 +382,7 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors, &[], |_| true).search(
+        let lists = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU").search(
             &factors,
             &seen,
             &[0],
@@ -402,28 +397,9 @@ mod tests {
     fn who_has_no_factors_has_no_list() {
         let factors = Factors { width: 1, users: vec![0.0, -1.0], items: vec![1.0, -2.0, 0.0] };
         let (seen, _) = Interactions::from_triples(2, 3, &[]);
-        let index = Index::new(&factors, &[], |_| true);
+        let index = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU");
         let lists = index.search(&factors, &seen, &[0, 1], 2, &Interrupt::never(), &|_| ());
         let entries = [Scored { item: 1, score: 2.0 }, Scored { item: 2, score: 0.0 }];
         assert_eq!(lists.expect("no signal"), [vec![], entries.to_vec()]);
-    }
-
-    #[test]
-    fn new_items_get_no_more_places_than_they_may() {
-        // Items 4 to 7 are new, and the best; 0 may not be shown.
-        let factors =
-            Factors { width: 1, users: vec![1.0, 1.0], items: (1..=8).map(|score| score as f32).collect() };
-        let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
-        let is_new = |item: u32| (item > 0).then_some(item > 3);
-        let lists = |n, new, lifts: &[f32]| -> Vec<Vec<u32>> {
-            let best = Best::new(&factors, lifts, &Wanted { n, new, is_new: &is_new });
-            let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
-            lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
-        };
-        assert_eq!(lists(3, 1, &[]), [[7, 3, 2], [6, 2, 1]]);
-        assert_eq!(lists(3, 0, &[]), [vec![3, 2, 1], vec![2, 1]]);
-        assert_eq!(lists(3, 3, &[]), [[7, 6, 5], [6, 5, 4]]);
-        // Lifted far enough, an old one comes first.
-        assert_eq!(lists(2, 1, &[1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), [[1, 7], [1, 6]]);
     }
 }

@@ -21,7 +21,7 @@ mod x86;
 
 use rayon::prelude::*;
 
-use super::dot;
+use crate::model::dot;
 
 /// Items that are compared at once: the answer is a bit for each.
 pub const TILE: usize = 64;
@@ -42,7 +42,7 @@ const ROUNDING: f64 = 1e-4;
 type Group = [[u8; GROUP]; TILE];
 
 /// Items, rounded, tile by tile.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Screen {
     rows: usize,
     /// Groups of numbers in a row.

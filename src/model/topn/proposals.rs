@@ -1,0 +1,236 @@
+//! Proposals from a GPU: for each user the few rows of items that matter, found on the device.
+//!
+//! The device multiplies a tile of users with all rows, takes out what they have, and looks for the best
+//! few twice: the best n rows lie in the n groups with the greatest maxima, so first the groups are found
+//! and then, among their rows, the rows. Only the places of those come back. (A reduction that finds several
+//! at once would do it in one go; that of burn 0.21 asks for more shared memory than there is from the
+//! thirteenth on.)
+//!
+//! What a device rounds away is made good by [`super::index`], which scores what is proposed and knows
+//! whether anything else could be better.
+
+use std::fmt::Debug;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use rayon::prelude::*;
+
+use super::Scored;
+use super::index::{Ask, Index, Search};
+use crate::error::Result;
+use crate::model::tensors::{integers, table, whole};
+
+/// Rows in a group.
+const GROUP: usize = 64;
+/// Added to a score, it takes a row out.
+const OUT: f32 = -1e30;
+/// Scores that stand on the device at a time: a GiB of them.
+const SCORES: usize = 1 << 28;
+/// Users whose lists are made together, at most.
+const USERS: usize = 4096;
+
+/// How far a score may be off on a device, as a share of |x||y|: tensor cores keep ten bits of a factor.
+const ROUNDING: f32 = 2e-3;
+
+/// Rows that a GPU proposes beyond those that are asked for: as a rule the last of them are so much worse
+/// that rounding does not matter.
+const SPARE: usize = 8;
+
+/// Somebody who knows good rows.
+pub trait Propose: Debug + Send + Sync {
+    /// How many users may be asked about at a time.
+    fn at_once(&self) -> usize;
+
+    /// The best `count` rows of each user, or all if there are fewer, in no particular order. `users` are
+    /// their factors, one after the other; `taken` the rows that they shall not get, for each user.
+    ///
+    /// Rows that are taken, and places past the last row, stand in for what is missing.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::NoDevice`] if the device fails.
+    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<u32>>>;
+}
+
+/// Rows on a device.
+#[derive(Debug)]
+pub struct OnDevice<B: Backend> {
+    /// A column for each row, with a last number that takes those out that only fill the last group:
+    /// `[d + 1, groups · GROUP]`.
+    rows: Tensor<B, 2>,
+    width: usize,
+    device: B::Device,
+}
+
+impl<B: Backend<FloatElem = f32>> OnDevice<B> {
+    /// Takes `count` rows of `width` numbers there, which `row` writes.
+    pub fn new(
+        width: usize,
+        count: usize,
+        row: impl Fn(usize, &mut [f32]) + Sync,
+        device: B::Device,
+    ) -> Self {
+        let padded = count.next_multiple_of(GROUP).max(GROUP);
+        let mut columns = vec![0.0; padded * (width + 1)];
+        columns.par_chunks_exact_mut(width + 1).enumerate().for_each(|(at, column)| match at < count {
+            true => row(at, &mut column[..width]),
+            false => column[width] = OUT,
+        });
+        Self { rows: table::<B>(columns, width + 1, &device).transpose(), width, device }
+    }
+
+    /// Where the greatest numbers of each line stand, `[lines, count]`.
+    fn greatest(mut lines: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
+        let out = Tensor::full([lines.dims()[0], 1], OUT, &lines.device());
+        let places = (0..count).map(|_| {
+            let place = lines.clone().argmax(1);
+            lines = lines.clone().scatter(1, place.clone(), out.clone(), IndexingUpdateOp::Add);
+            place
+        });
+        Tensor::cat(places.collect(), 1)
+    }
+}
+
+impl<B: Backend<FloatElem = f32>> Propose for OnDevice<B> {
+    fn at_once(&self) -> usize {
+        (SCORES / self.rows.dims()[1]).clamp(1, USERS)
+    }
+
+    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<u32>>> {
+        let (lines, groups) = (taken.len(), self.rows.dims()[1] / GROUP);
+        let with_one = users.chunks_exact(self.width).flat_map(|user| user.iter().copied().chain([1.0]));
+        let mut scores =
+            table::<B>(with_one.collect(), self.width + 1, &self.device).matmul(self.rows.clone());
+        let longest = taken.iter().map(Vec::len).max().unwrap_or(0);
+        if longest > 0 {
+            let mut places = vec![0i32; lines * longest];
+            let mut changes = vec![0.0; lines * longest];
+            for (line, taken) in taken.iter().enumerate() {
+                for (at, row) in taken.iter().enumerate() {
+                    (places[line * longest + at], changes[line * longest + at]) = (*row as i32, OUT);
+                }
+            }
+            let places = integers::<B>(places, &self.device).reshape([lines, longest]);
+            let changes = table(changes, longest, &self.device);
+            scores = scores.scatter(1, places, changes, IndexingUpdateOp::Add);
+        }
+        let grouped = scores.reshape([lines, groups, GROUP]);
+        let of_groups = count.min(groups);
+        let best = Self::greatest(grouped.clone().max_dim(2).reshape([lines, groups]), of_groups);
+        let wanted = best.clone().reshape([lines, of_groups, 1]).repeat_dim(2, GROUP);
+        let within = grouped.gather(1, wanted).reshape([lines, of_groups * GROUP]);
+        let places = Self::greatest(within, count.min(of_groups * GROUP));
+        let (best, places) = (whole(best)?, whole(places)?);
+        let each = places.len() / lines.max(1);
+        let lines = places.chunks_exact(each.max(1)).zip(best.chunks_exact(of_groups));
+        let row =
+            |best: &[u32], place: u32| best[place as usize / GROUP] * GROUP as u32 + place % GROUP as u32;
+        Ok(lines.map(|(places, best)| places.iter().map(|place| row(best, *place)).collect()).collect())
+    }
+}
+
+impl Index<'_> {
+    /// The lists of some users from what a GPU proposes, where that settles them; of the others as on the
+    /// CPU.
+    pub(super) fn choose(
+        &self,
+        ask: &Ask<'_>,
+        users: &[u32],
+        proposals: &dyn Propose,
+    ) -> Result<Vec<Vec<Scored>>> {
+        let row_of = self.row_of(ask.seen.item_count);
+        // Those who have about as many together: their rows are padded to the same length.
+        let mut places: Vec<usize> = (0..users.len()).collect();
+        places.sort_by_key(|place| ask.seen.of(users[*place] as usize).0.len());
+        let mut lists: Vec<Option<Vec<Scored>>> = vec![None; users.len()];
+        for places in places.chunks(proposals.at_once()) {
+            ask.interrupt.check()?;
+            let of = |place: &usize| ask.factors.user(users[*place] as usize);
+            let rows: Vec<f32> = places.iter().flat_map(of).copied().collect();
+            let taken = places.par_iter().map(|place| self.taken(ask.search(users[*place]).seen, &row_of));
+            let proposed = proposals.propose(&rows, &taken.collect::<Vec<_>>(), ask.n + SPARE)?;
+            let settled = places.par_iter().zip(proposed);
+            let settled = settled.map(|(place, rows)| self.settle(ask.search(users[*place]), ask, rows));
+            for (place, list) in places.iter().zip(settled.collect::<Vec<_>>()) {
+                (ask.done)(usize::from(list.is_some()));
+                lists[*place] = list;
+            }
+        }
+        let left: Vec<u32> =
+            users.iter().zip(&lists).filter(|(_, list)| list.is_none()).map(|(user, _)| *user).collect();
+        let mut looked = self.look(ask, &left)?.into_iter();
+        Ok(lists.into_iter().map(|list| list.or_else(|| looked.next()).unwrap_or_default()).collect())
+    }
+
+    /// The row of each of so many items; the greatest number for those that are not here.
+    fn row_of(&self, items: usize) -> Vec<u32> {
+        let mut row_of = vec![u32::MAX; items];
+        for row in 0..self.rows() {
+            self.codes_of(row).iter().for_each(|code| row_of[*code as usize] = row as u32);
+        }
+        row_of
+    }
+
+    /// The rows all of whose items a user has.
+    fn taken(&self, seen: &[u32], row_of: &[u32]) -> Vec<u32> {
+        let rows = seen.iter().map(|code| row_of[*code as usize]).filter(|row| *row != u32::MAX);
+        let mut rows: Vec<u32> = rows.collect();
+        rows.sort_unstable();
+        let whole =
+            rows.chunk_by(|a, b| a == b).filter(|own| own.len() == self.codes_of(own[0] as usize).len());
+        whole.map(|own| own[0]).collect()
+    }
+
+    /// A user's list from the rows that were proposed, unless another row might belong into it.
+    fn settle(&self, mut search: Search<'_>, ask: &Ask<'_>, mut rows: Vec<u32>) -> Option<Vec<Scored>> {
+        let proposed = rows.len();
+        rows.sort_unstable();
+        rows.dedup();
+        // One that cannot be had, or twice the same: nothing else was left.
+        let mut is_all = rows.len() < proposed;
+        let mut least = f32::INFINITY;
+        for row in rows {
+            let there = (row as usize) < self.rows();
+            let codes = if there { self.codes_of(row as usize) } else { &[] };
+            if codes.iter().all(|code| search.seen.binary_search(code).is_ok()) {
+                is_all = true;
+                continue;
+            }
+            let score = self.score(ask.factors, search.factors, codes);
+            least = least.min(score);
+            search.take(codes, score);
+        }
+        // What was not proposed is worse on the device than the worst that was; both scores may be off.
+        let longest = self.screen.blocks().first().map_or(0.0, |block| block.longest);
+        let most = least + 2.0 * ROUNDING * search.probe.length * longest;
+        (is_all || most < search.floor).then(|| search.heap.into_sorted_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::interactions::Interactions;
+    use crate::interrupt::Interrupt;
+    use crate::model::device::{self, Device};
+    use crate::model::{Factors, initial};
+
+    #[test]
+    fn what_a_device_proposes_settles_nearly_all_lists() {
+        let triples: Vec<_> = (0..2000u32).map(|n| (n * n % 90, n * 7 % 1500, 1.0)).collect();
+        let (seen, _) = Interactions::from_triples(90, 1500, &triples);
+        let factors = Factors { width: 8, users: initial(90, 8, 1), items: initial(1500, 8, 2) };
+        let index = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU");
+        let device = burn_ndarray::NdArrayDevice::Cpu;
+        let proposals = index.on_device::<device::Cpu>(&factors, device).expect("on the CPU");
+        let ask =
+            Ask { factors: &factors, seen: &seen, n: 10, interrupt: &Interrupt::never(), done: &|_| () };
+        let row_of = index.row_of(1500);
+        let taken: Vec<Vec<u32>> = (0..90).map(|user| index.taken(seen.of(user).0, &row_of)).collect();
+        let proposed = proposals.propose(&factors.users, &taken, 10 + SPARE).expect("on the CPU");
+        let settled = (0..90).zip(proposed).filter_map(|(user, rows)| {
+            assert_eq!(rows.len(), 10 + SPARE);
+            index.settle(ask.search(user), &ask, rows)
+        });
+        assert!(settled.count() > 85);
+    }
+}
