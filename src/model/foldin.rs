@@ -98,7 +98,7 @@ pub fn rating(
         let penalties = rating::item_penalties(&left, settings);
         let ridge = rating::ridge(&left, &targets, &penalties);
         let (mut solved, _) = cpu::half_step(&ridge, &model.factors.users, width, interrupt)?;
-        model.directions.added_to(&rows, width, &mut solved);
+        model.directions.add(1.0, &rows, width, &mut solved);
         put(&mut model.biases.items, &unsolved.items, &own, 1);
         put(&mut model.factors.items, &unsolved.items, &solved, width);
     }

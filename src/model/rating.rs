@@ -41,6 +41,9 @@ const USER_START: f64 = 70.0;
 /// Ratings that each book's λ begins with.
 const ITEM_START: f64 = 10.0;
 
+/// The share of the squared error that another epoch must take away to be worth its time.
+const WORTH_AN_EPOCH: f64 = 1e-4;
+
 /// Fewer pairs than this do not tell when to stop.
 const LEAST_SLICE: usize = 100;
 
@@ -186,15 +189,15 @@ impl Directions {
         directions
     }
 
-    /// y = ŷ + δ, in the place of δ, for the same rows.
-    pub fn added_to(&self, items: &[f32], width: usize, moved: &mut [f32]) {
+    /// y = ŷ + δ, in the place of δ, for the same rows; with −1 for `times`, δ in the place of y.
+    pub fn add(&self, times: f32, items: &[f32], width: usize, moved: &mut [f32]) {
         let rows = moved.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width));
         rows.for_each_init(
             || vec![0.0; width],
             |direction, (moved, row)| {
                 direction.copy_from_slice(row);
                 self.turn(direction);
-                moved.iter_mut().zip(direction).for_each(|(moved, direction)| *moved += *direction);
+                moved.iter_mut().zip(direction).for_each(|(moved, direction)| *moved += times * *direction);
             },
         );
     }
@@ -267,7 +270,7 @@ fn best_epochs<B: AlsBackend>(
     factors::<B>(device, &left, ranking, directions, &config.rating, &watch, |factors| {
         epoch += 1;
         let error = squared_error(&wanted, factors);
-        if error < least {
+        if error < least * (1.0 - WORTH_AN_EPOCH) {
             (best, least) = (epoch, error);
         }
         // It falls, and then it rises: one look further is enough.
@@ -348,19 +351,24 @@ pub fn factors<B: AlsBackend>(
     let mut factors = Factors { width, users: Vec::new(), items };
     let mut moved = 0.0;
     for epoch in 1..=config.rating_epochs {
+        let mut users = None;
         if epoch > 1 {
-            // They are solved anew, and a table of all books is large.
-            factors.items = Vec::new();
+            // In place: a table of all books is large.
+            let mut items = std::mem::take(&mut factors.items);
+            directions.add(-1.0, &ranking.items, width, &mut items);
+            let near = (epoch > 2).then(|| table(items, width, device));
             let targets = item_targets(&by_item, &factors.users, &ranking.items, directions, width);
             let side = Side::<B>::new(ridge(&by_item, &targets, &of_items));
-            let users = table(std::mem::take(&mut factors.users), width, device);
-            let step = B::half_step(&side, users, None, watch.interrupt)?;
+            let features = table(std::mem::take(&mut factors.users), width, device);
+            let step = B::half_step(&side, features, near, watch.interrupt)?;
             (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
-            directions.added_to(&ranking.items, width, &mut factors.items);
+            directions.add(1.0, &ranking.items, width, &mut factors.items);
+            // The last time to the end, so that theirs are the exact answer to the books' factors.
+            users = Some(step.features).filter(|_| epoch < config.rating_epochs);
         }
         let items = table(std::mem::take(&mut factors.items), width, device);
         let side = Side::<B>::new(ridge(left, &left.ratings, &of_users));
-        let step = B::half_step(&side, items, None, watch.interrupt)?;
+        let step = B::half_step(&side, items, users, watch.interrupt)?;
         (factors.items, factors.users) = (numbers(step.features)?, numbers(step.solutions)?);
         als::report(epoch, step.loss + moved, left.len(), watch)?;
         if enough(&factors) {
