@@ -117,16 +117,17 @@ def night(program, db, folder, factors=64):
         return statistics.median(sum(run[name] for name in names) for run in runs)
 
     stages = [("read, normalise, encode", ["read", "encode"], ["read_s", "normalise_s", "encode_s"]),
-              ("train", ["train"], ["train_s"]), ("top 10 for everybody", ["recommend"], ["recommend_s"]),
+              ("the gate", [], ["evaluate_s"]), ("train", ["train"], ["train_s"]),
+              ("top 10 for everybody", ["recommend"], ["recommend_s"]),
               ("publish", ["publish"], ["publish_s"]),
               ("the whole night", ["read", "encode", "train", "recommend", "publish"], ["total_s"]),
               ("memory, MB", ["memory"], ["memory"])]
     say(f"a night, {factors} factors", f"{'peer':>9}{'ours':>9}{'ratio':>8}{'no gate':>9}{'ratio':>8}")
     for name, theirs, own in stages:
         unit = 1e6 if name.startswith("memory") else 1
-        figures = [median(peer, *theirs) / unit, median(mine, *own) / unit, median(alone, *own) / unit]
-        say(name, f"{figures[0]:9.2f}{figures[1]:9.2f}{figures[0] / figures[1]:7.1f}x"
-            f"{figures[2]:9.2f}{figures[0] / figures[2]:7.1f}x")
+        peers, with_gate, without = median(peer, *theirs) / unit, median(mine, *own) / unit, median(alone, *own) / unit
+        say(name, "".join(f"{figure:9.2f}{'' if figure is peers else f'{peers / max(figure, 1e-3):7.1f}x'}"
+                          for figure in (peers, with_gate, without)))
 
 
 def loss(matrix, users, items, penalty):

@@ -197,18 +197,32 @@ impl Tile<'_> {
     }
 }
 
-/// For any processor.
+/// For any processor: in floating-point numbers, of which every compiler multiplies several at once.
 fn plain(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32], masks: &mut [u64]) {
+    const LANES: usize = 16;
+    /// Numbers whose products add up to less than 2²⁴, so that a sum of them is exact.
+    const EXACT: usize = (1 << 24) / (127 * 127);
+    let column = |items: &Group, k: usize| items.map(|item| f32::from(item[k]));
+    let columns: Vec<[f32; TILE]> =
+        tile.iter().flat_map(|items| (0..GROUP).map(move |k| column(items, k))).collect();
     for ((reader, limit), mask) in readers.chunks_exact(tile.len()).zip(limits).zip(masks) {
-        let mut sums = [0i32; TILE];
-        for (items, reader) in tile.iter().zip(reader) {
-            for (sum, item) in sums.iter_mut().zip(items) {
-                for (item, reader) in item.iter().zip(reader) {
-                    *sum += i32::from(*item) * i32::from(*reader);
+        *mask = 0;
+        for first in (0..TILE).step_by(LANES) {
+            let mut whole = [0; LANES];
+            for (columns, reader) in columns.chunks(EXACT).zip(reader.as_flattened().chunks(EXACT)) {
+                let mut sums = [0.0; LANES];
+                for (column, value) in columns.iter().zip(reader) {
+                    let (items, value) = (&column[first..][..LANES], f32::from(*value));
+                    for lane in 0..LANES {
+                        sums[lane] += items[lane] * value;
+                    }
                 }
+                whole.iter_mut().zip(sums).for_each(|(whole, sum)| *whole += sum as i32);
+            }
+            for (lane, sum) in whole.iter().enumerate() {
+                *mask |= u64::from(sum >= limit) << (first + lane);
             }
         }
-        *mask = sums.iter().rev().fold(0, |mask, sum| mask << 1 | u64::from(sum >= limit));
     }
 }
 
