@@ -22,7 +22,7 @@
 //! [`als`] and [`rating`] minimise their losses in closed form, one side at a time; [`minibatch`]
 //! descends with Adam or plain gradient steps through burn's autodiff. Each half-step of ALS is one operation
 //! of a backend ([`kernels`]). [`foldin`] solves rows that came later. [`topn`] turns factors into
-//! lists ([`twins`] of books and readers once, and a [`screen`] of integers before the scores), [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
+//! lists ([`topn::twins`] of books and readers once, and a [`topn::screen`] of integers before the scores), [`because`] says which of the reader's own books carried an entry, [`settled`] chooses what
 //! depends on the data, [`saved`] keeps a model on disk. burn's `Backend` type lives behind this
 //! door only: [`device`] chooses, plain slices go in and out. Knows no SQL and no polars.
 
