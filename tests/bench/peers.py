@@ -126,8 +126,8 @@ def night(program, db, folder, factors=64):
     for name, theirs, own in stages:
         unit = 1e6 if name.startswith("memory") else 1
         peers, with_gate, without = median(peer, *theirs) / unit, median(mine, *own) / unit, median(alone, *own) / unit
-        say(name, "".join(f"{figure:9.2f}{'' if figure is peers else f'{peers / max(figure, 1e-3):7.1f}x'}"
-                          for figure in (peers, with_gate, without)))
+        say(name, f"{peers:9.2f}" + "".join(f"{figure:9.2f}" + (f"{peers / figure:7.1f}x" if theirs else " " * 8)
+                                             for figure in (with_gate, without)))
 
 
 def loss(matrix, users, items, penalty):
