@@ -153,3 +153,36 @@ impl Batch {
         self.rows = ((self.rows as f64 * ratio.clamp(0.25, 1.5)) as usize).clamp(200, 100_000);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interrupt::Interrupt;
+    use std::time::Duration;
+
+    #[test]
+    fn a_large_set_is_deleted_a_little_at_a_time_and_then_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("shop.db");
+        let rows = 120_000;
+        let connection = Connection::open(&path).expect("a database");
+        let sql = format!(
+            "PRAGMA auto_vacuum = FULL;
+             CREATE TABLE nightshelf_a_recommendations (user_id ANY, rank INTEGER, PRIMARY KEY (user_id, rank))
+                 STRICT, WITHOUT ROWID;
+             WITH RECURSIVE n (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM n WHERE at + 1 < {rows})
+                 INSERT INTO nightshelf_a_recommendations
+                 SELECT iif(at % 20 < 10, at / 10, 'reader ' || (at / 10)), at % 10 FROM n"
+        );
+        connection.execute_batch(&sql).expect("rows");
+        drop(connection);
+        let mut database = Database::open(&path, Duration::from_secs(5), Interrupt::never()).expect("opened");
+        let found =
+            rows_at_most(&database, "nightshelf_a_recommendations", "user_id, rank").expect("counted");
+        assert!((rows..=rows + COUNTED + 3).contains(&found), "{found}");
+        clear(&mut database, Slot::A).expect("cleared");
+        let of = |sql| database.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).expect("asked");
+        assert_eq!(of("SELECT count(*) FROM sqlite_schema"), 0);
+        assert!(of("PRAGMA page_count") < 10);
+    }
+}

@@ -137,7 +137,8 @@ impl Index<'_> {
         users: &[u32],
         proposals: &dyn Propose,
     ) -> Result<Vec<Vec<Scored>>> {
-        let row_of = self.row_of(ask.seen.item_count);
+        let items = ask.factors.items.len() / ask.factors.width.max(1);
+        let row_of = self.row_of(items.max(ask.seen.item_count));
         // Those who have about as many together: their rows are padded to the same length.
         let mut places: Vec<usize> = (0..users.len()).collect();
         places.sort_by_key(|place| ask.seen.of(users[*place] as usize).0.len());
