@@ -6,9 +6,10 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,22 @@ pub struct Console {
     verbosity: Verbosity,
     terminal: bool,
     colour: bool,
+    paper: Paper,
+}
+
+/// What stdout is: a terminal of some width, or a pipe or file, where lines may be of any length.
+#[derive(Clone, Copy, Debug, Default)]
+struct Paper {
+    width: Option<u16>,
+    colour: bool,
+}
+
+impl Paper {
+    fn of_stdout(no_colour: bool) -> Self {
+        let out = std::io::stdout();
+        let width = terminal_size::terminal_size_of(&out).map(|(width, _)| width.0);
+        Self { width, colour: out.is_terminal() && !no_colour }
+    }
 }
 
 impl Console {
@@ -35,12 +52,12 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { verbosity, terminal, colour: terminal && !no_colour }
+        Self { verbosity, terminal, colour: terminal && !no_colour, paper: Paper::of_stdout(no_colour) }
     }
 
     /// One that says nothing: for library users and tests.
     pub fn silent() -> Self {
-        Self { verbosity: Verbosity::Quiet, terminal: false, colour: false }
+        Self { verbosity: Verbosity::Quiet, terminal: false, colour: false, paper: Paper::default() }
     }
 
     /// A line for people.
@@ -85,21 +102,64 @@ impl Console {
         let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
     }
 
-    /// A heading in what people read.
-    pub fn heading(&self, text: &str) -> String {
-        self.paint("1", text)
+    /// Bytes for programs, on stdout.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if stdout is a terminal and these are no text; [`Kind::Io`] if they cannot be written.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        if out.is_terminal() && std::str::from_utf8(bytes).is_err() {
+            return Err(Error::new(Kind::Failed, "this is not for a terminal to show")
+                .hint("send it to a file with --out, or into another program with |"));
+        }
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            // A reader that closed the pipe has seen enough; that is no failure of ours.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| Error::new(Kind::Io, format!("cannot write to stdout: {error}"))),
+        }
     }
 
-    /// A bar of `total` steps that vanishes when dropped; nothing in a log.
+    /// A heading in what people read on stdout.
+    pub fn heading(&self, text: &str) -> String {
+        paint(self.paper.colour, "1", text)
+    }
+
+    /// A table for stdout, no wider than a terminal there; `right` names the columns of numbers.
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+        let mut table = Table::new();
+        table.load_preset(comfy_table::presets::NOTHING);
+        if let Some(width) = self.paper.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        table.set_header(header).add_rows(rows);
+        for column in right {
+            if let Some(column) = table.column_mut(*column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table.trim_fmt()
+    }
+
+    /// A bar of `total` steps that vanishes when dropped; nothing in a log. With a total of 0 it shows how
+    /// far it has come, and nothing is left to be foretold.
     pub fn bar(&self, what: &str, total: u64) -> Bar {
+        let template = match (total, self.colour) {
+            (0, _) => "{spinner} {msg} {human_pos} {per_sec}",
+            (_, true) => "{msg:12} {wide_bar:.cyan/dim} {human_pos}/{human_len} {per_sec}, {eta} left",
+            (_, false) => "{msg:12} {wide_bar} {human_pos}/{human_len} {per_sec}, {eta} left",
+        };
+        self.drawn(what, template, total)
+    }
+
+    /// A stage of which nobody knows how far it has come: how long it has taken.
+    pub fn spinner(&self, what: &str) -> Bar {
+        self.drawn(what, "{spinner} {msg} {elapsed}", 0)
+    }
+
+    fn drawn(&self, what: &str, template: &str, total: u64) -> Bar {
         if !self.terminal || self.verbosity == Verbosity::Quiet {
             return Bar(ProgressBar::hidden());
         }
-        let template = match (total, self.colour) {
-            (0, _) => "{spinner} {msg} {human_pos}",
-            (_, true) => "{msg:12} {bar:32.cyan/dim} {human_pos}/{human_len} {eta}",
-            (_, false) => "{msg:12} {bar:32} {human_pos}/{human_len} {eta}",
-        };
         let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -114,8 +174,12 @@ impl Console {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        paint(self.colour, code, text)
     }
+}
+
+fn paint(colour: bool, code: &str, text: &str) -> String {
+    if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// Progress of one stage; cleared from the screen when dropped.
@@ -153,9 +217,11 @@ pub fn count(number: impl TryInto<u64>) -> String {
     grouped
 }
 
-/// Text from a database as text only: control characters and escape sequences made harmless.
+/// Text from a database as text only: control characters, escape sequences, and marks that turn the
+/// direction of the rest of the line are made harmless.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "promises/answers.rs"]
+mod answers;
 #[path = "promises/backfill.rs"]
 mod backfill;
 #[path = "promises/beside_an_application.rs"]
@@ -18,6 +20,8 @@ mod device;
 mod documents;
 #[path = "promises/edges.rs"]
 mod edges;
+#[path = "promises/export.rs"]
+mod export;
 #[path = "promises/faults.rs"]
 mod faults;
 #[path = "promises/forget.rs"]
@@ -26,6 +30,8 @@ mod forget;
 mod gate;
 #[path = "promises/import.rs"]
 mod import;
+#[path = "promises/init.rs"]
+mod init;
 #[path = "promises/input.rs"]
 mod input;
 #[path = "promises/killed.rs"]
@@ -40,6 +46,8 @@ mod night;
 mod operations;
 #[path = "promises/quality.rs"]
 mod quality;
+#[path = "promises/report.rs"]
+mod report;
 #[path = "promises/tune.rs"]
 mod tune;
 #[path = "promises/unchanged.rs"]

@@ -102,8 +102,8 @@ pub struct Encoded {
     pub scale: Option<(f32, f32)>,
     /// Rows that were left out here.
     pub rejects: Rejects,
-    /// Rows in a spelling to which lost zeros were given back.
-    pub repaired: u64,
+    /// Rows whose key is not what they say, by what was done ([`spellings`]).
+    pub mended: Rejects,
     /// Rows that a newer rating of the same pair replaced.
     pub duplicates: u64,
     /// Rows with a key that is no valid ISBN, by reason.
@@ -170,7 +170,7 @@ pub struct Normalised {
     items: Items,
     scale: Option<(f32, f32)>,
     rejects: Rejects,
-    repaired: u64,
+    mended: Rejects,
     opaque: Rejects,
 }
 
@@ -192,8 +192,8 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     frame.with_column(Column::new("item".into(), books.codes))?;
     let known = frame.column("item")?.is_not_null();
     let frame = if known.all() { frame } else { frame.filter(&known)? };
-    let (items, repaired, opaque) = (books.items, books.repaired, books.opaque);
-    Ok(Normalised { frame, items, scale, rejects, repaired, opaque })
+    let (items, mended, opaque) = (books.items, books.mended, books.opaque);
+    Ok(Normalised { frame, items, scale, rejects, mended, opaque })
 }
 
 /// Gives out the codes of readers, and sorts the ratings by them.
@@ -201,7 +201,7 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
 /// # Errors
 /// Only if polars fails.
 pub fn encode(normalised: Normalised) -> Result<Encoded> {
-    let Normalised { frame, items, scale, rejects, repaired, opaque } = normalised;
+    let Normalised { frame, items, scale, rejects, mended, opaque } = normalised;
     let (users, codes) = give_out_codes(&frame)?;
     let item = frame.column("item")?.u32()?.rechunk();
     let rating = frame.column("rating")?.f32()?.rechunk();
@@ -227,7 +227,7 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
     if !moments.is_empty() {
         moments = places.iter().map(|place| moments[*place as usize]).collect();
     }
-    Ok(Encoded { interactions, moments, users, items, scale, rejects, repaired, duplicates, opaque })
+    Ok(Encoded { interactions, moments, users, items, scale, rejects, mended, duplicates, opaque })
 }
 
 /// Readers, and the code of each row's.
@@ -358,7 +358,8 @@ mod tests {
         assert_eq!(encoded.items.spelling(0), "0306406152");
         assert_eq!(encoded.items.isbn13(0), Some("9780306406157"));
         assert_eq!(encoded.items.isbn13(1), None);
-        assert_eq!((encoded.repaired, encoded.duplicates), (1, 1));
+        assert_eq!((encoded.mended.of(spellings::LOST_ZEROS), encoded.duplicates), (1, 1));
+        assert_eq!(encoded.mended.of(spellings::OTHER_SPELLING), 2);
         assert_eq!(encoded.interactions.of(0), (&[0, 1][..], &[3.0, 4.0][..]));
         assert_eq!(encoded.opaque.total(), 1);
     }

@@ -12,6 +12,16 @@ pub struct Rejects {
 }
 
 impl Rejects {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { by_reason: BTreeMap::new() }
+    }
+
+    /// How many rows there are for one reason.
+    pub fn of(&self, reason: &str) -> u64 {
+        self.by_reason.get(reason).map_or(0, |(count, _)| *count)
+    }
+
     /// Counts one row; `example` is asked for only while more are wanted.
     pub fn add(&mut self, reason: &str, example: impl FnOnce() -> String) {
         self.add_many(reason, 1, example);

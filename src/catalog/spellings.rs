@@ -11,6 +11,12 @@ use crate::catalog::vocabulary::Items;
 use crate::config::{Config, Invalid, KeyKind};
 use crate::error::Result;
 
+/// Zeros at the front were given back.
+pub const LOST_ZEROS: &str = "lost_zeros";
+
+/// The book is known under a spelling that is used more often.
+pub const OTHER_SPELLING: &str = "other_spelling";
+
 /// What the column of spellings turned out to hold.
 #[derive(Debug)]
 pub struct Books {
@@ -18,8 +24,8 @@ pub struct Books {
     pub items: Items,
     /// For each row the code of its book; none if it is dropped.
     pub codes: Vec<Option<u32>>,
-    /// Rows in a spelling to which lost zeros were given back.
-    pub repaired: u64,
+    /// Rows whose key is not what they say, by what was done: [`LOST_ZEROS`], [`OTHER_SPELLING`].
+    pub mended: Rejects,
     /// Rows with a key that is no valid ISBN, by reason.
     pub opaque: Rejects,
     /// Rows that are dropped, by reason.
@@ -84,13 +90,13 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
         })
         .collect();
 
-    let (mut repaired, mut opaque, mut dropped) = (0, Rejects::default(), Rejects::default());
+    let [mut mended, mut opaque, mut dropped] = [const { Rejects::new() }; 3];
     let mut kept: Vec<(u128, &str, &Spelling<'_>)> = Vec::with_capacity(spellings.len());
     let mut odd: Vec<(&Spelling<'_>, &'static str)> = Vec::new();
     for spelling in &spellings {
         match &spelling.verdict {
-            Verdict::Item { key, repaired: mended, opaque } => {
-                repaired += if *mended { spelling.rows.len() as u64 } else { 0 };
+            Verdict::Item { key, repaired, opaque } => {
+                odd.extend(repaired.then_some((spelling, LOST_ZEROS)));
                 odd.extend(opaque.map(|reason| (spelling, reason.word())));
                 kept.push((front(key), key, spelling));
             }
@@ -100,9 +106,14 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
     // Groups come in any order, and examples shall be the same ones every night.
     odd.sort_unstable_by_key(|(spelling, _)| spelling.text);
     for (spelling, reason) in odd {
-        let is_kept = matches!(spelling.verdict, Verdict::Item { .. });
-        let counts = if is_kept { &mut opaque } else { &mut dropped };
-        counts.add_many(reason, spelling.rows.len() as u64, || spelling.text.to_owned());
+        let rows = spelling.rows.len() as u64;
+        match &spelling.verdict {
+            Verdict::Item { key, repaired: true, .. } => {
+                mended.add_many(reason, rows, || format!("{} → {key}", spelling.text));
+            }
+            Verdict::Item { .. } => opaque.add_many(reason, rows, || spelling.text.to_owned()),
+            Verdict::Dropped(_) => dropped.add_many(reason, rows, || spelling.text.to_owned()),
+        }
     }
 
     // Of all spellings of one key, the catalogue's own is the one used most often: the first.
@@ -119,6 +130,9 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
             names.push(spelling.text);
             let opaque = matches!(spelling.verdict, Verdict::Item { opaque: Some(_), .. });
             is_isbn.push(!opaque && config.items.key == KeyKind::Isbn);
+        } else if let Some(name) = names.last() {
+            let example = || format!("{} = {name}", spelling.text);
+            mended.add_many(OTHER_SPELLING, spelling.rows.len() as u64, example);
         }
         let code = Some(keys.len() as u32 - 1);
         match &spelling.rows {
@@ -135,7 +149,7 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
         Column::new("is_isbn".into(), is_isbn),
         Column::new("is_rated".into(), is_rated),
     ])?)?;
-    Ok(Books { items, codes, repaired, opaque, dropped })
+    Ok(Books { items, codes, mended, opaque, dropped })
 }
 
 /// The first 16 bytes of a key as a number of the same order: all that most comparisons need.

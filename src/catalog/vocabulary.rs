@@ -102,6 +102,11 @@ impl Users {
         (0..self.len()).map(|code| (self.get(code), code as u32)).collect()
     }
 
+    /// The code of one id.
+    pub fn find(&self, user: UserRef<'_>) -> Option<u32> {
+        (0..self.len()).find(|code| self.get(*code) == user).map(|code| code as u32)
+    }
+
     /// For each of these readers, the code in an older vocabulary.
     pub fn codes_in(&self, older: &Self) -> Vec<Option<u32>> {
         let codes = older.codes();
@@ -226,6 +231,11 @@ impl Items {
     /// The code of each key.
     pub fn codes(&self) -> HashMap<&str, u32> {
         (0..self.len()).map(|code| (self.key(code), code as u32)).collect()
+    }
+
+    /// The code of one key.
+    pub fn find(&self, key: &str) -> Option<u32> {
+        (0..self.len()).find(|code| self.key(*code) == key).map(|code| code as u32)
     }
 
     /// For each of these books, the code in an older vocabulary.

@@ -14,6 +14,22 @@ struct Layer {
     table: Table,
 }
 
+impl Layer {
+    /// Puts this layer's keys in the place of others, and checks what comes of it: so that the message
+    /// names the layer that broke it.
+    fn lay_over(self, merged: &mut Table) -> Result<Config> {
+        for (section, keys) in self.table {
+            if let (Some(Value::Table(into)), Value::Table(keys)) = (merged.get_mut(&section), keys) {
+                into.extend(keys);
+            }
+        }
+        let config: Config =
+            Table::try_into(merged.clone()).map_err(|error| bad(&self.origin, error.message()))?;
+        config.check().map_err(|problem| bad(&self.origin, &problem))?;
+        Ok(config)
+    }
+}
+
 impl Config {
     /// Lays file, environment and flags over the defaults and checks the result.
     ///
@@ -39,16 +55,20 @@ impl Config {
         let mut merged = defaults;
         let mut config = Config::default();
         for layer in layers {
-            for (section, keys) in layer.table {
-                if let (Some(Value::Table(into)), Value::Table(keys)) = (merged.get_mut(&section), keys) {
-                    into.extend(keys);
-                }
-            }
-            // After each layer, so that the message can name the layer that broke it.
-            config = Table::try_into(merged.clone()).map_err(|error| bad(&layer.origin, error.message()))?;
-            config.check().map_err(|problem| bad(&layer.origin, &problem))?;
+            config = layer.lay_over(&mut merged)?;
         }
         Ok(config)
+    }
+
+    /// The settings of a file's text over the defaults.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let defaults = default_table()?;
+        let layer = text_layer("the configuration", text, &defaults)?;
+        let mut merged = defaults;
+        layer.lay_over(&mut merged)
     }
 
     /// The settings as a TOML file that would give them.
@@ -70,23 +90,27 @@ fn default_table() -> Result<Table> {
 fn file_layer(path: &Path, defaults: &Table) -> Result<Layer> {
     let origin = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| Error::file(&error, "read", path))?;
-    let mut table: Table = text.parse().map_err(|error| bad(&origin, &format!("{error}")))?;
+    text_layer(&origin, &text, defaults)
+}
+
+fn text_layer(origin: &str, text: &str, defaults: &Table) -> Result<Layer> {
+    let mut table: Table = text.parse().map_err(|error| bad(origin, &format!("{error}")))?;
     for (section, keys) in &mut table {
         let Some(known) = defaults.get(section).and_then(Value::as_table) else {
-            return Err(unknown(&origin, "section", section, defaults.keys()));
+            return Err(unknown(origin, "section", section, defaults.keys()));
         };
         let Value::Table(keys) = keys else {
-            return Err(bad(&origin, &format!("{section} must be a section, [{section}]")));
+            return Err(bad(origin, &format!("{section} must be a section, [{section}]")));
         };
         for (key, value) in keys.iter_mut() {
             let Some(default) = known.get(key) else {
-                return Err(unknown(&origin, "key", key, all_keys(defaults)));
+                return Err(unknown(origin, "key", key, all_keys(defaults)));
             };
             // `scale = [1, 10]` and `regularization = 1` are what people write.
             widen(value, default);
         }
     }
-    Ok(Layer { origin, table })
+    Ok(Layer { origin: origin.to_owned(), table })
 }
 
 fn environment_layers(

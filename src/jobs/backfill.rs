@@ -193,7 +193,7 @@ impl Plan {
         let Base { current, model, noted } = base;
         let ratings = &intake.ratings;
         let users = ratings.users.codes_in(&model.readers.users);
-        let items = ratings.items.codes_in(&model.items);
+        let items = ratings.items.codes_in(&model.books.items);
         let digests = ratings.reader_digests();
         let trained = model.readers.digests_of(&users);
         let (chosen, gone) = match (names, request.since_run) {
@@ -211,7 +211,8 @@ impl Plan {
         let new_users = chosen.iter().filter(|user| noted.digests[**user as usize].is_none()).count();
         let changed = differing(&trained, &digests);
         // Also books that the model knows by their authors only.
-        let was_rated = |item: usize| items[item].is_some_and(|item| model.items.is_rated(item as usize));
+        let was_rated =
+            |item: usize| items[item].is_some_and(|item| model.books.items.is_rated(item as usize));
         let is_new = |item: &u32| match ratings.items.is_rated(*item as usize) {
             true => !was_rated(*item as usize),
             false => items[*item as usize].is_none(),

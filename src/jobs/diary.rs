@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use chrono::Local;
-use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::console::{count, plain};
+use crate::console::{Console, count, plain};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
@@ -35,7 +34,13 @@ fn whole(number: f64) -> String {
 ///
 /// # Errors
 /// As [`Database::open`] and [`Database::read`].
-pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Result<Outcome> {
+pub fn runs(
+    db: &Path,
+    last: u32,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
     let patience = config.output.patience();
     let database = Database::open(db, patience, interrupt.clone())?;
     // One more of each kind may be needed to say how the first ones have changed.
@@ -46,9 +51,9 @@ pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Res
         let text = "no runs yet: `nightshelf run --db FILE` makes the first".to_owned();
         return Ok(Outcome { text, json: json!({ "runs": [] }), failure: None });
     }
-    let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    table.set_header(["run", "when", "kind", "status"].into_iter().chain(FIGURES.map(|(name, ..)| name)));
+    let header: Vec<&str> =
+        ["run", "when", "kind", "status"].into_iter().chain(FIGURES.map(|(name, ..)| name)).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut told = Vec::new();
     let mut notes = String::new();
     for (place, run) in entries.iter().enumerate().skip(first) {
@@ -65,18 +70,14 @@ pub fn runs(db: &Path, last: u32, config: &Config, interrupt: &Interrupt) -> Res
             Some((now, before)) => format!("{}{}", show(*now), trend(*now, *before)),
             None => String::new(),
         });
-        table.add_row(head.into_iter().chain(figures));
+        rows.push(head.into_iter().chain(figures).collect());
         told.push(as_json(run, &changes));
         if let Some(error) = &run.error {
             notes.push_str(&format!("\nrun {}: {}", run.run_id, plain(error)));
         }
     }
-    for (place, column) in table.column_iter_mut().enumerate() {
-        if place == 0 || place > 3 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let text = table.trim_fmt() + &notes;
+    let numbers: Vec<usize> = (0..header.len()).filter(|place| *place == 0 || *place > 3).collect();
+    let text = console.table(&header, rows, &numbers) + &notes;
     Ok(Outcome { text, json: json!({ "runs": told }), failure: None })
 }
 

@@ -35,7 +35,7 @@ pub fn forget(
     for id in UserId::readings(word) {
         rows += forget::forget(&mut database, id.borrow())?;
         models += forget_in_models(&database.folder(), id.borrow(), console)?;
-        ratings += source::ratings_of(&database, config, id.borrow())?;
+        ratings += source::read_reader(&database, config, id.borrow())?.rows;
     }
     // What earlier nights have freed still holds their sets. Also where nothing was found: an earlier
     // attempt may have been cut off here.

@@ -34,7 +34,7 @@ const FEWEST_READERS: usize = 30;
 const ENOUGH_READERS: usize = 1_000;
 
 /// Which ratings are held out; the same ones every night.
-const SEED: u64 = 20;
+pub const SEED: u64 = 20;
 
 /// The night whose lists are published now.
 #[derive(Debug)]
@@ -174,6 +174,10 @@ impl Finding {
         let gate = &mut self.metrics["gate"];
         gate["model"] = json!(our_figure);
         gate[name] = json!(their_figure);
+        let mut interval = metrics::interval(ours, SEED).map(|end| measure.show(end));
+        interval.sort_by(f64::total_cmp);
+        gate["interval"] = json!(interval);
+        gate["baseline"] = json!(name);
         gate["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
         let (figure, readers) = (measure.name(), count(ours.len()));
         self.lines.push(format!("{figure} {our_figure:.4} of {readers} readers; {name} {their_figure:.4}"));
@@ -271,6 +275,7 @@ pub fn examine(
     }
     finding.metrics = judge.figures(&model, Measure::LENGTH);
     finding.metrics.as_object_mut().map(|figures| figures.remove("name"));
+    finding.metrics["losses"] = json!({ "held_out": finding.start.as_ref().map(|start| &start.losses) });
     finding.metrics["gate"] = json!({ "figure": measure.name(), "readers": readers.len() });
     finding.compare_with_baseline(measure, &ours, &baseline.name, &theirs);
     match past.map(|past| (past.current.run_id, past.quality_of(&readers, ratings, config))) {

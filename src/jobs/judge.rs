@@ -3,6 +3,8 @@
 //! Everything that says how good a model is goes through here: `evaluate`, the gate and `tune` ask the
 //! same questions in the same way.
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use crate::catalog::groups::Group;
@@ -137,13 +139,16 @@ impl<'a> Judge<'a> {
         let Case { split, groups, scale, .. } = self.case;
         let config = &Settled::new(config, &split.train);
         let evidence = Evidence::new(&split.train, groups, &config.model);
-        let mut ranking = self.watched(name, "train", config.model.epochs, |watch| {
+        let (mut ranking, losses) = self.watched(name, "train", config.model.epochs, |watch| {
             model::fit_ranking(self.device, &evidence, config, None, watch)
         })?;
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
-            Some(scale) => Some(self.watched(name, "stars", config.rating.rating_epochs, |watch| {
-                model::fit_rating(self.device, &self.rated, &ranking, scale, config, None, watch)
-            })?),
+            Some(scale) => {
+                let (fitted, _) = self.watched(name, "stars", config.rating.rating_epochs, |watch| {
+                    model::fit_rating(self.device, &self.rated, &ranking, scale, config, None, watch)
+                })?;
+                Some(fitted)
+            }
             None => None,
         };
         let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
@@ -170,7 +175,7 @@ impl<'a> Judge<'a> {
             }
             (Objective::Rating, None) => (None, ranking.items),
         };
-        Ok((Answers { name: name.into(), lists, stars }, Start { items, rating_epochs }))
+        Ok((Answers { name: name.into(), lists, stars }, Start { items, rating_epochs, losses }))
     }
 
     fn watched<T>(
@@ -179,16 +184,22 @@ impl<'a> Judge<'a> {
         what: &str,
         epochs: usize,
         fit: impl FnOnce(&Watch<'_>) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Vec<f64>)> {
         let bar = self.console.bar(what, epochs as u64);
+        let losses = Mutex::new(Vec::new());
         let epoch = |epoch: usize, loss: f64| {
             bar.advance(1);
+            bar.note(format!("{name}, {what}: epoch {epoch}, loss {loss:.4}"));
+            if let Ok(mut losses) = losses.lock() {
+                losses.push(loss);
+            }
             if self.tells_epochs {
                 self.console
                     .step(format!("           {name}, {what}, epoch {epoch}: loss {loss:.5} a rating"));
             }
         };
-        fit(&Watch { interrupt: self.interrupt, epoch: &epoch })
+        let fitted = fit(&Watch { interrupt: self.interrupt, epoch: &epoch })?;
+        Ok((fitted, losses.into_inner().unwrap_or_default()))
     }
 
     /// `factors` are those of the readers who are asked, in their order.

@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::jobs::recommend::Popularity;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::{Factors, saved};
@@ -31,7 +32,7 @@ const ITEMS: &str = "items.parquet";
 const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
 
 /// Raised whenever an older reader would misunderstand the files.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub struct Model {
     /// Readers by code.
     pub readers: Readers,
     /// Books by code.
-    pub items: Items,
+    pub books: Books,
     /// The ranking model: a row for each code.
     pub ranking: Factors,
     /// The model of stars, if there is one.
@@ -112,6 +113,52 @@ impl Readers {
         self.ratings.remove(user as usize);
         self.quality.remove(user as usize);
         Ok(self)
+    }
+}
+
+/// What is kept of the books of a run.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// Keys and spellings by code.
+    pub items: Items,
+    /// Who had read them.
+    pub popularity: Popularity,
+    /// What the ranking model weighs their readings with.
+    pub weights: Vec<f32>,
+    /// What their products are multiplied with to be scores.
+    pub lifts: Vec<f32>,
+}
+
+impl Books {
+    /// From the columns of [`Books::frame`].
+    fn new(mut frame: DataFrame) -> Result<Self> {
+        let mut column = |name: &str| frame.drop_in_place(name);
+        let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
+        let (weights, lifts) = (column("weight")?, column("lift")?);
+        let counts = |column: &Column| -> Result<Vec<u32>> {
+            Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
+        };
+        let numbers = |column: &Column| -> Result<Vec<f32>> {
+            Ok(column.f32()?.iter().map(Option::unwrap_or_default).collect())
+        };
+        let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
+        Ok(Self {
+            popularity: Popularity::counted(counts(&readers)?, counts(&stars)?, ties),
+            weights: numbers(&weights)?,
+            lifts: numbers(&lifts)?,
+            items: Items::new(frame)?,
+        })
+    }
+
+    fn frame(&self) -> Result<DataFrame> {
+        let Self { items, popularity, weights, lifts } = self;
+        let mut frame = items.frame()?;
+        frame.with_column(Column::new("readers".into(), &popularity.readers))?;
+        frame.with_column(Column::new("stars".into(), &popularity.stars))?;
+        frame.with_column(Column::new("ties".into(), &popularity.ties))?;
+        frame.with_column(Column::new("weight".into(), weights))?;
+        frame.with_column(Column::new("lift".into(), lifts))?;
+        Ok(frame)
     }
 }
 
@@ -190,7 +237,7 @@ impl Model {
     fn write_files(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
-        write_parquet(&folder.join(ITEMS), self.items.frame()?)?;
+        write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         saved::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
         let mut files = BTreeMap::new();
         for name in FILES {
@@ -205,7 +252,7 @@ impl Model {
             run_id: self.run_id,
             input_digest: self.input_digest.clone(),
             users: self.readers.users.len(),
-            items: self.items.len(),
+            items: self.books.items.len(),
             files,
             config: (*self.config).clone(),
         };
@@ -226,7 +273,8 @@ impl Model {
         let folder = path(folder, run_id);
         let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
         let readers = Readers::of(&files[USERS], &folder)?;
-        let items = parquet(&files[ITEMS]).map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
+        let books = parquet(&files[ITEMS]).map_err(Error::from).and_then(Books::new);
+        let books = books.map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
         let (ranking, rating) =
             saved::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
         // The manifest bears no seal of its own, and a hand may have been at it.
@@ -236,7 +284,7 @@ impl Model {
             input_digest: manifest.input_digest,
             config: manifest.config.into(),
             readers,
-            items: Items::new(items)?,
+            books,
             ranking,
             rating,
         };
@@ -248,7 +296,7 @@ impl Model {
 
     /// Whether there is a row for each reader and each book.
     fn is_complete(&self) -> bool {
-        let (users, items) = (self.readers.users.len(), self.items.len());
+        let (users, items) = (self.readers.users.len(), self.books.items.len());
         let complete = |factors: &Factors| {
             let width = factors.width;
             width > 0 && factors.users.len() == users * width && factors.items.len() == items * width

@@ -1,6 +1,7 @@
 //! The commands. Each reads from top to bottom like a table of contents, and knows all the rooms
 //! that it leads through; the rooms do not know each other.
 
+pub mod answers;
 pub mod backfill;
 pub mod bookshop;
 pub mod check;
@@ -8,16 +9,21 @@ pub mod demo;
 pub mod diary;
 pub mod doctor;
 pub mod evaluate;
+pub mod export;
 pub mod forget;
 pub mod gate;
 pub mod gauges;
+pub mod generate;
 pub mod import;
+pub mod init;
 pub mod judge;
 pub mod keep;
 pub mod nightly;
 pub mod recommend;
+pub mod report;
 pub mod rollback;
 pub mod room;
+pub mod training;
 pub mod tune;
 pub mod work;
 
@@ -42,6 +48,10 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         Command::Demo(args) => {
             let config = settle(&args.settings)?;
             demo::demo(&args.db, &config, console, interrupt)?
+        }
+        Command::Init(args) => {
+            let config = settle(&args.settings)?;
+            init::init(&args.db, &args.out, args.force, &config, console, interrupt)?
         }
         Command::Import(args) => {
             let config = settle(&args.target.settings)?;
@@ -79,7 +89,23 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         }
         Command::Forget(args) => {
             let config = settle(&args.target.settings)?;
-            forget::forget(&args.target.db, &args.user, &config, console, interrupt)?
+            forget::forget(&args.target.db, &args.user.user, &config, console, interrupt)?
+        }
+        Command::Recommend(args) => {
+            let config = settle(&args.target.settings)?;
+            answers::recommend(&args.target.db, &args.user.user, &config, console, interrupt)?
+        }
+        Command::Predict(args) => {
+            let config = settle(&args.target.settings)?;
+            answers::predict(&args.target.db, args.words(), &config, console, interrupt)?
+        }
+        Command::Similar(args) => {
+            let config = settle(&args.target.settings)?;
+            answers::similar(&args.target.db, &args.book.isbn, &config, console, interrupt)?
+        }
+        Command::Explain(args) => {
+            let config = settle(&args.target.settings)?;
+            answers::explain(&args.target.db, args.words(), &config, console, interrupt)?
         }
         Command::Evaluate(args) => {
             let config = settle(&args.settings)?;
@@ -103,12 +129,21 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         }
         Command::Runs(args) => {
             let config = settle(&args.target.settings)?;
-            diary::runs(&args.target.db, args.last, &config, interrupt)?
+            diary::runs(&args.target.db, args.last, &config, console, interrupt)?
         }
         Command::Doctor(args) => {
             let config = settle(&args.settings)?;
             doctor::doctor(args.db.as_deref(), &config, console, interrupt)?
         }
+        Command::Report(args) => {
+            let config = settle(&args.target.settings)?;
+            report::report(&args.target.db, args, &config, console, interrupt)?
+        }
+        Command::Export(args) => {
+            let config = settle(&args.target.settings)?;
+            export::export(args, &config, console, interrupt)?
+        }
+        Command::Generate(args) => generate::generate(&args.what, console)?,
     };
     if cli.json {
         console.data(&outcome.json.to_string());

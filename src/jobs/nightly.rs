@@ -6,22 +6,20 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::catalog::frame::Encoded;
-use crate::catalog::interactions::Interactions;
-use crate::config::{Config, Objective};
+use crate::config::Config;
 use crate::console::{Console, count};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
-use crate::jobs::keep::{self, Model, Readers};
-use crate::jobs::recommend::{Fitted, Lists, Popularity, Tally};
+use crate::jobs::keep::{self, Books, Model, Readers};
+use crate::jobs::recommend::{Lists, Tally};
 use crate::jobs::room::Room;
+use crate::jobs::training::{Trained, Training};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
-use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::{self, Factors, Start, Watch};
 use crate::store::lock::Lock;
 use crate::store::publish::{self, Draft, Names, Origin, Recommendation};
 use crate::store::runs::{self, Ending, RunKind, Story};
@@ -47,7 +45,7 @@ pub struct Night<'a> {
 /// Runs the nightly job.
 ///
 /// # Errors
-/// Any [`Kind`]; the set from before stands then.
+/// Any [`Kind`](crate::error::Kind); the set from before stands then.
 pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
     let config = night.config;
     let (device, why) = device::choose(&config.compute.device)?;
@@ -55,7 +53,7 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let patience = config.output.patience();
     let mut database = Database::open(night.db, patience, interrupt.clone())?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
-    let mut job = Job { device, loss: None, force: night.force, work: Work::new(config, console) };
+    let mut job = Job { device, force: night.force, work: Work::new(config, console) };
     if night.dry_run {
         let intake = job.work.take_in(&database)?;
         let outcome = match job.fit(&database, intake)? {
@@ -88,7 +86,7 @@ pub fn go_on(
     run_id: i64,
     intake: Intake,
 ) -> Result<Outcome> {
-    Job { device, loss: None, force: false, work }.finish(database, run_id, intake)
+    Job { device, force: false, work }.finish(database, run_id, intake)
 }
 
 /// A night that may be published.
@@ -98,28 +96,6 @@ struct Tonight {
     trained: Trained,
     quality: Vec<f64>,
     metrics: Value,
-}
-
-/// Both models, and what lists need beside them.
-struct Trained {
-    ranking: Factors,
-    rating: Option<RatingModel>,
-    lifts: Vec<f32>,
-    /// What readers have read, as the ranking model weighs it.
-    weighted: Interactions,
-    rated: Interactions,
-}
-
-impl Trained {
-    fn fitted<'a>(
-        &'a self,
-        interactions: &'a Interactions,
-        ranking: &'a Factors,
-        rating: Option<&'a RatingModel>,
-    ) -> Fitted<'a> {
-        let Self { lifts, weighted, rated, .. } = self;
-        Fitted { interactions, ranking, lifts, weighted, rating, rated }
-    }
 }
 
 /// What a night has come to before anything is written.
@@ -140,7 +116,6 @@ struct Refused {
 struct Job<'a> {
     work: Work<'a>,
     device: Device,
-    loss: Option<f64>,
     force: bool,
 }
 
@@ -227,8 +202,15 @@ impl Job<'_> {
         let settings = Settled::new(self.work.config, &ratings.interactions);
         let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
         let Finding { mut metrics, quality, start, .. } = finding;
-        let trained = self.train(interrupt, ratings, evidence, start, &settings)?;
-        metrics["loss"] = json!(self.loss);
+        let held_out = match (metrics["gate"]["figure"].as_str(), metrics["gate"]["model"].as_f64()) {
+            (Some(name), Some(figure)) => format!(", held-out {name} {figure:.4}"),
+            _ => String::new(),
+        };
+        let trained =
+            Training { device: self.device, interrupt, ratings, settings: &settings, held_out: &held_out }
+                .train(&mut self.work, evidence, start)?;
+        metrics["loss"] = json!(trained.losses.last());
+        metrics["losses"]["all"] = json!(trained.losses);
         metrics["regularization"] = json!(settings.model.regularization);
         metrics["unobserved_weight"] = json!(settings.model.unobserved_weight);
         metrics["length_exponent"] = json!(settings.model.length_exponent);
@@ -273,75 +255,6 @@ impl Job<'_> {
         finding.metrics["gate"]["verdict"] = json!(verdict);
         finding.metrics["gate"]["objections"] = json!(finding.objections);
         Ok(finding)
-    }
-
-    fn train(
-        &mut self,
-        interrupt: &Interrupt,
-        ratings: &Encoded,
-        evidence: Evidence,
-        start: Option<Start>,
-        config: &Settled,
-    ) -> Result<Trained> {
-        let (console, device) = (self.work.console, self.device);
-        let rated = ratings.interactions.rated();
-        let stars = ratings.scale.filter(|_| !rated.is_empty());
-        if stars.is_none() && config.model.objective == Objective::Rating {
-            return Err(Error::new(
-                Kind::NoRatings,
-                "objective = \"rating\" needs ratings, and all rows are implicit",
-            )
-            .hint("use --objective ranking, or look at implicit_rating under [source]"));
-        }
-        let heard = std::sync::atomic::AtomicUsize::new(0);
-        let trained = self.work.clock.time("train", || -> Result<Trained> {
-            let bar = console.bar("train", config.model.epochs as u64);
-            let loss = std::sync::Mutex::new(None);
-            let epoch = |epoch: usize, value: f64| {
-                bar.advance(1);
-                heard.store(epoch, std::sync::atomic::Ordering::Relaxed);
-                console.step(format!("           epoch {epoch}: loss {value:.5} a rating"));
-                if let Ok(mut loss) = loss.lock() {
-                    *loss = Some(value);
-                }
-            };
-            let watch = Watch { interrupt, epoch: &epoch };
-            let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
-            let ranking = model::fit_ranking(device, &evidence, config, items, &watch)?;
-            self.loss = loss.into_inner().ok().flatten();
-            let rating = match stars {
-                None => None,
-                Some(scale) => {
-                    let bar = console.bar("train stars", config.rating.rating_epochs as u64);
-                    let epoch = |epoch: usize, value: f64| {
-                        bar.advance(1);
-                        console.step(format!("           stars, epoch {epoch}: loss {value:.5} a rating"));
-                    };
-                    let watch = Watch { interrupt, epoch: &epoch };
-                    let epochs = rating_epochs.flatten();
-                    Some(model::fit_rating(device, &rated, &ranking, scale, config, epochs, &watch)?)
-                }
-            };
-            let lifts = evidence.lifts(&ranking, config.model.length_exponent);
-            Ok(Trained { ranking, lifts, weighted: evidence.into_rows(), rating, rated })
-        })?;
-        let loss = self.loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
-        // The log has a line for each of these; the gate's model took the others.
-        let last = match heard.into_inner() {
-            all if all == config.model.epochs => String::new(),
-            heard => format!(" (the last {heard} over everything)"),
-        };
-        let config = &config.model;
-        console.say(format!(
-            "train      {} factors, {} epochs{last}, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
-            config.factors,
-            config.epochs,
-            config.regularization,
-            config.unobserved_weight,
-            config.length_exponent,
-            self.work.clock.of("train")
-        ));
-        Ok(trained)
     }
 
     /// Makes all lists and hands them to `write`, some readers' at a time: the next are made while the last
@@ -392,8 +305,9 @@ impl Job<'_> {
     fn rehearse(&mut self, interrupt: &Interrupt, tonight: Tonight) -> Result<Outcome> {
         let Tonight { settings, intake, trained, mut metrics, .. } = tonight;
         let interactions = &intake.ratings.interactions;
-        let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
-        let fitted = trained.fitted(interactions, &trained.ranking, trained.rating.as_ref());
+        let popularity = trained.popularity(interactions);
+        let (ranking, rating) = (&trained.ranking, trained.rating.as_ref());
+        let fitted = trained.fitted(interactions, ranking, rating, &trained.lifts);
         let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
         note(&mut metrics, &tally, &intake);
@@ -415,18 +329,24 @@ impl Job<'_> {
                 ratings: interactions.items_per_user(),
                 quality,
             },
-            items: items.clone(),
+            books: Books {
+                items: items.clone(),
+                popularity: trained.popularity(interactions),
+                weights: trained.evidence.item_weights().to_vec(),
+                lifts: std::mem::take(&mut trained.lifts),
+            },
             ranking: std::mem::take(&mut trained.ranking),
             rating: trained.rating.take(),
         };
-        let popularity = Popularity::new(interactions, &trained.rated, &trained.weighted);
+        let books = &model.books;
         let names = Names { run_id, users, items };
         let published = std::thread::scope(|scope| -> Result<Value> {
             // The models go to the disk while lists are made from them.
             let keeping = scope.spawn(|| model.write(&folder));
             let mut draft = Draft::begin(database, names)?;
-            let fitted = trained.fitted(interactions, &model.ranking, model.rating.as_ref());
-            let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
+            let (ranking, rating) = (&model.ranking, model.rating.as_ref());
+            let fitted = trained.fitted(interactions, ranking, rating, &books.lifts);
+            let lists = Lists::new(fitted, &books.popularity, Origin::Model, &settings, self.device)?;
             let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows))?;
             let since = Instant::now();
             drop(lists);
@@ -436,7 +356,7 @@ impl Job<'_> {
             let Work { clock, rejects, .. } = &mut self.work;
             draft.publish(
                 &model.readers.digests,
-                &popularity.best(settings.output.popular),
+                &books.popularity.best(settings.output.popular),
                 |transaction| {
                     clock.note("publish", since);
                     let story = Story {
@@ -482,4 +402,5 @@ impl Job<'_> {
 fn note(metrics: &mut Value, tally: &Tally, intake: &Intake) {
     metrics["coverage"] = json!(tally.coverage(intake.ratings.items.rated_count()));
     metrics["popular_share"] = json!(tally.popular_share());
+    metrics["peak_memory_bytes"] = json!(peak_memory());
 }

@@ -38,29 +38,39 @@ pub struct Fitted<'a> {
 }
 
 /// What a list needs to know of all readers, also where only some get one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Popularity {
     /// How many readers each book has.
-    readers: Vec<u32>,
+    pub readers: Vec<u32>,
+    /// How many of them gave stars to it.
+    pub stars: Vec<u32>,
+    /// Whether the book ties its reader to anybody else, made-up readers counting.
+    pub ties: Vec<bool>,
     /// Books, those with most readers first.
     by_readers: Vec<u32>,
-    /// Whether anybody gave stars to the book.
-    has_stars: Vec<bool>,
-    /// Whether the book ties its reader to anybody else, made-up readers counting.
-    ties: Vec<bool>,
 }
 
 impl Popularity {
     /// Counts who has read and who has rated each book. `evidence` has made-up readers, too.
     pub fn new(interactions: &Interactions, rated: &Interactions, evidence: &Interactions) -> Self {
-        let readers = interactions.readers_per_item();
+        let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
+        Self::counted(interactions.readers_per_item(), rated.readers_per_item(), ties)
+    }
+
+    /// From what was counted before.
+    pub fn counted(readers: Vec<u32>, stars: Vec<u32>, ties: Vec<bool>) -> Self {
         // What nobody has read is not popular.
         let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
         by_readers.retain(|item| readers[*item as usize] > 0);
         by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-        let has_stars = rated.readers_per_item().iter().map(|readers| *readers > 0).collect();
-        let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
-        Self { readers, by_readers, has_stars, ties }
+        Self { readers, stars, ties, by_readers }
+    }
+
+    /// What the model of stars expects of a reader and a book; `None` where nothing is known of the
+    /// stars of either, and it would be the mean.
+    pub fn stars(&self, fitted: &Fitted<'_>, user: usize, item: u32) -> Option<f32> {
+        let known = self.stars[item as usize] > 0 || !fitted.rated.of(user).0.is_empty();
+        fitted.rating.filter(|_| known).map(|model| model.stars(user, item as usize))
     }
 
     /// The `n` books with most readers, and how many they have.
@@ -161,13 +171,6 @@ impl<'a> Lists<'a> {
         let Self { fitted, popularity, config, .. } = self;
         let interactions = fitted.interactions;
         let (lists, reasons) = self.ranked(readers.clone(), interrupt, done)?;
-        let stars = |user: usize, item: u32| match fitted.rating {
-            // Where nothing is known of the book's nor of the reader's stars, they would be the mean.
-            Some(model) if popularity.has_stars[item as usize] || !fitted.rated.of(user).0.is_empty() => {
-                model.stars(user, item as usize)
-            }
-            _ => f32::NAN,
-        };
         let top = config.output.top;
         let mut rows = Vec::with_capacity(lists.len() * top.min(interactions.item_count));
         for (user, (list, reasons)) in readers.zip(lists.iter().zip(&reasons)) {
@@ -187,7 +190,7 @@ impl<'a> Lists<'a> {
                     item: entry.item,
                     because,
                     score: entry.score,
-                    stars: stars(user, entry.item),
+                    stars: popularity.stars(fitted, user, entry.item).unwrap_or(f32::NAN),
                     origin,
                 });
             }

@@ -1,7 +1,7 @@
 //! How much memory a night takes, and whether there is that much.
 //!
 //! Everything large is one of a few tables whose sizes are known beforehand, so what a night will need is a
-//! sum and not a guess. The numbers stand in one place, [`Need`]; the README shows them beside what was
+//! sum and not a guess. The numbers stand in one place, [`Need`]; docs/figures.md shows them beside what was
 //! measured.
 
 use crate::config::Config;

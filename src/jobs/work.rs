@@ -9,6 +9,7 @@ use crate::catalog::frame::{self, Encoded};
 use crate::catalog::groups::{Group, Maker};
 use crate::catalog::rejects::Rejects;
 use crate::catalog::shelf::Shelf;
+use crate::catalog::spellings::LOST_ZEROS;
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
@@ -47,8 +48,11 @@ impl<'a> Work<'a> {
         let rows = reading.rows;
         self.rejects = reading.rejects;
         console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));
+        let spinner = console.spinner("normalise");
         let normalised = self.clock.time("normalise", || frame::normalise(reading.columns, config))?;
+        spinner.note("encode".into());
         let mut ratings = self.clock.time("encode", || frame::encode(normalised))?;
+        drop(spinner);
         self.rejects.absorb(std::mem::take(&mut ratings.rejects));
         self.say_what_was_read(&ratings);
         if ratings.interactions.is_empty() {
@@ -64,7 +68,7 @@ impl<'a> Work<'a> {
             top: config.output.top as u64,
         };
         let room = Room::new(config, need)?;
-        Ok(Intake { rows, rejected: self.rejects.total(), ratings, groups, digest, room })
+        Ok(Intake { rows, rejects: self.rejects.clone(), ratings, groups, digest, room })
     }
 
     /// Which of the books have an author or a publisher in common, where there is a table of books; new
@@ -75,6 +79,7 @@ impl<'a> Work<'a> {
             return Ok(Vec::new());
         }
         let groups = self.clock.time("books", || {
+            let _spinner = console.spinner("books");
             let codes = ratings.items.codes();
             let shelf = books::read(database, config, Shelf::default, |shelf, book| {
                 shelf.add(&codes, &book.isbn, book.author.as_deref(), book.publisher.as_deref(), config);
@@ -105,7 +110,7 @@ impl<'a> Work<'a> {
         ));
         let notes = [
             (ratings.duplicates, "older ratings of the same book left out"),
-            (ratings.repaired, "with lost zeros put back"),
+            (ratings.mended.of(LOST_ZEROS), "with lost zeros put back"),
             (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
             (self.rejects.total(), "rejected"),
         ];
@@ -133,7 +138,7 @@ pub struct Intake {
     /// Rows of the application's table.
     pub rows: u64,
     /// Of those, not used.
-    pub rejected: u64,
+    pub rejects: Rejects,
     /// The rest.
     pub ratings: Encoded,
     /// Which of the books have a maker in common.
@@ -153,8 +158,8 @@ impl Intake {
                 "read": self.rows,
                 "kept": self.ratings.interactions.len(),
                 "rated": rated,
-                "rejected": self.rejected,
-                "repaired": self.ratings.repaired,
+                "rejected": self.rejects.total(),
+                "repaired": self.ratings.mended.of(LOST_ZEROS),
                 "duplicates": self.ratings.duplicates,
                 "opaque": self.ratings.opaque.total(),
             },

@@ -77,16 +77,7 @@ impl<'a> Reasons<'a> {
         lists: &[Vec<Scored>],
         interrupt: &Interrupt,
     ) -> Result<Vec<Vec<Option<u32>>>> {
-        let numbers = Some(self.rows.ratings.as_slice());
-        let ridge = &Ridge {
-            offsets: &self.rows.offsets,
-            columns: &self.rows.items,
-            targets: numbers.filter(|_| !self.weighted),
-            weights: numbers.filter(|_| self.weighted),
-            penalties: &self.penalties,
-            unobserved_weight: self.unobserved_weight,
-        };
-        let prepared = &self.prepared;
+        let (ridge, prepared) = (&self.ridge(), &self.prepared);
         let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
             .par_chunks(USERS)
             .enumerate()
@@ -104,6 +95,30 @@ impl<'a> Reasons<'a> {
             )
             .collect::<Result<_>>()?;
         Ok(blocks.into_iter().flatten().collect())
+    }
+
+    /// What each of a user's own items adds to x_u·y_i, in the order of their row; the sum is the product,
+    /// where x_u is the closed-form answer to that row.
+    pub fn contributions(&self, user: usize, item: u32) -> Vec<f32> {
+        let terms = Terms { ridge: &self.ridge(), prepared: &self.prepared, user, item };
+        pulp::Arch::new().dispatch(terms)
+    }
+
+    /// A user's own items: what [`Reasons::contributions`] are of.
+    pub fn items(&self, user: usize) -> &[u32] {
+        self.rows.of(user).0
+    }
+
+    fn ridge(&self) -> Ridge<'_> {
+        let numbers = Some(self.rows.ratings.as_slice());
+        Ridge {
+            offsets: &self.rows.offsets,
+            columns: &self.rows.items,
+            targets: numbers.filter(|_| !self.weighted),
+            weights: numbers.filter(|_| self.weighted),
+            penalties: &self.penalties,
+            unobserved_weight: self.unobserved_weight,
+        }
     }
 }
 
@@ -137,6 +152,31 @@ impl pulp::WithSimd for Explain<'_> {
             *reason = greatest(own, self.contributions);
         }
         reasons
+    }
+}
+
+/// All terms of one user's score of one item.
+struct Terms<'a> {
+    ridge: &'a Ridge<'a>,
+    prepared: &'a Prepared<'a>,
+    user: usize,
+    item: u32,
+}
+
+impl pulp::WithSimd for Terms<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<f32> {
+        let (mut system, mut terms) = (RowSystem::default(), Vec::new());
+        let Prepared { features, spectrum } = self.prepared;
+        let d = spectrum.values.len();
+        let Ridge { offsets, .. } = self.ridge;
+        if offsets[self.user] < offsets[self.user + 1] {
+            system.load(simd, self.ridge, self.user, features, &spectrum.values);
+            system.contributions(simd, &features[self.item as usize * d..][..d], &mut terms);
+        }
+        terms
     }
 }
 
@@ -175,37 +215,14 @@ mod tests {
             let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
             let evidence = Evidence::new(&interactions, &groups, &config.model);
             let fitted = fit_ranking(Device::Cpu, &evidence, &config, None, &watch).expect("fitted");
-            let penalties = als::penalties(evidence.rows(), &config.model);
-            let ridge = als::ranking_ridge(evidence.rows(), &penalties, &config.model);
-            let prepared = Prepared::new(&fitted.items, factors, ridge.unobserved_weight).expect("finite");
+            let reasons = Reasons::ranking(&fitted, evidence.rows(), &config).expect("finite");
             for user in 0..31 {
                 for item in 0..23 {
-                    let terms = Terms { ridge: &ridge, prepared: &prepared, user, item };
-                    let terms = pulp::Arch::new().dispatch(terms);
-                    let sum: f32 = terms.iter().sum();
-                    let score = fitted.score(user, item);
+                    let sum: f32 = reasons.contributions(user, item).iter().sum();
+                    let score = fitted.score(user, item as usize);
                     assert!((sum - score).abs() < 1e-4, "{sum} {score}");
                 }
             }
-        }
-    }
-    struct Terms<'a> {
-        ridge: &'a Ridge<'a>,
-        prepared: &'a Prepared<'a>,
-        user: usize,
-        item: usize,
-    }
-
-    impl pulp::WithSimd for Terms<'_> {
-        type Output = Vec<f32>;
-
-        fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<f32> {
-            let (mut system, mut terms) = (RowSystem::default(), Vec::new());
-            let Prepared { features, spectrum } = self.prepared;
-            let d = spectrum.values.len();
-            system.load(simd, self.ridge, self.user, features, &spectrum.values);
-            system.contributions(simd, &features[self.item * d..][..d], &mut terms);
-            terms
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::config;
 pub struct Evidence {
     rows: Interactions,
     readers: usize,
+    item_weights: Vec<f32>,
 }
 
 impl Evidence {
@@ -34,20 +35,13 @@ impl Evidence {
     /// of each book, and what everybody has read says less of each reader.
     pub fn new(interactions: &Interactions, groups: &[Group], model: &config::Model) -> Self {
         let readers = interactions.user_count();
-        let power = |counts: Vec<u32>, exponent: f64| -> Vec<f64> {
-            counts.par_iter().map(|count| f64::from(*count).powf(-exponent)).collect()
-        };
-        let of_users = power(interactions.items_per_user(), model.activity_exponent);
-        let of_items = power(interactions.readers_per_item(), model.popularity_exponent);
-        let mut rows = interactions.clone();
-        for (user, activity) in of_users.into_iter().enumerate() {
-            for at in rows.offsets[user]..rows.offsets[user + 1] {
-                rows.ratings[at] = (activity * of_items[rows.items[at] as usize]) as f32;
-            }
-        }
+        let of_items = powers(interactions.readers_per_item(), model.popularity_exponent);
+        let of_items: Vec<f32> = of_items.into_iter().map(|weight| weight as f32).collect();
+        let mut rows = weighed(interactions, &of_items, model);
         let mean =
             rows.ratings.iter().map(|weight| f64::from(*weight)).sum::<f64>() / rows.len().max(1) as f64;
-        rows.ratings.iter_mut().for_each(|weight| *weight /= mean as f32);
+        let item_weights: Vec<f32> = of_items.iter().map(|weight| weight / mean as f32).collect();
+        rows = weighed(interactions, &item_weights, model);
         for group in groups {
             let weight = match group.maker {
                 Maker::Author => model.author_weight,
@@ -59,7 +53,19 @@ impl Evidence {
                 rows.offsets.push(rows.items.len());
             }
         }
-        Self { rows, readers }
+        Self { rows, readers, item_weights }
+    }
+
+    /// Weighs what other readers have read, or the same ones later, in the same way. `item_weights` are
+    /// those of the evidence that a model was trained on.
+    pub fn of_others(interactions: &Interactions, item_weights: Vec<f32>, model: &config::Model) -> Self {
+        let rows = weighed(interactions, &item_weights, model);
+        Self { rows, readers: interactions.user_count(), item_weights }
+    }
+
+    /// What each item's pairs weigh, but for how active the reader is.
+    pub fn item_weights(&self) -> &[f32] {
+        &self.item_weights
     }
 
     /// What each item's product x·y is multiplied with to be its score. `factors` are of the same items.
@@ -107,11 +113,6 @@ impl Evidence {
         &self.rows
     }
 
-    /// As [`Evidence::rows`].
-    pub fn into_rows(self) -> Interactions {
-        self.rows
-    }
-
     /// The made-up readers who have read any of these books.
     pub fn groups_with(&self, items: &[u32]) -> Vec<u32> {
         let mut wanted = vec![false; self.rows.item_count];
@@ -126,6 +127,24 @@ impl Evidence {
     pub fn readers(&self) -> usize {
         self.readers
     }
+}
+
+/// n^-exponent of each count.
+fn powers(counts: Vec<u32>, exponent: f64) -> Vec<f64> {
+    // A book that nobody has read may be read by somebody later.
+    counts.par_iter().map(|count| f64::from(*count).max(1.0).powf(-exponent)).collect()
+}
+
+/// The same pairs, with weights in the place of ratings.
+fn weighed(interactions: &Interactions, item_weights: &[f32], model: &config::Model) -> Interactions {
+    let mut rows = interactions.clone();
+    let of_users = powers(interactions.items_per_user(), model.activity_exponent);
+    for (user, activity) in of_users.into_iter().enumerate() {
+        for at in rows.offsets[user]..rows.offsets[user + 1] {
+            rows.ratings[at] = (activity * f64::from(item_weights[rows.items[at] as usize])) as f32;
+        }
+    }
+    rows
 }
 
 #[cfg(test)]

@@ -142,6 +142,8 @@ pub struct Start {
     pub items: Vec<f32>,
     /// After how many epochs the model of stars was best, if there was one.
     pub rating_epochs: Option<usize>,
+    /// The loss for each observed pair after each epoch so far.
+    pub losses: Vec<f64>,
 }
 
 /// Fits the ranking loss, from the items' factors of another model if there are some to `start` from.

@@ -57,6 +57,11 @@ impl Settled {
         }
         Self(settled)
     }
+
+    /// The same for lists of another length.
+    pub fn set_top(&mut self, n: usize) {
+        self.0.output.top = n;
+    }
 }
 
 impl From<Config> for Settled {

@@ -3,7 +3,7 @@
 //! Reading happens in one short transaction ([`source`]). Writing happens in many small ones,
 //! always through [`Database::write`], which is where we promise not to keep the application
 //! waiting. [`publish`] makes the new recommendations visible all at once, [`readers`] one reader's
-//! list at a time, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
+//! list at a time, [`lists`] shows them, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
 //! [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables is true.
 
 pub mod batches;
@@ -11,6 +11,7 @@ pub mod books;
 pub mod check;
 pub mod forget;
 pub mod import;
+pub mod lists;
 pub mod lock;
 pub mod publish;
 pub mod readers;
@@ -18,6 +19,7 @@ pub mod runs;
 pub mod scrub;
 pub mod slots;
 pub mod source;
+pub mod survey;
 pub mod titles;
 pub mod trials;
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
@@ -11,7 +10,7 @@ use crate::catalog::rejects::Rejects;
 use crate::error::{Error, Kind, Result};
 use crate::store::slots::{LISTS, POPULAR, Slot};
 use crate::store::source::Table;
-use crate::store::{Database, quote};
+use crate::store::{Database, lists, quote};
 
 const SCHEMA: &str = include_str!("../../sql/schema.sql");
 
@@ -280,14 +279,28 @@ pub struct Entry {
 /// # Errors
 /// Whatever SQLite says.
 pub fn last(database: &Database, runs: u32) -> Result<Vec<Entry>> {
+    entries(database, "ORDER BY run_id DESC LIMIT ?1", i64::from(runs))
+}
+
+/// One run, if it is still written down.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn entry(database: &Database, run_id: i64) -> Result<Option<Entry>> {
+    Ok(entries(database, "WHERE run_id = ?1", run_id)?.pop())
+}
+
+fn entries(database: &Database, which: &str, parameter: i64) -> Result<Vec<Entry>> {
     database.read("looking up the last runs", |connection| {
         if Table::find(connection, "nightshelf_runs")?.is_none() {
             return Ok(Vec::new());
         }
-        let sql = "SELECT run_id, kind, status, started_at, finished_at, version, device, counts, metrics, \
-                   timings, error FROM nightshelf_runs ORDER BY run_id DESC LIMIT ?1";
-        let mut statement = connection.prepare(sql)?;
-        let entries = statement.query_map([runs], |row| {
+        let sql = format!(
+            "SELECT run_id, kind, status, started_at, finished_at, version, device, counts, metrics, \
+             timings, error FROM nightshelf_runs {which}"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let entries = statement.query_map([parameter], |row| {
             let time = |column| -> rusqlite::Result<Option<DateTime<Utc>>> {
                 let text: Option<String> = row.get(column)?;
                 Ok(text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok()).map(|time| time.to_utc()))
@@ -319,39 +332,17 @@ pub fn last(database: &Database, runs: u32) -> Result<Vec<Entry>> {
 /// # Errors
 /// Whatever SQLite says.
 pub fn rows_of(database: &Database, run_id: i64) -> Result<(u64, u64)> {
-    // In goes: without WAL, nobody could write for as long as one look at all of them takes.
-    const STEP: usize = 50_000;
     let (mut all, mut own) = (0, 0);
-    let mut after: Option<(SqlValue, i64)> = None;
-    loop {
-        let sql = format!(
-            "SELECT run_id, user_id, rank FROM recommendations {} ORDER BY user_id, rank LIMIT {STEP}",
-            if after.is_some() { "WHERE (user_id, rank) > (?1, ?2)" } else { "" }
-        );
-        let (mut rows_read, mut rows_own, mut last) = (0, 0, None);
-        database.read("counting the published rows", |connection| {
-            (rows_read, rows_own) = (0, 0);
-            let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = match &after {
-                Some((user, rank)) => statement.query(params![user, rank])?,
-                None => statement.query([])?,
-            };
-            while let Some(row) = rows.next()? {
-                rows_read += 1;
-                rows_own += u64::from(row.get::<_, i64>(0)? == run_id);
-                if rows_read == STEP {
-                    last = Some((row.get(1)?, row.get(2)?));
-                }
-            }
-            Ok(())
-        })?;
-        all += rows_read as u64;
-        own += rows_own;
-        match last {
-            Some(last) => after = Some(last),
-            None => return Ok((all, own)),
-        }
-    }
+    lists::scan(
+        database,
+        "run_id",
+        |row| row.get::<_, i64>(0),
+        |_, run| {
+            all += 1;
+            own += u64::from(run == run_id);
+        },
+    )?;
+    Ok((all, own))
 }
 
 /// RFC 3339, UTC.

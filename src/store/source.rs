@@ -44,7 +44,7 @@ pub struct Reading {
 pub fn read(database: &Database, config: &Config, console: &Console) -> Result<Reading> {
     database.read("reading the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
-        let mut statement = connection.prepare(&select.sql).map_err(|error| match select.from_user {
+        let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
             true => Error::from(error).while_doing("the query in [source] does not work"),
             false => error.into(),
         })?;
@@ -58,7 +58,7 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
         // The rowid, where there is one, stands last and is no value of the row.
         let width = statement.column_count() - usize::from(select.by_rowid);
         let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
-        let bar = console.bar("read", 0);
+        let bar = console.bar("read", select.about(connection));
         scan(database, &mut statement, select.by_rowid, |row| {
             reading.rows += 1;
             if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
@@ -109,32 +109,32 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// How many ratings the application's table has of a reader.
+/// Reads the ratings of one reader.
 ///
 /// # Errors
 /// As [`read`].
-pub fn ratings_of(database: &Database, config: &Config, user: UserRef<'_>) -> Result<u64> {
+pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> Result<Reading> {
     database.read("looking for the reader's ratings", |connection| {
         let source = &config.source;
-        let (from, column) = match source.query.as_str() {
-            "" => {
-                let table = Table::find(connection, &source.table)?
-                    .ok_or_else(|| no_table(connection, &source.table))?;
-                (quote(&table.name), table.column("user", &source.user)?)
-            }
-            query => {
-                let column = connection.prepare(query)?.column_name(0)?.to_owned();
-                (format!("({query})"), quote(&column))
-            }
+        let select = Select::resolve(connection, source)?;
+        let column = match source.query.as_str() {
+            "" => source.user.clone(),
+            query => connection.prepare(query)?.column_name(0)?.to_owned(),
         };
-        let mut statement =
-            connection.prepare(&format!("SELECT count(*) FROM {from} WHERE {column} = ?1"))?;
-        let count = |row: &Row<'_>| row.get::<_, i64>(0);
-        let count = match user {
-            UserRef::Integer(id) => statement.query_row([id], count),
-            UserRef::Text(id) => statement.query_row([id], count),
+        let mut statement = connection.prepare(&select.of(&quote(&column)))?;
+        let width = statement.column_count() - usize::from(select.by_rowid);
+        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let mut rows = match user {
+            UserRef::Integer(id) => statement.query([id])?,
+            UserRef::Text(id) => statement.query([id])?,
         };
-        Ok(count?.unsigned_abs())
+        while let Some(row) = rows.next()? {
+            reading.rows += 1;
+            if let Err(reason) = take(row, width, source.implicit_rating, &mut reading.columns) {
+                reading.rejects.add(reason, || show(row, width));
+            }
+        }
+        Ok(reading)
     })
 }
 
@@ -145,7 +145,7 @@ pub fn ratings_of(database: &Database, config: &Config, user: UserRef<'_>) -> Re
 pub fn count(database: &Database, config: &Config) -> Result<u64> {
     database.read("looking at the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
-        connection.prepare(&select.sql)?;
+        connection.prepare(&select.all())?;
         let from = match config.source.query.as_str() {
             "" => quote(&config.source.table),
             query => format!("({query})"),
@@ -155,16 +155,44 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
     })
 }
 
-/// The statement to read with.
+/// What to read.
 #[derive(Debug)]
 struct Select {
+    /// Everything, in any order.
     sql: String,
     from_user: bool,
-    /// The rowid stands last, and the statement takes the one to go on from.
+    /// The rowid stands last.
     by_rowid: bool,
 }
 
 impl Select {
+    /// All rows; where there are rowids, in their order and from that which is given on.
+    fn all(&self) -> String {
+        // An index that covers the columns would otherwise give its own order, and "the last of
+        // several ratings" would change when somebody adds one.
+        let order = if self.by_rowid { " WHERE rowid >= ?1 ORDER BY rowid" } else { "" };
+        format!("{}{order}", self.sql)
+    }
+
+    /// About how many rows there are, where that costs nothing to know; else 0.
+    fn about(&self, connection: &Connection) -> u64 {
+        let Some((_, table)) = self.sql.rsplit_once(" FROM ").filter(|_| self.by_rowid) else { return 0 };
+        let sql = format!("SELECT (SELECT max(rowid) FROM {table}) - (SELECT min(rowid) FROM {table}) + 1");
+        connection
+            .query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
+            .ok()
+            .flatten()
+            .map_or(0, i64::unsigned_abs)
+    }
+
+    /// The rows with one value in a column.
+    fn of(&self, column: &str) -> String {
+        match self.by_rowid {
+            true => format!("{} WHERE {column} = ?1 ORDER BY rowid", self.sql),
+            false => format!("SELECT * FROM ({}\n) WHERE {column} = ?1", self.sql),
+        }
+    }
+
     fn resolve(connection: &Connection, source: &Source) -> Result<Self> {
         if !source.query.is_empty() {
             return Ok(Self { sql: source.query.clone(), from_user: true, by_rowid: false });
@@ -186,14 +214,10 @@ impl Select {
         if source.rating.is_empty() {
             columns[2] = format!("{:?}", source.implicit_rating);
         }
-        // An index that covers the columns would otherwise give its own order, and "the last of
-        // several ratings" would change when somebody adds one.
-        let mut order = "";
         if table.has_rowid {
             columns.push("rowid".into());
-            order = " WHERE rowid >= ?1 ORDER BY rowid";
         }
-        let sql = format!("SELECT {} FROM {}{order}", columns.join(", "), quote(&table.name));
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), quote(&table.name));
         Ok(Self { sql, from_user: false, by_rowid: table.has_rowid })
     }
 }
@@ -249,7 +273,9 @@ impl Table {
             Kind::Config,
             format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", ")),
         )
-        .hint(format!("set {key} = {near:?} under [source] in the configuration file")))
+        .hint(format!(
+            "set {key} = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
+        )))
     }
 }
 
@@ -266,9 +292,11 @@ fn no_table(connection: &Connection, name: &str) -> Error {
         Error::new(Kind::Config, format!("there is no table {name}; there are {}", tables.join(", ")))
     };
     match nearest(name, tables.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("set table = {near:?} under [source] in the configuration file")),
+        Some(near) => error.hint(format!(
+            "set table = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
+        )),
         None => {
-            error.hint("set table under [source] in the configuration file, or `nightshelf import` files")
+            error.hint("let `nightshelf init` look for the ratings and write a configuration file, or `nightshelf import` files")
         }
     }
 }

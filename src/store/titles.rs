@@ -11,8 +11,26 @@ use crate::store::{Database, books};
 /// Titles by key: the ISBN-13, or the folded text.
 #[derive(Clone, Debug, Default)]
 pub struct Titles {
-    by_key: HashMap<String, String>,
+    by_key: HashMap<String, Title>,
     config: Config,
+}
+
+/// What a book is called, as text that may be shown anywhere but in HTML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Title {
+    /// The title.
+    pub title: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+}
+
+impl std::fmt::Display for Title {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.author {
+            Some(author) => write!(f, "{}, {author}", self.title),
+            None => f.write_str(&self.title),
+        }
+    }
 }
 
 impl Titles {
@@ -26,22 +44,42 @@ impl Titles {
             let Some(title) = book.title else {
                 return;
             };
-            let title = match book.author {
-                Some(author) => format!("{title}, {author}"),
-                None => title.into_owned(),
-            };
-            titles.by_key.insert(titles.key(&book.isbn), plain(&title));
+            let title = Title { title: plain(&title), author: book.author.as_deref().map(plain) };
+            titles.by_key.insert(titles.key(&book.isbn), title);
         })
     }
 
     /// What to call a book, in any spelling of its ISBN.
     pub fn of(&self, spelling: &str) -> String {
-        self.by_key.get(&self.key(spelling)).cloned().unwrap_or_else(|| plain(spelling))
+        self.find(spelling).map_or_else(|| plain(spelling), Title::to_string)
+    }
+
+    /// Title and author of a book, in any spelling of its ISBN.
+    pub fn find(&self, spelling: &str) -> Option<&Title> {
+        self.by_key.get(&self.key(spelling))
     }
 
     /// Whether a book has a title here.
     pub fn has(&self, spelling: &str) -> bool {
-        self.by_key.contains_key(&self.key(spelling))
+        self.find(spelling).is_some()
+    }
+
+    /// What to call the book with this key, if it has a title.
+    pub fn of_key(&self, key: &str) -> Option<&Title> {
+        self.by_key.get(key)
+    }
+
+    /// The keys of the books in whose title or author all these words stand; none for a word without a letter.
+    pub fn search(&self, words: &str) -> Vec<&str> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+        if !words.iter().any(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 1) {
+            return Vec::new();
+        }
+        let matches = |title: &Title| {
+            let title = title.to_string().to_lowercase();
+            words.iter().all(|word| title.contains(word.as_str()))
+        };
+        self.by_key.iter().filter(|(_, title)| matches(title)).map(|(key, _)| key.as_str()).collect()
     }
 
     fn key(&self, spelling: &str) -> String {

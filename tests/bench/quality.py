@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The quality report of README.md, measured anew.
+"""The quality report of docs/figures.md, measured anew.
 
     tests/bench/quality.py target/release/nightshelf DATA [PART...]
 

@@ -8,6 +8,11 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
+/// All that people are told.
+fn manual() -> String {
+    ["README.md", "docs/guide.md", "docs/reference.md"].map(read).join("\n")
+}
+
 fn help(words: &[&str]) -> String {
     let ran: Ran = nightshelf().args(words).arg("--help").output().unwrap().into();
     ran.ok().stdout
@@ -15,7 +20,7 @@ fn help(words: &[&str]) -> String {
 
 #[test]
 fn every_command_and_flag_is_in_the_readme() {
-    let readme = read("README.md");
+    let (readme, manual) = (read("README.md"), manual());
     let overview = help(&[]);
     let commands: Vec<&str> = overview
         .split("Commands:")
@@ -30,12 +35,12 @@ fn every_command_and_flag_is_in_the_readme() {
     assert!(commands.len() >= 6, "{commands:?}");
     for command in commands {
         assert!(
-            readme.contains(&format!("`{command}")) || readme.contains(&format!("nightshelf {command}")),
+            readme.contains(&format!("`{command}")) && manual.contains(&format!("nightshelf {command}")),
             "{command}"
         );
         for word in help(&[command]).split(|c: char| !(c.is_alphanumeric() || c == '-')) {
             let flag = word.starts_with("--") && word.len() > 3;
-            assert!(!flag || readme.contains(word), "{word} of {command} is not in the README");
+            assert!(!flag || manual.contains(word), "{word} of {command} is not in the manual");
         }
     }
 }
@@ -43,12 +48,12 @@ fn every_command_and_flag_is_in_the_readme() {
 #[test]
 fn every_setting_is_in_the_readme_and_in_the_example() {
     let defaults: toml::Table = nightshelf::config::Config::default().to_toml().parse().unwrap();
-    let readme = read("README.md");
+    let manual = manual();
     let example = read("jobs/nightly.toml");
     let parsed: toml::Table = example.parse().unwrap();
     for (section, keys) in &defaults {
         for key in keys.as_table().unwrap().keys() {
-            assert!(readme.contains(&format!("`{key}`")), "{key} is not in the README");
+            assert!(manual.contains(&format!("`{key}`")), "{key} is not in the manual");
             assert!(parsed[section].get(key).is_some(), "{section}.{key} is not in jobs/nightly.toml");
         }
     }
@@ -59,10 +64,10 @@ fn every_setting_is_in_the_readme_and_in_the_example() {
 
 #[test]
 fn every_exit_code_is_in_the_readme_and_in_the_help() {
-    let (readme, help) = (read("README.md"), help(&[]));
+    let (manual, help) = (manual(), help(&[]));
     for code in ["65", "66", "69", "74", "75", "78", "130", "143"] {
         assert!(
-            readme.contains(&format!("| {code} |")) || readme.contains(&format!("| `{code}` |")),
+            manual.contains(&format!("| {code} |")) || manual.contains(&format!("| `{code}` |")),
             "{code}"
         );
         assert!(help.contains(code), "{code}");
@@ -92,4 +97,48 @@ fn the_example_queries_run_on_the_real_tables() {
         }
     }
     assert!(asked > 10, "the queries gave {asked} rows");
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let anchor = |heading: &str| -> String {
+        let kept = heading
+            .to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let mut followed = 0;
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/guide.md",
+        "docs/reference.md",
+        "docs/figures.md",
+        "jobs/README.md",
+    ] {
+        let folder = root.join(document).parent().unwrap().to_owned();
+        for link in
+            read(document).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+        {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = if file.is_empty() { root.join(document) } else { folder.join(file) };
+            assert!(path.exists(), "{document}: {link}");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let there = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| anchor(line.trim_start_matches('#').trim()) == heading);
+                assert!(there, "{document}: {link}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 20, "{followed}");
 }

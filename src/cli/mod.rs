@@ -2,10 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::console::Verbosity;
+
+pub use import::{Encoding, FileKind, Hints, Import};
+pub use measure::{Evaluate, SplitKind, Tune};
+pub use people::{Export, ExportWhat, Format, Generate, Generated, Pair, Recommend, Report, Similar, User};
+
+mod import;
+mod measure;
+mod people;
 
 /// Nightly book recommendations, inside your own SQLite database.
 ///
@@ -64,6 +71,8 @@ impl Cli {
 pub enum Command {
     /// Make a small bookshop database and run the nightly job on it.
     Demo(Demo),
+    /// Look at a database of yours, and write a configuration file for it.
+    Init(Init),
     /// Load CSV or TSV files of ratings or books into a database.
     Import(Import),
     /// The nightly job: read, normalise, train, judge, publish.
@@ -72,6 +81,14 @@ pub enum Command {
     Backfill(Backfill),
     /// Take one reader out of everything that nightshelf keeps.
     Forget(Forget),
+    /// Show what a reader is recommended, and why.
+    Recommend(Recommend),
+    /// Say what the model expects of a reader and a book.
+    Predict(Pair),
+    /// Show books that are like one.
+    Similar(Similar),
+    /// Show which of a reader's own books carry the score of another, and how much.
+    Explain(Pair),
     /// Measure the model, and baselines, on ratings that it has not seen.
     Evaluate(Evaluate),
     /// Look for better settings, and write them as a configuration file.
@@ -84,6 +101,12 @@ pub enum Command {
     Runs(Runs),
     /// Look for what is wrong, or missing, and say how to put it right.
     Doctor(Doctor),
+    /// Make a page about the last night, with plots.
+    Report(Report),
+    /// Write lists, factors or predictions for other programs.
+    Export(Export),
+    /// Write manual pages and completions, for packagers.
+    Generate(Generate),
 }
 
 /// Which database.
@@ -99,6 +122,9 @@ pub struct Target {
 
 /// `nightshelf demo`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  nightshelf demo --db /tmp/demo.db")]
 pub struct Demo {
     /// Where to make the bookshop's database; replaced only if a demo made it.
     #[arg(long, value_name = "FILE", default_value = "demo.db")]
@@ -108,8 +134,40 @@ pub struct Demo {
     pub settings: Settings,
 }
 
+/// `nightshelf init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  nightshelf init --db shop.db
+
+Finds the tables of ratings and of books by their names and by what stands in them, shows what it found,
+and writes that into a file for --config. The database is only read.")]
+pub struct Init {
+    /// The application's SQLite file.
+    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
+    pub db: PathBuf,
+    /// Where to write the settings.
+    #[arg(long, value_name = "FILE", default_value = "nightshelf.toml")]
+    pub out: PathBuf,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settings: Settings,
+}
+
 /// `nightshelf run`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nightshelf run --db shop.db --dry-run                   everything but writing
+  nightshelf run --db shop.db --config nightshelf.toml
+  NIGHTSHELF_FACTORS=64 nightshelf run --db shop.db --quiet
+
+Ends with 0 if lists were published or nothing has changed, 3 if the gate refused, 65 if there are no usable
+ratings, 75 if another run is at work or the database stayed locked. In all cases but the first the lists of
+before stand.")]
 pub struct Run {
     /// The application's SQLite file.
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB", required_unless_present = "print_config")]
@@ -132,7 +190,11 @@ pub struct Run {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Readers whose ratings are not those that their list was made from get a new list, readers without
-ratings lose theirs, and nobody else's is touched. Rows written so have the source 'fold-in'.")]
+ratings lose theirs, and nobody else's is touched. Rows written so have the source 'fold-in'.
+
+Examples:
+  nightshelf import new.csv --db shop.db && nightshelf backfill --db shop.db
+  nightshelf backfill --db shop.db --full-if-needed")]
 pub struct Backfill {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -154,10 +216,15 @@ pub struct Backfill {
 
 /// `nightshelf forget`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Delete the reader's ratings first, or the next run takes them up again.
+
+Example:
+  nightshelf forget --db shop.db --user 276747")]
 pub struct Forget {
-    /// The reader's user_id.
-    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
-    pub user: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub user: User,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub target: Target,
@@ -165,6 +232,9 @@ pub struct Forget {
 
 /// `nightshelf runs`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  nightshelf runs --db shop.db --last 30")]
 pub struct Runs {
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -176,6 +246,12 @@ pub struct Runs {
 
 /// `nightshelf doctor`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nightshelf doctor                                       the machine alone
+  nightshelf doctor --db shop.db --config nightshelf.toml
+
+Ends with 1 if it finds a problem.")]
 pub struct Doctor {
     /// The application's SQLite file; without it only the machine is looked at.
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
@@ -183,172 +259,6 @@ pub struct Doctor {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: Settings,
-}
-
-/// `nightshelf import`
-#[derive(Debug, Args)]
-pub struct Import {
-    /// CSV or TSV files, plain or gzip; `-` is not understood, since an import can be resumed.
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub target: Target,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub hints: Hints,
-    /// Begin each file anew, although an earlier import of it was cut off half-way.
-    #[arg(long)]
-    pub restart: bool,
-}
-
-/// How to read a text file, where its first lines do not tell.
-#[derive(Debug, Default, Args)]
-pub struct Hints {
-    /// What the files hold; looked for in their first lines otherwise.
-    #[arg(long, value_enum)]
-    pub kind: Option<FileKind>,
-    /// What stands between two fields: `,` `;` `tab` or `::`; looked for otherwise.
-    #[arg(long, value_name = "TEXT")]
-    pub separator: Option<String>,
-    /// How letters are stored; UTF-8 where the bytes allow it, else Latin-1.
-    #[arg(long, value_enum)]
-    pub encoding: Option<Encoding>,
-    /// Whether the first line names the columns; looked for otherwise.
-    #[arg(long, value_name = "BOOL")]
-    pub header: Option<bool>,
-    /// The file's columns in order, such as `user,isbn,rating,rated_at` or
-    /// `isbn,title,author,year,publisher`; `-` skips one.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub columns: Vec<String>,
-}
-
-/// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FileKind {
-    /// user, isbn, rating, and perhaps a time
-    Ratings,
-    /// isbn, title, author, year, publisher
-    Books,
-}
-
-/// How a file's letters are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Encoding {
-    /// UTF-8
-    Utf8,
-    /// Latin-1 (Windows-1252)
-    Latin1,
-}
-
-/// `nightshelf evaluate`
-#[derive(Debug, Args)]
-pub struct Evaluate {
-    /// The application's SQLite file: some of its ratings are held out, to be foretold.
-    #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
-    pub db: Option<PathBuf>,
-    /// What is held out of the database.
-    #[arg(long, value_enum, default_value = "random")]
-    pub split: SplitKind,
-    /// How much of it is held out, from 0 to 1 [default: 0.2, and 0.1 of new-books].
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    pub share: Option<f64>,
-    /// How many ratings of each reader leave-last holds out.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = length)]
-    pub last: usize,
-    /// Which ratings are drawn: another number, another split.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub split_seed: u64,
-    /// Instead of a database: ratings to learn from, as user, item, rating.
-    #[arg(long, value_name = "FILE", requires = "test")]
-    pub train: Option<PathBuf>,
-    /// Ratings to be foretold, of the same readers.
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub test: Option<PathBuf>,
-    /// What is known of the books: isbn, title, author, year, publisher; from a database, its own table
-    /// if this is not given.
-    #[arg(long, value_name = "FILE")]
-    pub books: Option<PathBuf>,
-    /// Lengths of list to measure at.
-    #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10", value_parser = length)]
-    pub k: Vec<usize>,
-    /// A variant to put beside it, such as `factors=8` or `solver=adam`; may be repeated.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub compare: Vec<String>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub settings: Settings,
-}
-
-/// `nightshelf tune`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Trials with few factors decide which settings are tried with more. Every trial is noted in the table
-nightshelf_trials when it is done: the same command goes on where it was stopped. Nothing else in the
-database is touched, and a nightly run may go on meanwhile.")]
-pub struct Tune {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub target: Target,
-    /// How many settings to try.
-    #[arg(long, value_name = "N", default_value_t = 35, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub trials: u32,
-    /// How long to look, at most; the trial at hand is finished, and the winner confirmed.
-    #[arg(long, value_name = "M", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
-    pub minutes: u64,
-    /// Where to write the settings.
-    #[arg(long, value_name = "FILE", default_value = "tuned.toml")]
-    pub out: PathBuf,
-    /// Forget the trials that were made before.
-    #[arg(long)]
-    pub restart: bool,
-}
-
-impl Evaluate {
-    /// How much is held out.
-    pub fn share(&self) -> f64 {
-        self.share.unwrap_or(if self.split == SplitKind::NewBooks { 0.1 } else { 0.2 })
-    }
-}
-
-/// What an evaluation holds out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SplitKind {
-    /// a share of all ratings, at random
-    Random,
-    /// one rating of each reader, at random
-    LeaveOneOut,
-    /// the newest ratings of each reader; needs rated_at
-    LeaveLast,
-    /// the newest share of all ratings, from one moment on; needs rated_at
-    Time,
-    /// a share of the readers, who are solved against the model from most of their ratings
-    Users,
-    /// all ratings of a share of the books, known by author and publisher alone
-    NewBooks,
-}
-
-impl SplitKind {
-    /// As it is typed.
-    pub fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
-/// A part of a whole.
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if 0.0 < share && share < 1.0 => Ok(share),
-        _ => Err("must be a number between 0 and 1".into()),
-    }
-}
-
-/// The length of a list: a list of none cannot be measured.
-fn length(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("must be a whole number from 1".into()),
-        Ok(length) => Ok(length),
-    }
 }
 
 /// Settings that have a flag. Each is also a key of the configuration file.

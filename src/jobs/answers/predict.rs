@@ -1,0 +1,97 @@
+//! `nightshelf predict`: what the model expects of a reader and a book.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::console::{Console, count, plain};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::jobs::answers::Desk;
+use crate::jobs::answers::desk::id_json;
+use crate::jobs::answers::reader::Reader;
+use crate::store::lists;
+
+/// Says score, place among all books, and expected stars with what they are made of.
+///
+/// # Errors
+/// [`crate::error::Kind::NoInput`] if reader or book are not known, naming the nearest that are; else as
+/// [`Desk::model`].
+pub fn predict(
+    db: &Path,
+    (user, isbn): (&str, &str),
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let desk = Desk::open(db, config, console, interrupt)?;
+    let model = desk.model()?;
+    let run = model.run_id;
+    let item = desk.book(&model.books, isbn)?;
+    let Some(reader) = Reader::find(&desk, model, user)? else {
+        return desk.no_reader(user);
+    };
+    let items = &reader.books.items;
+    let spelling = items.spelling(item as usize);
+    let (score, stars, own) = (reader.score(item), reader.stars(item), reader.own(item));
+    let unread = (0..items.len() as u32).filter(|other| reader.own(*other).is_none());
+    let (all, ahead) = unread.fold((0u32, 0u32), |(all, ahead), other| {
+        (all + 1, ahead + u32::from(other != item && reader.score(other) > score))
+    });
+    let place = own.is_none().then_some(ahead + 1);
+    let listed = lists::of(&desk.database, reader.id.borrow())?;
+    let listed = listed.iter().find(|row| row.isbn == spelling);
+
+    let fitted = reader.fitted();
+    let parts = fitted.rating.filter(|_| stars.is_some()).map(|model| {
+        [
+            ("mean", model.mean),
+            ("reader", model.biases.users[0]),
+            ("book", model.biases.items[item as usize]),
+            ("taste", model.factors.score(0, item as usize)),
+        ]
+    });
+    let mut lines = vec![match own {
+        Some(stars) if stars.is_nan() => "has read it already, without giving stars".to_owned(),
+        Some(stars) => format!("has read it already, and gave it {stars}"),
+        None => format!("score {score:.4}: place {} of {} unread books", count(ahead + 1), count(all)),
+    }];
+    match (stars, parts, fitted.rating) {
+        (Some(stars), Some(parts), Some(model)) => {
+            let (low, high) = model.scale;
+            let parts = parts.map(|(name, value)| match name {
+                "mean" => format!("{name} {value:.2}"),
+                _ => format!("{name} {value:+.2}"),
+            });
+            lines.push(format!("expected stars {stars:.2} of {low} to {high}: {}", parts.join(", ")));
+        }
+        _ => lines.push("expected stars: nothing is known of either's".to_owned()),
+    }
+    lines.push(match listed {
+        Some(row) => format!("in the published list: rank {}, score {:.4}", row.rank, row.score),
+        None => "not in the published list".to_owned(),
+    });
+    if !reader.trained {
+        lines.push(format!("(the ratings have changed since run {run}: worked out from those of now)"));
+    }
+    let head = format!("Reader {} and {}", plain(&reader.id.borrow().to_string()), desk.titles.of(spelling));
+    let text = format!("{}\n  {}", console.heading(&head), lines.join("\n  "));
+    let json = json!({
+        "user_id": id_json(reader.id.borrow()),
+        "isbn": spelling,
+        "isbn13": items.isbn13(item as usize),
+        "title": desk.titles.has(spelling).then(|| desk.titles.of(spelling)),
+        "score": score,
+        "place": place,
+        "predicted_rating": stars,
+        "parts": parts.map(|parts| parts.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect::<serde_json::Map<_, _>>()),
+        "read": own.is_some(),
+        "rated": own.filter(|stars| !stars.is_nan()),
+        "rank": listed.map(|row| row.rank),
+        "model_run": run,
+        "ratings_changed": !reader.trained,
+    });
+    Ok(Outcome { text, json, failure: None })
+}

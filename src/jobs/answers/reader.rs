@@ -1,0 +1,132 @@
+//! One reader, as the model sees them today.
+
+use crate::catalog::frame;
+use crate::catalog::interactions::Interactions;
+use crate::catalog::vocabulary::UserId;
+use crate::config::Objective;
+use crate::error::Result;
+use crate::jobs::answers::Desk;
+use crate::jobs::keep::{Books, Model};
+use crate::jobs::recommend::Fitted;
+use crate::model::Factors;
+use crate::model::evidence::Evidence;
+use crate::model::foldin::{self, Unsolved};
+use crate::model::rating::RatingModel;
+use crate::model::settled::Settled;
+use crate::store::source;
+
+/// A reader, the only user of both models, in the codes of the model's books.
+#[derive(Debug)]
+pub struct Reader {
+    /// Who.
+    pub id: UserId,
+    /// What they have read, of the books that the model knows.
+    pub interactions: Interactions,
+    /// Own books that the model does not know, as they are spelled.
+    pub unseen: Vec<String>,
+    /// Whether the model was trained on just these ratings.
+    pub trained: bool,
+    /// The settings of the model.
+    pub config: Settled,
+    /// The books.
+    pub books: Books,
+    rated: Interactions,
+    evidence: Evidence,
+    ranking: Factors,
+    rating: Option<RatingModel>,
+}
+
+impl Reader {
+    /// Reads the ratings of the reader whom a word means; `None` if there are none. If they are not those
+    /// that the model was trained on, the reader is solved against its books anew.
+    ///
+    /// # Errors
+    /// As [`source::read`].
+    pub fn find(desk: &Desk<'_>, model: Model, word: &str) -> Result<Option<Self>> {
+        let mut config = desk.config.clone();
+        if let (Some(rating), true) = (&model.rating, config.source.scale.is_empty()) {
+            // One reader's ratings do not tell.
+            config.source.scale = vec![rating.scale.0.into(), rating.scale.1.into()];
+        }
+        for id in UserId::readings(word) {
+            let reading = source::read_reader(&desk.database, &config, id.borrow())?;
+            let ratings = frame::encode(frame::normalise(reading.columns, &config)?)?;
+            // Where a column holds both 42 and '42', SQLite may give the ratings of both.
+            if let Some(user) = ratings.users.find(id.borrow()) {
+                return Self::solve(desk, model, id, &ratings, user).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn solve(desk: &Desk<'_>, model: Model, id: UserId, ratings: &frame::Encoded, user: u32) -> Result<Self> {
+        let Model { config, readers, books, mut ranking, mut rating, .. } = model;
+        let codes = ratings.items.codes_in(&books.items);
+        let (items, stars) = ratings.interactions.of(user as usize);
+        let known = items.iter().zip(stars);
+        let triples: Vec<_> =
+            known.filter_map(|(item, stars)| Some((0, codes[*item as usize]?, *stars))).collect();
+        let unseen = items.iter().filter(|item| codes[**item as usize].is_none());
+        let unseen = unseen.map(|item| ratings.items.spelling(*item as usize).to_owned()).collect();
+        let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
+        let rated = interactions.rated();
+        let evidence = Evidence::of_others(&interactions, books.weights.clone(), &config.model);
+
+        let digest = ratings.reader_digests()[user as usize];
+        let code = readers.users.find(id.borrow());
+        let trained = code.is_some_and(|code| readers.digests[code as usize] == digest);
+        match code {
+            Some(code) => {
+                ranking = ranking.only(&[code]);
+                rating = rating.map(|model| model.only(&[code]));
+            }
+            None => {
+                ranking.users = vec![0.0; ranking.width];
+                if let Some(model) = &mut rating {
+                    model.factors.users = vec![0.0; model.factors.width];
+                    model.biases.users = vec![0.0];
+                }
+            }
+        }
+        if !trained {
+            let (unsolved, interrupt) =
+                (Unsolved { users: vec![0], items: Vec::new() }, desk.database.interrupt());
+            foldin::ranking(&mut ranking, &evidence, &unsolved, &config, interrupt)?;
+            if let Some(model) = &mut rating {
+                foldin::rating(model, &rated, &ranking, &unsolved, &config, interrupt)?;
+            }
+        }
+        Ok(Self { id, interactions, unseen, trained, config, books, rated, evidence, ranking, rating })
+    }
+
+    /// Both models, with this reader as their only one.
+    pub fn fitted(&self) -> Fitted<'_> {
+        Fitted {
+            interactions: &self.interactions,
+            ranking: &self.ranking,
+            lifts: &self.books.lifts,
+            weighted: self.evidence.rows(),
+            rating: self.rating.as_ref(),
+            rated: &self.rated,
+        }
+    }
+
+    /// The stars that this reader gave to a book, NaN if it was read but not rated; `None` if it was not.
+    pub fn own(&self, item: u32) -> Option<f32> {
+        let (items, stars) = self.interactions.of(0);
+        items.binary_search(&item).ok().map(|place| stars[place])
+    }
+
+    /// What lists are ordered by.
+    pub fn score(&self, item: u32) -> f32 {
+        match (self.config.model.objective, &self.rating) {
+            (Objective::Rating, Some(model)) => model.raw(0, item as usize),
+            _ => self.ranking.score(0, item as usize) * self.books.lifts[item as usize],
+        }
+    }
+
+    /// Expected stars, where anything is known of them.
+    pub fn stars(&self, item: u32) -> Option<f32> {
+        self.books.popularity.stars(&self.fitted(), 0, item)
+    }
+}

@@ -1,0 +1,110 @@
+//! `nightshelf recommend`: what a reader is shown.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::catalog::vocabulary::UserId;
+use crate::config::Config;
+use crate::console::{Console, plain};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::jobs::answers::Desk;
+use crate::jobs::answers::desk::{id_json, listed_json, names, nothing_published};
+use crate::jobs::answers::reader::Reader;
+use crate::jobs::recommend::Lists;
+use crate::model::device::Device;
+use crate::store::lists::{self, Listed};
+use crate::store::publish::Origin;
+use crate::store::runs;
+
+/// Shows the list of the reader whom `word` means. Who has ratings but no list gets one for this once; to
+/// whom nobody knows, the most popular books are shown.
+///
+/// # Errors
+/// [`crate::error::Kind::Failed`] if nothing is published yet; else as [`Desk::open`].
+pub fn recommend(
+    db: &Path,
+    word: &str,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let desk = Desk::open(db, config, console, interrupt)?;
+    if runs::current(&desk.database)?.is_none() {
+        return Err(nothing_published());
+    }
+    for id in UserId::readings(word) {
+        let rows = lists::of(&desk.database, id.borrow())?;
+        if !rows.is_empty() {
+            return Ok(show(&desk, Some(&id), word, &rows, "published"));
+        }
+    }
+    if let Some(reader) = Reader::find(&desk, desk.model()?, word)? {
+        console.say(format!(
+            "Reader {} has ratings, but no list yet: this one is made from the model of the last night. \
+             `nightshelf backfill` publishes it.",
+            plain(word)
+        ));
+        let rows = at_once(&reader, interrupt)?;
+        return Ok(show(&desk, Some(&reader.id), word, &rows, "made now"));
+    }
+    let near = names(&desk.readers_like(word)?);
+    let near = if near.is_empty() { String::new() } else { format!(" The nearest known ids are {near}.") };
+    console.say(format!("Nobody here is called {}: this is what most people read.{near}", plain(word)));
+    let rows = lists::popular(&desk.database, config.output.top)?;
+    Ok(show(&desk, None, word, &rows, "popular"))
+}
+
+/// A list for somebody who has none.
+fn at_once(reader: &Reader, interrupt: &Interrupt) -> Result<Vec<Listed>> {
+    let (books, fitted) = (&reader.books, reader.fitted());
+    let lists = Lists::new(fitted, &books.popularity, Origin::FoldIn, &reader.config, Device::Cpu)?;
+    let rows = lists.of(0..1, interrupt, &|_| ())?;
+    let spelling = |item: u32| books.items.spelling(item as usize).to_owned();
+    let listed = rows.iter().map(|row| Listed {
+        rank: row.rank.into(),
+        isbn: spelling(row.item),
+        isbn13: books.items.isbn13(row.item as usize).map(str::to_owned),
+        score: row.score.into(),
+        stars: (!row.stars.is_nan()).then_some(row.stars.into()),
+        source: row.origin.word().to_owned(),
+        because: row.because.map(spelling),
+        run_id: 0,
+    });
+    Ok(listed.collect())
+}
+
+fn show(desk: &Desk<'_>, id: Option<&UserId>, word: &str, rows: &[Listed], from: &str) -> Outcome {
+    let (titles, console) = (&desk.titles, desk.console);
+    let head = match id {
+        Some(id) => format!("Reader {}", plain(&id.borrow().to_string())),
+        None => "Most read".to_owned(),
+    };
+    let line = |row: &Listed| {
+        let title = if titles.has(&row.isbn) { titles.of(&row.isbn) } else { String::new() };
+        let because = match (&row.because, row.source.as_str()) {
+            (Some(isbn), _) => titles.of(isbn),
+            (None, "popular") => "(many read it)".to_owned(),
+            (None, _) => String::new(),
+        };
+        let score = if id.is_some() { format!("{:.4}", row.score) } else { format!("{:.0}", row.score) };
+        let stars = row.stars.map_or(String::new(), |stars| format!("{stars:.1}"));
+        vec![row.rank.to_string(), plain(&row.isbn), title, score, stars, because]
+    };
+    let score = if id.is_some() { "score" } else { "readers" };
+    let header = ["", "isbn", "title", score, "stars", "because you liked"];
+    let table = console.table(&header, rows.iter().map(line).collect(), &[0, 3, 4]);
+    let json = json!({
+        "user_id": id.map_or_else(|| json!(word), |id| id_json(id.borrow())),
+        "known": id.is_some(),
+        "from": from,
+        "nearest": match id {
+            Some(_) => json!([]),
+            None => desk.readers_like(word).unwrap_or_default().iter().map(|id| id_json(id.borrow())).collect(),
+        },
+        "recommendations": rows.iter().map(|row| listed_json(row, titles)).collect::<Vec<_>>(),
+    });
+    Outcome { text: format!("{}\n{table}", console.heading(&head)), json, failure: None }
+}

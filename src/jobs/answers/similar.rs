@@ -1,0 +1,86 @@
+//! `nightshelf similar`: books that lie near one in the ranking model.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::console::{Console, count, plain};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::jobs::Outcome;
+use crate::jobs::answers::Desk;
+use crate::jobs::keep::Model;
+use crate::model::dot;
+
+/// Readers who have to be known before half of a likeness is believed. One reader's only other book points
+/// where that reader does, and would be as like as can be.
+const SUPPORT: f32 = 10.0;
+
+/// Shows the `top` books that are most like one.
+///
+/// # Errors
+/// [`crate::error::Kind::NoInput`] if the book is not known; else as [`Desk::model`].
+pub fn similar(
+    db: &Path,
+    isbn: &str,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let desk = Desk::open(db, config, console, interrupt)?;
+    let model = desk.model()?;
+    let item = desk.book(&model.books, isbn)?;
+    let (items, readers) = (&model.books.items, &model.books.popularity.readers);
+    let near = neighbours(&model, item, config.output.top);
+    let titles = &desk.titles;
+    let row = |(place, (other, likeness)): (usize, &(u32, f32))| {
+        let isbn = items.spelling(*other as usize);
+        let title = if titles.has(isbn) { titles.of(isbn) } else { String::new() };
+        let readers = count(readers[*other as usize]);
+        vec![(place + 1).to_string(), plain(isbn), title, format!("{likeness:.2}"), readers]
+    };
+    let rows = near.iter().enumerate().map(row).collect();
+    let table = console.table(&["", "isbn", "title", "likeness", "readers"], rows, &[0, 3, 4]);
+    let spelling = items.spelling(item as usize);
+    let known = readers[item as usize];
+    let mut text = format!("{}\n{table}", console.heading(&format!("Like {}", titles.of(spelling))));
+    if f64::from(known) < f64::from(SUPPORT) / 2.0 {
+        text.push_str(&format!("\n(only {known} readers are known of this book: that says little)"));
+    }
+    let entry = |(other, likeness): &(u32, f32)| {
+        let isbn = items.spelling(*other as usize);
+        json!({
+            "isbn": isbn,
+            "isbn13": items.isbn13(*other as usize),
+            "title": titles.has(isbn).then(|| titles.of(isbn)),
+            "likeness": likeness,
+            "readers": readers[*other as usize],
+        })
+    };
+    let json = json!({
+        "isbn": spelling,
+        "title": titles.has(spelling).then(|| titles.of(spelling)),
+        "readers": known,
+        "similar": near.iter().map(entry).collect::<Vec<_>>(),
+    });
+    Ok(Outcome { text, json, failure: None })
+}
+
+/// The `n` books whose cosine with one, times n / (n + [`SUPPORT`]) of their n readers, is greatest.
+fn neighbours(model: &Model, item: u32, n: usize) -> Vec<(u32, f32)> {
+    let (factors, readers) = (&model.ranking, &model.books.popularity.readers);
+    let own = factors.item(item as usize);
+    let length = |row: &[f32]| dot(row, row).sqrt();
+    let likeness = |other: u32| {
+        let row = factors.item(other as usize);
+        let cosine = dot(own, row) / (length(own) * length(row)).max(f32::MIN_POSITIVE);
+        let support = readers[other as usize] as f32;
+        cosine * support / (support + SUPPORT)
+    };
+    let others = (0..readers.len() as u32).filter(|other| *other != item);
+    let mut near: Vec<(u32, f32)> = others.map(|other| (other, likeness(other))).collect();
+    near.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    near.truncate(n);
+    near
+}

@@ -1,0 +1,139 @@
+//! The final training of a night, over everything that was read.
+
+use std::sync::Mutex;
+
+use crate::catalog::frame::Encoded;
+use crate::catalog::interactions::Interactions;
+use crate::config::Objective;
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::jobs::recommend::{Fitted, Popularity};
+use crate::jobs::work::Work;
+use crate::model::als::epochs_after;
+use crate::model::device::Device;
+use crate::model::evidence::Evidence;
+use crate::model::rating::RatingModel;
+use crate::model::settled::Settled;
+use crate::model::{self, Factors, Start, Watch};
+
+/// Both models, and what lists need beside them.
+#[derive(Debug)]
+pub struct Trained {
+    /// What lists are ordered by.
+    pub ranking: Factors,
+    /// The model of stars, if anything was rated.
+    pub rating: Option<RatingModel>,
+    /// What each book's products are multiplied with.
+    pub lifts: Vec<f32>,
+    /// What readers have read, as the ranking model weighs it.
+    pub evidence: Evidence,
+    /// The pairs with stars.
+    pub rated: Interactions,
+    /// The loss for each rating after each epoch over everything.
+    pub losses: Vec<f64>,
+}
+
+impl Trained {
+    /// The models, and what they are asked about.
+    pub fn fitted<'a>(
+        &'a self,
+        interactions: &'a Interactions,
+        ranking: &'a Factors,
+        rating: Option<&'a RatingModel>,
+        lifts: &'a [f32],
+    ) -> Fitted<'a> {
+        let (weighted, rated) = (self.evidence.rows(), &self.rated);
+        Fitted { interactions, ranking, lifts, weighted, rating, rated }
+    }
+
+    /// Who has read what.
+    pub fn popularity(&self, interactions: &Interactions) -> Popularity {
+        Popularity::new(interactions, &self.rated, self.evidence.rows())
+    }
+}
+
+/// What is trained on, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'a> {
+    /// Where.
+    pub device: Device,
+    /// Who may stop it.
+    pub interrupt: &'a Interrupt,
+    /// What was read.
+    pub ratings: &'a Encoded,
+    /// The settings.
+    pub settings: &'a Settled,
+    /// What the gate found, to be said beside the loss.
+    pub held_out: &'a str,
+}
+
+impl Training<'_> {
+    /// Trains both models, from where another one has come to if there is one to `start` from.
+    ///
+    /// # Errors
+    /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none; else as
+    /// [`model::fit_ranking`].
+    pub fn train(self, work: &mut Work<'_>, evidence: Evidence, start: Option<Start>) -> Result<Trained> {
+        let Self { device, interrupt, ratings, settings, held_out } = self;
+        let console = work.console;
+        let rated = ratings.interactions.rated();
+        let stars = ratings.scale.filter(|_| !rated.is_empty());
+        if stars.is_none() && settings.model.objective == Objective::Rating {
+            return Err(Error::new(
+                Kind::NoRatings,
+                "objective = \"rating\" needs ratings, and all rows are implicit",
+            )
+            .hint("use --objective ranking, or look at implicit_rating under [source]"));
+        }
+        let config = &settings.model;
+        let trained = work.clock.time("train", || -> Result<Trained> {
+            let to_come = if start.is_some() { epochs_after(config.epochs).max(1) } else { config.epochs };
+            let bar = console.bar("train", to_come as u64);
+            let losses = Mutex::new(Vec::new());
+            let epoch = |epoch: usize, loss: f64| {
+                bar.advance(1);
+                bar.note(format!("train: epoch {epoch}, loss {loss:.4}{held_out}"));
+                console.step(format!("           epoch {epoch}: loss {loss:.5} a rating"));
+                if let Ok(mut losses) = losses.lock() {
+                    losses.push(loss);
+                }
+            };
+            let watch = Watch { interrupt, epoch: &epoch };
+            let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
+            let ranking = model::fit_ranking(device, &evidence, settings, items, &watch)?;
+            let losses = losses.into_inner().unwrap_or_default();
+            let rating = match stars {
+                None => None,
+                Some(scale) => {
+                    let epochs = rating_epochs.flatten();
+                    let bar = console.bar("stars", epochs.unwrap_or(settings.rating.rating_epochs) as u64);
+                    let epoch = |epoch: usize, loss: f64| {
+                        bar.advance(1);
+                        bar.note(format!("stars: epoch {epoch}, loss {loss:.4}"));
+                        console.step(format!("           stars, epoch {epoch}: loss {loss:.5} a rating"));
+                    };
+                    let watch = Watch { interrupt, epoch: &epoch };
+                    Some(model::fit_rating(device, &rated, &ranking, scale, settings, epochs, &watch)?)
+                }
+            };
+            let lifts = evidence.lifts(&ranking, config.length_exponent);
+            Ok(Trained { ranking, lifts, evidence, rating, rated, losses })
+        })?;
+        let loss = trained.losses.last().map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        // The log has a line for each of these; the gate's model took the others.
+        let last = match trained.losses.len() {
+            all if all == config.epochs => String::new(),
+            heard => format!(" (the last {heard} over everything)"),
+        };
+        console.say(format!(
+            "train      {} factors, {} epochs{last}, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
+            config.factors,
+            config.epochs,
+            config.regularization,
+            config.unobserved_weight,
+            config.length_exponent,
+            work.clock.of("train")
+        ));
+        Ok(trained)
+    }
+}

@@ -1,0 +1,303 @@
+//! The page itself.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::plots::{self, Bars, Line};
+use super::{Book, Facts, Gate, Lists, Night, Ratings, Reader, Run};
+use crate::console::count;
+use crate::error::Result;
+
+/// Readers whose lists are shown without being asked for.
+const SHOWN: usize = 3;
+
+/// Writes the page.
+///
+/// # Errors
+/// Only if a plot cannot be drawn.
+pub fn page(facts: &Facts) -> Result<String> {
+    let Facts { shop, made, night, runs, ratings, lists, readers } = facts;
+    let title = format!("{shop}: recommendations");
+    let body = html! {
+        header {
+            h1 { (title) }
+            @match night {
+                Some(night) => p.soft { "Run " (night.run_id) ", " (night.when) }
+                None => p { "Nothing is published yet: " code { "nightshelf run" } " makes the first lists." }
+            }
+        }
+        @if let Some(night) = night {
+            div.tiles { @for (value, name) in &night.tiles { div.tile { b { (value) } span { (name) } } } }
+            (quality(night, runs)?)
+        }
+        @if let Some(lists) = lists { (who_gets_what(lists)?) }
+        @if !readers.is_empty() { (people(readers)) }
+        @if let Some(ratings) = ratings { (input(ratings)?) }
+        @if let Some(night) = night { (machine(night)?) }
+        @if !runs.is_empty() { (diary(runs)) }
+        footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
+    };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body { (body) script { (PreEscaped(include_str!("page.js"))) } }
+        }
+    };
+    Ok(page.into_string())
+}
+
+/// A plot, the names of what it shows (and whether that is only there to compare with), and what it says.
+fn plot<'a>(svg: String, names: impl IntoIterator<Item = (&'a str, bool)>, caption: &str) -> Markup {
+    let names: Vec<_> = names.into_iter().collect();
+    html! { figure {
+        @if names.len() > 1 {
+            p.legend { @for (name, is_other) in names { span.theirs[is_other] { (name) } " " } }
+        }
+        div role="img" aria-label=(caption) { (PreEscaped(svg)) }
+        figcaption { (caption) }
+    } }
+}
+
+fn quality(night: &Night, runs: &[Run]) -> Result<Markup> {
+    let mut losses: Vec<Line> = Vec::new();
+    let mut epoch = 0.0;
+    for (place, (name, values)) in night.losses.iter().filter(|(_, values)| !values.is_empty()).enumerate() {
+        let point = |loss: &f64| {
+            epoch += 1.0;
+            (epoch, *loss)
+        };
+        losses.push(Line {
+            name: name.clone(),
+            points: values.iter().map(point).collect(),
+            is_other: place == 0,
+        });
+    }
+    if let [only] = losses.as_mut_slice() {
+        only.is_other = false;
+    }
+    let judged: Vec<(usize, &Run, f64, Option<f64>)> = runs
+        .iter()
+        .filter_map(|run| run.quality.map(|(model, baseline)| (run, model, baseline)))
+        .enumerate()
+        .map(|(place, (run, model, baseline))| (place, run, model, baseline))
+        .collect();
+    let figure = night.gate.as_ref().map_or("quality", |gate| &gate.figure);
+    let mut history = vec![Line {
+        name: "model".into(),
+        points: judged.iter().map(|(place, _, model, _)| (*place as f64, *model)).collect(),
+        is_other: false,
+    }];
+    let baseline: Vec<(f64, f64)> =
+        judged.iter().filter_map(|(place, _, _, baseline)| Some((*place as f64, (*baseline)?))).collect();
+    if !baseline.is_empty() {
+        let name = night.gate.as_ref().map_or("baseline".into(), |gate| gate.baseline.0.clone());
+        history.push(Line { name, points: baseline, is_other: true });
+    }
+    let label = |tick: f64| {
+        judged
+            .get(tick.round().max(0.0) as usize)
+            .map_or(String::new(), |(_, run, ..)| run.run_id.to_string())
+    };
+    Ok(html! {
+        h2 { "Is it good?" }
+        p {
+            "Before a night is published, a tenth of the ratings is hidden and the model has to foretell them."
+            @if night.gate.is_none() { " This night was not judged so." }
+        }
+        @if let Some(gate) = &night.gate { (verdict(gate)) }
+        @for remark in &night.remarks { p.bad { (remark) } }
+        div.plots {
+            @if !judged.is_empty() {
+                (plot(
+                    plots::lines("run", &label, &history)?,
+                    history.iter().map(|line| (line.name.as_str(), line.is_other)),
+                    &format!("{figure} over the last nights; more is better"),
+                ))
+            }
+            @if !losses.is_empty() {
+                (plot(
+                    plots::lines("pass over the ratings", &|tick| format!("{tick:.0}"), &losses)?,
+                    losses.iter().map(|line| (line.name.as_str(), line.is_other)),
+                    "Training: the loss for each rating; less is better",
+                ))
+            }
+        }
+        @if !night.figures.is_empty() {
+            details {
+                summary { "All figures of the hidden tenth" }
+                div.scroll { table {
+                    @for (name, value) in &night.figures { tr { td { (name) } td.n { (value) } } }
+                } }
+            }
+        }
+    })
+}
+
+fn verdict(gate: &Gate) -> Markup {
+    let ahead = gate.lead.1[0] > 0.0;
+    let name = &gate.baseline.0;
+    html! {
+        p {
+            @if ahead { strong.good { "Better than " (name) "." } } @else { strong.bad { "Not surely better than " (name) "." } }
+            " On " (count(gate.readers)) " readers, " (gate.figure) " is " (format!("{:.4}", gate.model))
+            @if let Some([low, high]) = gate.interval { " (95% sure to be from " (format!("{low:.4} to {high:.4}")) ")" }
+            "; " (name) " has " (format!("{:.4}", gate.baseline.1)) ". The lead is " (format!("{:.4}", gate.lead.0))
+            ", 95% sure to be from " (format!("{:.4} to {:.4}", gate.lead.1[0], gate.lead.1[1])) "."
+        }
+        @if let Some((run, then, now)) = gate.before {
+            p.soft {
+                "For the readers who were judged in run " (run) ", too: " (format!("{then:.4}")) " then, "
+                (format!("{now:.4}")) " now."
+            }
+        }
+    }
+}
+
+fn who_gets_what(lists: &Lists) -> Result<Markup> {
+    let labels: Vec<String> = lists.groups.iter().map(|(label, ..)| label.clone()).collect();
+    let share =
+        |of: fn(&(String, f64, f64)) -> f64| lists.groups.iter().map(|group| of(group) * 100.0).collect();
+    let series = [
+        Bars { name: "of what is read".into(), values: share(|group| group.1), is_other: true },
+        Bars { name: "of what is recommended".into(), values: share(|group| group.2), is_other: false },
+    ];
+    let (shown, all) = lists.shown;
+    Ok(html! {
+        h2 { "Who gets what?" }
+        p {
+            (count(shown)) " different books stand in the lists, " (percent(shown as f64 / all.max(1) as f64))
+            " of the " (count(all)) " that somebody has read. " (percent(lists.popular))
+            " of all entries only repeat what most people read, because the model knows too little of the reader. \
+             The tenth of the books with most readers has " (percent(lists.head.0)) " of the ratings, and gets "
+            (percent(lists.head.1)) " of the entries."
+        }
+        div.plots {
+            (plot(
+                plots::bars("readers of the book", &labels, &series, &|value| format!("{value:.0}%"))?,
+                series.iter().map(|bars| (bars.name.as_str(), bars.is_other)),
+                "Shares of well-known and little-known books, in what is read and in what is recommended",
+            ))
+        }
+    })
+}
+
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent < 9.95 { format!("{percent:.1}%") } else { format!("{percent:.0}%") }
+}
+
+fn people(readers: &[Reader]) -> Markup {
+    html! {
+        h2 { "What do readers see?" }
+        div.readers { @for reader in readers.iter().take(SHOWN) { (card(reader)) } }
+        div.lookup {
+            label for="who" { "Look one up, of " (readers.len()) " readers who stand in this page:" }
+            input #who list="ids" autocomplete="off" placeholder="user_id";
+            datalist #ids { @for reader in readers { option value=(reader.id) {} } }
+            p #none .soft hidden { "This reader is not in the page: nightshelf recommend --user ID shows anybody's list." }
+            div #sample .readers { @for reader in readers { (hidden_card(reader)) } }
+        }
+    }
+}
+
+fn card(reader: &Reader) -> Markup {
+    html! { section.reader { (inside(reader)) } }
+}
+
+fn hidden_card(reader: &Reader) -> Markup {
+    html! { section.reader data-id=(reader.id) hidden { (inside(reader)) } }
+}
+
+fn inside(reader: &Reader) -> Markup {
+    html! {
+        h3 { "Reader " (reader.id) }
+        details {
+            summary { "has read " (count(reader.read)) @if reader.read == 1 { " book" } @else { " books" } }
+            ul { @for (book, stars) in &reader.liked { li {
+                @if let Some(stars) = stars { span.stars { (stars) } }
+                (named(book))
+            } } }
+        }
+        ol { @for entry in &reader.list { li {
+            @if let Some(stars) = entry.stars { span.stars { (format!("{stars:.1} expected")) } }
+            (named(&entry.book))
+            @if !entry.because.is_empty() { span.why { (entry.because) } }
+        } } }
+    }
+}
+
+fn named(book: &Book) -> Markup {
+    html! {
+        span.title { (book.title) }
+        @if let Some(author) = &book.author { ", " span.soft { (author) } }
+    }
+}
+
+fn input(ratings: &Ratings) -> Result<Markup> {
+    let rated: u64 = ratings.stars.iter().map(|(_, rows)| rows).sum();
+    let all = (rated + ratings.implicit).max(1);
+    let (labels, values) = ratings.stars.iter().map(|(label, rows)| (label.clone(), *rows as f64)).unzip();
+    let series = [Bars { name: "ratings".into(), values, is_other: false }];
+    let labels: Vec<String> = labels;
+    Ok(html! {
+        h2 { "What came in?" }
+        p {
+            (count(ratings.rows)) " rows; " (percent(ratings.implicit as f64 / all as f64))
+            " of the ratings say “read” without stars."
+        }
+        div.plots {
+            @if rated > 0 { (plot(plots::bars("stars", &labels, &series, &plots::number)?, None, "How many ratings have how many stars")) }
+        }
+        h3 { "ISBNs and other keys" }
+        @if ratings.hygiene.is_empty() { p { "Every row was taken as it stands." } }
+        @else {
+            div.scroll { table {
+                tr { th { "what" } th.n { "rows" } th { "such as" } }
+                @for row in &ratings.hygiene { tr {
+                    td { (row.what) } td.n { (count(row.rows)) }
+                    td { @for (place, example) in row.examples.iter().enumerate() {
+                        @if place > 0 { ", " } code { (example) }
+                    } }
+                } }
+            } }
+        }
+    })
+}
+
+fn machine(night: &Night) -> Result<Markup> {
+    let (labels, values) = night.stages.iter().map(|(stage, seconds)| (stage.clone(), *seconds)).unzip();
+    let labels: Vec<String> = labels;
+    let series = [Bars { name: "seconds".into(), values, is_other: false }];
+    let memory =
+        night.memory.map(|bytes| format!(" It took at most {} MB of memory.", count(bytes / 1_000_000)));
+    Ok(html! {
+        h2 { "What did it cost?" }
+        p { "On " (night.device) ", nightshelf " (night.version) "." (memory.unwrap_or_default()) }
+        div.plots {
+            @if !labels.is_empty() { (plot(plots::bars("", &labels, &series, &plots::number)?, None, "Seconds by stage")) }
+        }
+    })
+}
+
+fn diary(runs: &[Run]) -> Markup {
+    html! {
+        h2 { "The last runs" }
+        div.scroll { table {
+            tr { th.n { "run" } th { "when" } th { "what" } th.n { "seconds" } th.n { "rows" } th.n { "quality" } }
+            @for run in runs.iter().rev() { tr {
+                td.n { (run.run_id) } td.w { (run.when) }
+                td { (run.what) @if let Some(error) = &run.error { br; small.bad { (error) } } }
+                td.n { @if let Some(seconds) = run.seconds { (format!("{seconds:.1}")) } }
+                td.n { @if let Some(rows) = run.rows { (count(rows)) } }
+                td.n { @if let Some((quality, _)) = run.quality { (format!("{quality:.4}")) } }
+            } }
+        } }
+    }
+}

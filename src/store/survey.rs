@@ -1,0 +1,70 @@
+//! What tables an unknown database has, and what stands in them.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use crate::error::Result;
+use crate::store::source::Table;
+use crate::store::{Database, quote};
+
+/// Rows that are looked at of each table.
+const SAMPLE: usize = 1000;
+
+/// A table or view, and its first rows.
+#[derive(Clone, Debug, Default)]
+pub struct Surveyed {
+    /// As the schema spells it.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its columns, as the schema spells them.
+    pub columns: Vec<String>,
+    /// Some of its rows, a value for each column.
+    pub sample: Vec<Vec<Value>>,
+    /// Declared references: own column, other table, and its column.
+    pub references: Vec<(String, String, String)>,
+}
+
+impl Surveyed {
+    /// What stands in one column of the sample.
+    pub fn values(&self, column: usize) -> impl Iterator<Item = &Value> {
+        self.sample.iter().filter_map(move |row| row.get(column))
+    }
+}
+
+/// Looks at all tables and views of the application, none of ours.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn survey(database: &Database) -> Result<Vec<Surveyed>> {
+    let names: Vec<String> = database.read("looking at the tables", |connection| {
+        let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
+                   AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'nightshelf_%' \
+                   AND name NOT IN ('recommendations', 'recommendations_popular') ORDER BY name";
+        Ok(connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    })?;
+    let look = |name: &String| database.read("looking at a table", |connection| table(connection, name));
+    Ok(names.iter().map(look).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn table(connection: &Connection, name: &str) -> Result<Option<Surveyed>> {
+    let Some(Table { name, columns, .. }) = Table::find(connection, name)? else {
+        return Ok(None);
+    };
+    let count = format!("SELECT count(*) FROM {}", quote(&name));
+    // A view may be broken: that is for its owner to see, and no reason to look no further.
+    let Ok(rows) = connection.query_row(&count, [], |row| row.get::<_, i64>(0)) else {
+        return Ok(None);
+    };
+    let names: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+    let sql = format!("SELECT {} FROM {} LIMIT {SAMPLE}", names.join(", "), quote(&name));
+    let sample = connection
+        .prepare(&sql)?
+        .query_map([], |row| (0..columns.len()).map(|column| row.get(column)).collect())?
+        .collect::<rusqlite::Result<_>>()?;
+    let references = connection
+        .prepare("SELECT \"from\", \"table\", coalesce(\"to\", '') FROM pragma_foreign_key_list(?1)")?
+        .query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(Surveyed { name, rows: rows.unsigned_abs(), columns, sample, references }))
+}
