@@ -3,11 +3,12 @@
 //! stdout is data, stderr is for people. On a terminal a stage shows a bar that goes away; in a
 //! log it leaves one plain line. Nothing else in the crate prints.
 
-use std::io::{IsTerminal, Write};
+use std::fmt::Write;
+use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
 
@@ -144,9 +145,9 @@ impl Console {
     /// far it has come, and nothing is left to be foretold.
     pub fn bar(&self, what: &str, total: u64) -> Bar {
         let template = match (total, self.colour) {
-            (0, _) => "{spinner} {msg} {human_pos} {per_sec}",
-            (_, true) => "{msg:12} {wide_bar:.cyan/dim} {human_pos}/{human_len} {per_sec}, {eta} left",
-            (_, false) => "{msg:12} {wide_bar} {human_pos}/{human_len} {per_sec}, {eta} left",
+            (0, _) => "{spinner} {msg} {human_pos} {rate}",
+            (_, true) => "{msg:12} {wide_bar:.cyan/dim} {human_pos}/{human_len} {rate}, {eta} left",
+            (_, false) => "{msg:12} {wide_bar} {human_pos}/{human_len} {rate}, {eta} left",
         };
         self.drawn(what, template, total)
     }
@@ -162,7 +163,12 @@ impl Console {
         }
         let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = match state.per_sec() {
+                    slow if slow < 10.0 => write!(out, "{slow:.1}/s"),
+                    fast => write!(out, "{}/s", count(fast as u64)),
+                };
+            }));
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -234,6 +240,16 @@ mod tests {
         assert_eq!(count(999u64), "999");
         assert_eq!(count(79_785usize), "79,785");
         assert_eq!(count(1_000_000usize), "1,000,000");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_whatever_the_letters() {
+        let rows = ["abcd", "本の", "e\u{301}tat"].map(|text| vec![text.to_owned(), "x".to_owned()]);
+        let table = Console::silent().table(&["", ""], rows.to_vec(), &[]);
+        // Two cells each for the wide ones, none for the accent.
+        let before: Vec<usize> =
+            table.lines().filter_map(|line| line.chars().position(|c| c == 'x')).collect();
+        assert_eq!(before, [before[0], before[0] - 2, before[0] + 1], "{table}");
     }
 
     #[test]

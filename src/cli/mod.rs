@@ -27,8 +27,10 @@ mod people;
     after_help = "\
 Start here:
   nightshelf demo                        a made-up bookshop, and what it would recommend
+  nightshelf init --db shop.db           finds ratings and books in your database
   nightshelf import ratings.csv --db shop.db
   nightshelf run --db shop.db            the nightly job
+  nightshelf report --db shop.db         a page about it
   nightshelf doctor --db shop.db         what is missing, if something is
 
 Exit codes:

@@ -176,7 +176,7 @@ pub fn heat_map(rows: &[String], columns: &[String], values: &[f64]) -> Result<S
                     fill.filled(),
                 ))?;
                 let ink = if part > 0.5 { WHITE } else { BLACK };
-                area.draw(&text(number(value), (left + 18, top + 10), ink))?;
+                area.draw(&text(format!("{value:.2}"), (left + 18, top + 10), ink))?;
             }
         }
         Ok(())

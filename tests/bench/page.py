@@ -4,8 +4,8 @@
     nightshelf report --db shop.db --out night.html
     tests/bench/page.py night.html pictures/
 
-Says whether anything is wider than the window (at 360 and 1400 pixels) and what the browser complains of,
-and leaves a picture of each. Ends with 1 if anything is wrong.
+Says whether anything is wider than the window (at 360 and 1400 pixels), whether the last reader of the sample
+can be looked up, and what the browser complains of, and leaves a picture of each. Ends with 1 if anything is wrong.
 """
 import functools, http.server, pathlib, re, shutil, subprocess, sys, tempfile, threading
 
@@ -17,7 +17,10 @@ shutil.copy(page, folder / "page.html")
 # A window cannot be as narrow as a phone, but a frame can.
 frame = """<!doctype html><body style="margin:0"><iframe src="page.html" style="border:0;width:%dpx;height:%dpx"
  onload="const d = contentDocument.documentElement; d.querySelector('body details')?.setAttribute('open', '');
- document.title = d.scrollWidth + ' of ' + d.clientWidth + ', ' + d.scrollHeight + ' high'"></iframe>"""
+ const who = d.querySelector('#who'), last = d.querySelector('#ids option:last-child'); let found = 1;
+ if (who && last) { who.value = last.value; who.dispatchEvent(new contentWindow.Event('input'));
+   found = d.querySelectorAll('#sample .reader:not([hidden])').length; }
+ document.title = d.scrollWidth + ' of ' + d.clientWidth + ', ' + d.scrollHeight + ' high, ' + found + ' found'"></iframe>"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -44,8 +47,8 @@ for name, width, flags in [("phone", 360, []), ("desk", 1400, []), ("dark", 1400
     title = re.search("<title>(.*?)</title>", ran.stdout)
     size = [int(number) for number in re.findall(r"\d+", title[1])] if title else []
     complaints = [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
-    fits = len(size) == 3 and size[0] <= size[1] <= width
-    wrong |= not fits or bool(complaints)
+    fits = len(size) == 4 and size[0] <= size[1] <= width
+    wrong |= not fits or size[3] != 1 or bool(complaints)
     print(f"{name:6} {width} pixels: {title and title[1]}, {'fits' if fits else 'TOO WIDE'}", *complaints, sep="\n  ")
     high = size[2] if fits else 5000
     (folder / f"{name}.html").write_text(frame % (width, high))

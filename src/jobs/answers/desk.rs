@@ -136,14 +136,14 @@ impl<'a> Desk<'a> {
         Ok(known.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// Nobody has such an id.
+    /// What to say where nobody has such an id: who may have been meant.
     ///
     /// # Errors
-    /// Always: [`Kind::NoInput`], naming the nearest known ones.
-    pub fn no_reader<T>(&self, word: &str) -> Result<T> {
+    /// Whatever SQLite says.
+    pub fn unknown_reader(&self, word: &str) -> Result<Error> {
         let error = Error::new(Kind::NoInput, format!("the ratings table has no reader {}", plain(word)));
         let near = names(&self.readers_like(word)?);
-        Err(match near.is_empty() {
+        Ok(match near.is_empty() {
             true => error.hint("give the user_id as it stands in the ratings table"),
             false => error.hint(format!("the nearest known ids are {near}")),
         })

@@ -33,7 +33,7 @@ pub fn explain(
     let model = desk.model()?;
     let item = desk.book(&model.books, isbn)?;
     let Some(reader) = Reader::find(&desk, model, user)? else {
-        return desk.no_reader(user);
+        return Err(desk.unknown_reader(user)?);
     };
     let titles = &desk.titles;
     let spelling = |item: u32| reader.books.items.spelling(item as usize);

@@ -31,7 +31,7 @@ pub fn predict(
     let run = model.run_id;
     let item = desk.book(&model.books, isbn)?;
     let Some(reader) = Reader::find(&desk, model, user)? else {
-        return desk.no_reader(user);
+        return Err(desk.unknown_reader(user)?);
     };
     let items = &reader.books.items;
     let spelling = items.spelling(item as usize);

@@ -116,7 +116,7 @@ pub fn predictions(desk: &Desk<'_>, users: &[String], isbns: &[String]) -> Resul
     let mut matrix = Matrix { users: Vec::new(), books, cells: Vec::new() };
     for word in users {
         let Some(reader) = Reader::find(desk, model.clone(), word)? else {
-            return desk.no_reader(word);
+            return Err(desk.unknown_reader(word)?);
         };
         matrix.users.push(reader.id.clone());
         let cell = |item: &u32| (reader.score(*item), reader.stars(*item), reader.own(*item).is_some());

@@ -49,7 +49,8 @@ fn value(value: &AnyValue<'_>) -> Value {
     match value {
         AnyValue::Int64(number) => json!(number),
         AnyValue::UInt32(number) => json!(number),
-        AnyValue::Float32(number) => json!(number),
+        // As few digits as tell it from its neighbours, not those of the nearest 64-bit number.
+        AnyValue::Float32(number) => json!(number.to_string().parse::<f64>().ok()),
         AnyValue::Float64(number) => json!(number),
         AnyValue::Boolean(yes) => json!(yes),
         AnyValue::String(text) => json!(text),
