@@ -15,7 +15,7 @@ Examples:
 
 The same command goes on where it was stopped; a file that was read whole leaves the same rows again.")]
 pub struct Import {
-    /// CSV or TSV files, plain or gzip; `-` is not understood, since an import can be resumed.
+    /// CSV or TSV files, plain or gzip, or Parquet; `-` is not understood, since an import can be resumed.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]

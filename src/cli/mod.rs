@@ -75,7 +75,7 @@ pub enum Command {
     Demo(Demo),
     /// Look at a database of yours, and write a configuration file for it.
     Init(Init),
-    /// Load CSV or TSV files of ratings or books into a database.
+    /// Load CSV, TSV or Parquet files of ratings or books into a database.
     Import(Import),
     /// The nightly job: read, normalise, train, judge, publish.
     Run(Run),

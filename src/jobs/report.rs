@@ -45,6 +45,7 @@ pub fn report(
     let desk = Desk::open(db, config, console, interrupt)?;
     let entries = runs::last(&desk.database, RUNS)?;
     let current = runs::current(&desk.database)?;
+    let _spinner = console.spinner("report");
     let silent = Console::silent();
     let intake = match Work::new(config, &silent).take_in(&desk.database) {
         Ok(intake) => Some(intake),

@@ -174,3 +174,65 @@ fn what_cannot_be_imported_is_said_before_anything_is_written() {
     let cut = write(&shop, "cut.csv.gz", &cut[..cut.len() / 2]);
     shop.call(&["import", &cut]).failed(74, "cut.csv.gz");
 }
+
+#[test]
+fn parquet_is_read_like_text() {
+    use polars::prelude::*;
+    let shop = Shop::empty();
+    let write = |name: &str, columns: Vec<Column>| {
+        let path = shop.folder.path().join(name);
+        let mut frame = DataFrame::new_infer_height(columns).unwrap();
+        ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut frame).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    // More than are taken out at a time.
+    let many = 70_000u32;
+    let ratings = write(
+        "ratings.parquet",
+        vec![
+            Column::new("userId".into(), (0..many).map(|n| format!("u{}", n / 7)).collect::<Vec<_>>()),
+            Column::new("isbn".into(), (0..many).map(|n| isbn(u64::from(n % 7))).collect::<Vec<_>>()),
+            Column::new(
+                "rating".into(),
+                (0..many).map(|n| (n % 5 != 0).then_some(f64::from(n % 10) / 2.0)).collect::<Vec<_>>(),
+            ),
+            Column::new("timestamp".into(), (0..i64::from(many)).collect::<Vec<_>>()),
+            Column::new("liked".into(), vec![true; many as usize]),
+        ],
+    );
+    let titles = ["A \"title\", with all\nthere is", "back\\slash", ""];
+    let books = write(
+        "books.parquet",
+        vec![
+            Column::new("isbn13".into(), (0..3).map(isbn).collect::<Vec<_>>()),
+            Column::new("title".into(), titles.to_vec()),
+        ],
+    );
+    let ran = shop.call(&["import", &ratings, &books, "--json"]).ok();
+    assert!(ran.stderr.contains("Parquet, without liked"), "{}", ran.stderr);
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), i64::from(many));
+    assert_eq!(
+        shop.rows(
+            "SELECT rating, rated_at, typeof(rated_at) FROM ratings WHERE user_id = 'u9999' ORDER BY isbn"
+        )[..2],
+        ["1.5|69993|integer", "2|69994|integer"]
+    );
+    assert_eq!(
+        shop.one::<i64>("SELECT count(*) FROM ratings WHERE rating = 0"),
+        14_000,
+        "nothing says not rated"
+    );
+    assert_eq!(
+        shop.rows("SELECT title FROM books ORDER BY isbn"),
+        ["A \"title\", with all there is", "back\\slash", "NULL"]
+    );
+
+    // Twice is once.
+    shop.call(&["import", &ratings]).ok();
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), i64::from(many));
+    let damaged = shop.folder.path().join("cut.parquet");
+    std::fs::write(&damaged, &std::fs::read(&ratings).unwrap()[..5000]).unwrap();
+    shop.call(&["import", damaged.to_str().unwrap()]).failed(74, "damaged");
+    let odd = write("odd.parquet", vec![Column::new("yes".into(), [true, false])]);
+    shop.call(&["import", &odd]).failed(78, "no column that can be read");
+}

@@ -9,6 +9,7 @@
 //! line up to the next one. We know how many fields a record must have, so each line is read in
 //! the way that gives that many; see [`Records`].
 
+mod parquet;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -130,12 +131,25 @@ pub struct Dialect {
     pub forced: bool,
     /// Whether the first record names the columns.
     pub header: bool,
-    /// Whether the file is packed with gzip.
-    pub gzip: bool,
+    /// What the text is packed in.
+    pub packing: Packing,
     /// Ratings or books.
     pub kind: FileKind,
     /// What each column holds.
     pub columns: Vec<Field>,
+    /// Columns of Parquet that cannot be read, and what they are.
+    pub left_out: Vec<String>,
+}
+
+/// What the text of a file is packed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// nothing
+    Plain,
+    /// gzip
+    Gzip,
+    /// Parquet, whose rows become lines
+    Parquet,
 }
 
 impl Dialect {
@@ -145,15 +159,15 @@ impl Dialect {
     /// [`Kind::Config`] if it cannot tell; [`Kind::NoInput`] if there is no such file,
     /// [`Kind::NoRatings`] if it is empty, [`Kind::Io`] if it is damaged.
     pub fn sniff(path: &Path, hints: &Hints) -> Result<Self> {
-        let Lines { text, gzip, .. } = Lines::open(path)?;
+        let Lines { text, packing, left_out, .. } = Lines::open(path)?;
         let mut sample = Vec::new();
         text.take(SAMPLE as u64).read_to_end(&mut sample).map_err(|error| unreadable(&error, path))?;
-        let dialect = Self::understand(&sample, hints)
+        let dialect = Self::understand(&sample, hints, packing)
             .map_err(|error| error.while_doing(&path.display().to_string()))?;
-        Ok(Self { gzip, ..dialect })
+        Ok(Self { left_out, ..dialect })
     }
 
-    fn understand(sample: &[u8], hints: &Hints) -> Result<Self> {
+    fn understand(sample: &[u8], hints: &Hints, packing: Packing) -> Result<Self> {
         if sample.contains(&0) || sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff") {
             return Err(Error::new(Kind::Config, "this is not text in UTF-8 or Latin-1")
                 .hint("for UTF-16, `iconv -f UTF-16 -t UTF-8`; anything else must be saved as CSV first"));
@@ -175,7 +189,11 @@ impl Dialect {
             Error::new(Kind::Config, format!("cannot tell {what}; the first line is: {line}")).hint(hint)
         };
 
-        let asked = hints.separator.as_deref().map(Separator::parse).transpose()?;
+        let is_parquet = packing == Packing::Parquet;
+        let asked = match is_parquet {
+            true => Some(Separator::Comma),
+            false => hints.separator.as_deref().map(Separator::parse).transpose()?,
+        };
         let Some(separator) = asked.or_else(|| likeliest(&lines)) else {
             return Err(puzzled("what separates the fields", "say it with --separator"));
         };
@@ -187,7 +205,8 @@ impl Dialect {
             .collect();
         let names = rows.first().map(|row| named(row)).unwrap_or_default();
         let known = names.iter().filter(|field| **field != Field::Skip).count();
-        let header = hints.header.unwrap_or_else(|| known >= 2 || digits_below_words(&rows));
+        let has_names = hints.header.or(is_parquet.then_some(true));
+        let header = has_names.unwrap_or_else(|| known >= 2 || digits_below_words(&rows));
         let body = &rows[usize::from(header)..];
 
         let mut columns: Vec<Field> = if !hints.columns.is_empty() {
@@ -231,9 +250,10 @@ impl Dialect {
             encoding: hints.encoding.unwrap_or(if utf8 { Encoding::Utf8 } else { Encoding::Latin1 }),
             forced: hints.encoding.is_some(),
             header,
-            gzip: false,
+            packing,
             kind,
             columns,
+            left_out: Vec::new(),
         })
     }
 }
@@ -250,9 +270,18 @@ impl fmt::Display for Dialect {
             Encoding::Latin1 => "Latin-1",
         };
         let columns: Vec<String> = self.columns.iter().map(Field::to_string).collect();
-        let packed = if self.gzip { ", gzip" } else { "" };
-        let header = if self.header { "header" } else { "no header" };
         let columns = columns.join(", ");
+        if self.packing == Packing::Parquet {
+            write!(f, "{kind} ({columns}), Parquet")?;
+            let left_out = plain(&self.left_out.join(", "));
+            return if left_out.is_empty() {
+                Ok(())
+            } else {
+                write!(f, ", without {left_out}: only texts and numbers of 32 or 64 bits are read")
+            };
+        }
+        let packed = if self.packing == Packing::Gzip { ", gzip" } else { "" };
+        let header = if self.header { "header" } else { "no header" };
         write!(f, "{kind} ({columns}), `{}` separated, {encoding}{packed}, {header}", self.separator)
     }
 }

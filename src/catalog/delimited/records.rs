@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{BYTE_ORDER_MARK, Dialect, Separator, decode};
+use super::parquet::{MAGIC, ParquetText};
+use super::{BYTE_ORDER_MARK, Dialect, Packing, Separator, decode};
 use crate::error::{Error, Kind, Result};
 
 /// The longest line; what goes beyond is cut off, so that a file without lines cannot fill memory.
@@ -217,7 +218,8 @@ fn blanks(bytes: &[u8]) -> usize {
 /// A file's lines, unpacked; those that were looked at too early wait in `ahead`.
 pub(super) struct Lines {
     pub(super) text: Box<dyn BufRead>,
-    pub(super) gzip: bool,
+    pub(super) packing: Packing,
+    pub(super) left_out: Vec<String>,
     pub(super) ahead: VecDeque<Vec<u8>>,
     pub(super) passed: Rc<Cell<u64>>,
     pub(super) path: PathBuf,
@@ -235,13 +237,22 @@ impl Lines {
         let passed = Rc::new(Cell::new(0));
         let mut bytes = BufReader::with_capacity(1 << 16, Counted { file, passed: Rc::clone(&passed) });
         let start = bytes.fill_buf().map_err(|error| unreadable(&error, path))?;
-        let gzip = start.starts_with(b"\x1f\x8b");
-        let text: Box<dyn BufRead> = if gzip {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(bytes)))
-        } else {
-            Box::new(bytes)
+        let packing = match start {
+            gzip if gzip.starts_with(b"\x1f\x8b") => Packing::Gzip,
+            parquet if parquet.starts_with(MAGIC) => Packing::Parquet,
+            _ => Packing::Plain,
         };
-        Ok(Self { text, gzip, ahead: VecDeque::new(), passed, path: path.to_owned() })
+        let mut left_out = Vec::new();
+        let text: Box<dyn BufRead> = match packing {
+            Packing::Plain => Box::new(bytes),
+            Packing::Gzip => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(bytes))),
+            Packing::Parquet => {
+                let mut rows = ParquetText::open(path, Rc::clone(&passed))?;
+                left_out = std::mem::take(&mut rows.left_out);
+                Box::new(BufReader::with_capacity(1 << 16, rows))
+            }
+        };
+        Ok(Self { text, packing, left_out, ahead: VecDeque::new(), passed, path: path.to_owned() })
     }
 
     fn pull(&mut self) -> Result<Option<Vec<u8>>> {

@@ -13,14 +13,15 @@ fn understand(text: &[u8], flags: &[&str]) -> Result<Dialect> {
     let words = ["nightshelf", "import", "x.csv", "--db", "x.db"];
     let cli = Cli::try_parse_from(words.iter().chain(flags)).unwrap();
     let Command::Import(args) = cli.command else { panic!("no import") };
-    Dialect::understand(text, &args.hints)
+    Dialect::understand(text, &args.hints, Packing::Plain)
 }
 
 fn read(text: &[u8], flags: &[&str]) -> Vec<Vec<String>> {
     let dialect = understand(text, flags).unwrap();
     let lines = Lines {
         text: Box::new(Cursor::new(text.to_vec())),
-        gzip: false,
+        packing: Packing::Plain,
+        left_out: Vec::new(),
         ahead: VecDeque::new(),
         passed: Rc::default(),
         path: PathBuf::from("x.csv"),
@@ -157,7 +158,7 @@ fn a_cut_off_gzip_is_an_error() {
     let packed = packer.finish().unwrap();
 
     std::fs::write(&path, &packed).unwrap();
-    let dialect = Dialect { gzip: true, ..understand(b"1,2,3\n4,5,6\n", &[]).unwrap() };
+    let dialect = Dialect { packing: Packing::Gzip, ..understand(b"1,2,3\n4,5,6\n", &[]).unwrap() };
     let whole = Records::open(&path, &dialect).unwrap();
     assert_eq!(whole.filter(|record| record.is_ok()).count(), 50_000);
 
