@@ -98,9 +98,11 @@ impl Console {
     }
 
     /// Data for programs, on stdout.
-    pub fn data(&self, text: &str) {
-        // A reader that closed the pipe has seen enough; that is no failure of ours.
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+    ///
+    /// # Errors
+    /// As [`Console::bytes`].
+    pub fn data(&self, text: &str) -> Result<()> {
+        send(format!("{}\n", text.trim_end()).as_bytes())
     }
 
     /// Bytes for programs, on stdout.
@@ -108,16 +110,16 @@ impl Console {
     /// # Errors
     /// [`Kind::Failed`] if stdout is a terminal and these are no text; [`Kind::Io`] if they cannot be written.
     pub fn bytes(&self, bytes: &[u8]) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        if out.is_terminal() && std::str::from_utf8(bytes).is_err() {
+        if !std::io::stdout().is_terminal() {
+            return send(bytes);
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
             return Err(Error::new(Kind::Failed, "this is not for a terminal to show")
                 .hint("send it to a file with --out, or into another program with |"));
-        }
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            // A reader that closed the pipe has seen enough; that is no failure of ours.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| Error::new(Kind::Io, format!("cannot write to stdout: {error}"))),
-        }
+        };
+        // What stands in somebody's database must not be a command to a terminal.
+        let lines: String = text.lines().flat_map(|line| [plain(line), "\n".to_owned()]).collect();
+        send(lines.as_bytes())
     }
 
     /// A heading in what people read on stdout.
@@ -181,6 +183,15 @@ impl Console {
 
     fn paint(&self, code: &str, text: &str) -> String {
         paint(self.colour, code, text)
+    }
+}
+
+fn send(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // A reader that closed the pipe has seen enough; that is no failure of ours.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Error::new(Kind::Io, format!("cannot write to stdout: {error}"))),
     }
 }
 

@@ -93,6 +93,7 @@ pub use recommender::{Entry, Figures, Recommender, evaluate};
 /// Any [kind](error::Kind); the lists of before stand then. [`Refused`](error::Kind::Refused) if the gate
 /// objects.
 pub fn night(db: &Path, config: &Config) -> error::Result<Value> {
+    config.check().map_err(|problem| error::Error::new(error::Kind::Config, problem))?;
     let night = jobs::nightly::Night { db, config, dry_run: false, force: false };
     let outcome = jobs::nightly::run(&night, &console::Console::silent(), &interrupt::Interrupt::never())?;
     outcome.failure.map_or(Ok(outcome.json), Err)

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use crate::catalog::frame::{self, Encoded, RatingColumns};
 use crate::catalog::split::{Scheme, Split};
 use crate::catalog::vocabulary::UserRef;
-use crate::config::{Config, KeyKind};
+use crate::config::{Config, KeyKind, Objective};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -18,7 +18,7 @@ use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::{self, Factors, Watch};
 use crate::quality::metrics::RankingFigures;
-use crate::store::publish::Origin;
+use crate::store::publish::{Origin, Recommendation};
 
 /// Which ratings [`evaluate`] hides.
 const SPLIT_SEED: u64 = 1;
@@ -90,10 +90,13 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     /// Of the settings, those under `model`, `rating`, `minibatch` and `compute.device` matter here.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there are none; [`Kind::NoDevice`] if there is no such device;
+    /// [`Kind::NoRatings`] if there are none; [`Kind::Config`] for a setting out of range; [`Kind::NoDevice`] if there is no such device;
     /// [`Kind::Failed`] if the numbers run away.
     pub fn fit(ratings: &[(U, I, Option<f32>)], config: &Config) -> Result<Self> {
         let Codes { users, items, item_codes, encoded } = encode(ratings, config)?;
+        if config.model.objective == Objective::Rating && encoded.scale.is_none() {
+            return Err(Error::new(Kind::NoRatings, "lists by stars need stars, and there are none"));
+        }
         let interactions = &encoded.interactions;
         let (device, _) = device::choose(&config.compute.device)?;
         let config = Settled::new(config, interactions);
@@ -128,24 +131,34 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     /// # Errors
     /// [`Kind::Failed`] if a score is not finite.
     pub fn top(&self, user: &U, n: usize) -> Result<Vec<Entry<I>>> {
+        Ok(self.top_of(std::slice::from_ref(user), n)?.pop().unwrap_or_default())
+    }
+
+    /// The same for several users, in their order: what all lists need is made once.
+    ///
+    /// # Errors
+    /// As [`Recommender::top`].
+    pub fn top_of(&self, users: &[U], n: usize) -> Result<Vec<Vec<Entry<I>>>> {
+        let n = n.min(self.items.len());
         let item = |code: u32| self.items[code as usize].clone();
-        let Some(code) = self.users.get(user) else {
-            let popular = self.popularity.best(n).into_iter();
-            let entry = |(code, _)| Entry { item: item(code), score: 0.0, stars: None, because: None };
-            return Ok(popular.map(entry).collect());
-        };
-        let mut config = self.config.clone();
-        config.set_top(n);
-        let lists = Lists::new(self.fitted(), &self.popularity, Origin::Model, &config, Device::Cpu)?;
-        let user = *code as usize;
-        let rows = lists.of(user..user + 1, &Interrupt::never(), &|_| ())?;
-        let entry = |row: crate::store::publish::Recommendation| Entry {
+        let entry = |row: Recommendation| Entry {
             item: item(row.item),
             score: row.score,
             stars: (!row.stars.is_nan()).then_some(row.stars),
             because: row.because.map(item),
         };
-        Ok(rows.into_iter().map(entry).collect())
+        let popular = |(code, _)| Entry { item: item(code), score: 0.0, stars: None, because: None };
+        let mut config = self.config.clone();
+        config.set_top(n);
+        let lists = Lists::new(self.fitted(), &self.popularity, Origin::Model, &config, Device::Cpu)?;
+        let list = |user: &U| match self.users.get(user).map(|code| *code as usize) {
+            None => Ok(self.popularity.best(n).into_iter().map(popular).collect()),
+            Some(code) => {
+                let rows = lists.of(code..code + 1, &Interrupt::never(), &|_| ())?;
+                Ok(rows.into_iter().map(entry).collect())
+            }
+        };
+        users.iter().map(list).collect()
     }
 
     /// The stars that a user is expected to give to an item; `None` where nothing is known of either's.
@@ -207,7 +220,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
         groups: &[],
         scale: encoded.scale,
         only_new: false,
-        longest: k,
+        longest: k.min(encoded.items.len()),
         most_readers: usize::MAX,
     };
     let (console, interrupt) = (Console::silent(), Interrupt::never());
@@ -233,6 +246,10 @@ fn encode<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     ratings: &[(U, I, Option<f32>)],
     config: &Config,
 ) -> Result<Codes<U, I>> {
+    config.check().map_err(|problem| Error::new(Kind::Config, problem))?;
+    if ratings.iter().any(|(_, _, stars)| stars.is_some_and(f32::is_infinite)) {
+        return Err(Error::new(Kind::Failed, "a rating is infinite"));
+    }
     let (mut users, mut items): (HashMap<&U, i64>, HashMap<&I, usize>) = Default::default();
     let mut in_order: Vec<&I> = Vec::new();
     let mut columns = RatingColumns::default();
@@ -290,6 +307,10 @@ mod tests {
         assert!(model.stars(&1, &'c').is_some_and(|stars| (1.0..=5.0).contains(&stars)));
         assert_eq!((model.stars(&9, &'a'), model.stars(&1, &'z')), (None, None));
         assert_eq!(model.factors(&'a').map(<[f32]>::len), Some(4));
+        assert_eq!(model.top_of(&[1, 9], usize::MAX).expect("lists").len(), 2);
+        let mut wrong = config.clone();
+        wrong.model.factors = 0;
+        assert_eq!(Recommender::fit(&ratings, &wrong).expect_err("no factors").kind(), Kind::Config);
         let none: [(u8, char, Option<f32>); 0] = [];
         assert_eq!(Recommender::fit(&none, &config).expect_err("nothing").kind(), Kind::NoRatings);
     }

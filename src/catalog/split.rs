@@ -215,7 +215,7 @@ fn of_each_user(
 fn times(ratings: &Encoded) -> Result<&[f64]> {
     match ratings.moments.as_slice() {
         [] => Err(Error::new(Kind::NoRatings, "there is no time to split by")
-            .hint("the ratings need a column rated_at; --split random and leave-one do without")),
+            .hint("the ratings need a column rated_at; --split random and leave-one-out do without")),
         moments => Ok(moments),
     }
 }

@@ -67,10 +67,7 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
                         nightly::run(&night, console, interrupt)
                     })?
                 }
-                _ => {
-                    console.data(&config.to_toml());
-                    return Ok(());
-                }
+                _ => return console.data(&config.to_toml()),
             }
         }
         Command::Backfill(args) => {
@@ -141,14 +138,15 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         }
         Command::Export(args) => {
             let config = settle(&args.target.settings)?;
-            export::export(args, &config, console, interrupt)?
+            export::export(args, cli.json, &config, console, interrupt)?
         }
         Command::Generate(args) => generate::generate(&args.what, console)?,
     };
-    if cli.json {
-        console.data(&outcome.json.to_string());
+    // Pages and completions are data themselves.
+    if cli.json && !outcome.json.is_null() {
+        console.data(&outcome.json.to_string())?;
     } else if !outcome.text.is_empty() {
-        console.data(&outcome.text);
+        console.data(&outcome.text)?;
     }
     outcome.failure.map_or(Ok(()), Err)
 }

@@ -400,7 +400,7 @@ impl Job<'_> {
 /// What is known of all lists together goes into the metrics: that of the published ones, not of those that
 /// were judged.
 fn note(metrics: &mut Value, tally: &Tally, intake: &Intake) {
-    metrics["coverage"] = json!(tally.coverage(intake.ratings.items.rated_count()));
+    metrics["coverage"] = json!(tally.coverage(intake.ratings.items.len()));
     metrics["popular_share"] = json!(tally.popular_share());
     metrics["peak_memory_bytes"] = json!(peak_memory());
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
 
-use crate::catalog::spellings::{LOST_ZEROS, OTHER_SPELLING};
+use crate::catalog::spellings::{self, LOST_ZEROS, OTHER_SPELLING};
 use crate::catalog::vocabulary::{UserId, UserRef};
 use crate::cli::Report;
 use crate::config::Config;
@@ -56,10 +56,14 @@ pub fn report(
     let mut facts = Facts {
         shop: plain(&db.file_name().unwrap_or_default().to_string_lossy()),
         made: Local::now().format("on %Y-%m-%d at %H:%M").to_string(),
-        runs: entries.iter().rev().map(run).collect(),
-        ratings: intake.as_ref().map(ratings),
+        ratings: intake.as_ref().map(|intake| ratings(intake, args.readers > 0)),
         ..Facts::default()
     };
+    let figure = current.as_ref().and_then(|current| {
+        let entry = entries.iter().find(|entry| entry.run_id == current.run_id)?;
+        entry.metrics["gate"]["figure"].as_str().map(str::to_owned)
+    });
+    facts.runs = entries.iter().rev().map(|entry| run(entry, figure.as_deref())).collect();
     if let Some(current) = current {
         // It may be older than the runs that are listed.
         let entry = entries.iter().find(|entry| entry.run_id == current.run_id).cloned();
@@ -81,7 +85,8 @@ fn local(time: Option<DateTime<Utc>>) -> String {
     time.map_or("?".into(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string())
 }
 
-fn run(entry: &Entry) -> Run {
+/// `figure` is what the published night was judged by: others cannot be set beside it.
+fn run(entry: &Entry, figure: Option<&str>) -> Run {
     let gate = &entry.metrics["gate"];
     let baseline = gate[gate["baseline"].as_str().unwrap_or("popularity")].as_f64();
     Run {
@@ -90,7 +95,10 @@ fn run(entry: &Entry) -> Run {
         what: format!("{}, {}", entry.kind, entry.status),
         seconds: entry.timings["total_s"].as_f64(),
         rows: entry.counts["recommendations"].as_u64().filter(|_| entry.status == "published"),
-        quality: gate["model"].as_f64().map(|model| (model, baseline)),
+        quality: gate["model"]
+            .as_f64()
+            .filter(|_| gate["figure"].as_str() == figure)
+            .map(|model| (model, baseline)),
         error: entry.error.as_deref().map(plain),
     }
 }
@@ -116,15 +124,13 @@ fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
         values.map(|values| values.iter().filter_map(Value::as_f64).collect::<Vec<f64>>()).unwrap_or_default()
     });
     let [all, first] = losses;
-    let curves = match first.is_empty() {
-        true => vec![("all ratings".to_owned(), all)],
-        false => {
-            // The last passes go on where the first ended.
-            vec![
-                ("first passes, over nine tenths".to_owned(), first),
-                ("last passes, over everything".to_owned(), all),
-            ]
-        }
+    // Where the last passes are as many as the first they began anew, and do not go on from those.
+    let curves = match first.len() > all.len() {
+        false => vec![("everything".to_owned(), all)],
+        true => vec![
+            ("first passes, without the hidden ratings".to_owned(), first),
+            ("last passes, over everything".to_owned(), all),
+        ],
     };
     let figures = [
         ("ndcg", "nDCG@20: are the hidden books in the first 20, and far up?"),
@@ -197,7 +203,8 @@ fn gate(desk: &Desk<'_>, entry: &Entry) -> Option<Gate> {
     })
 }
 
-fn ratings(intake: &Intake) -> Ratings {
+/// `named` is whether examples may name readers.
+fn ratings(intake: &Intake, named: bool) -> Ratings {
     let interactions = &intake.ratings.interactions;
     // In whole stars, or in ten steps where there are more.
     let (low, high) = intake.ratings.scale.unwrap_or((0.0, 0.0));
@@ -217,10 +224,10 @@ fn ratings(intake: &Intake) -> Ratings {
     };
     let last = stars.keys().last().copied().unwrap_or_default();
     let stars = (0..=last).map(|group| (label(group), stars.get(&group).copied().unwrap_or_default()));
-    Ratings { stars: stars.collect(), implicit, hygiene: hygiene(intake), rows: intake.rows }
+    Ratings { stars: stars.collect(), implicit, hygiene: hygiene(intake, named), rows: intake.rows }
 }
 
-fn hygiene(intake: &Intake) -> Vec<Hygiene> {
+fn hygiene(intake: &Intake, named: bool) -> Vec<Hygiene> {
     let ratings = &intake.ratings;
     let mended = ratings.mended.iter().map(|(what, rows, examples)| {
         let what = match what {
@@ -233,10 +240,11 @@ fn hygiene(intake: &Intake) -> Vec<Hygiene> {
     let opaque = ratings.opaque.iter().map(|(reason, rows, examples)| {
         (format!("no valid ISBN ({}), kept as it is", reason.replace('_', " ")), rows, examples)
     });
-    let rejected = intake
-        .rejects
-        .iter()
-        .map(|(reason, rows, examples)| (format!("rejected: {}", reason.replace('_', " ")), rows, examples));
+    let rejected = intake.rejects.iter().map(|(reason, rows, examples)| {
+        // Whole rows, with whoever they are of.
+        let examples = if named { examples } else { &[] };
+        (format!("rejected: {}", reason.replace('_', " ")), rows, examples)
+    });
     let mut found: Vec<Hygiene> = mended
         .chain(opaque)
         .chain(rejected)
@@ -276,9 +284,16 @@ fn look_through(desk: &Desk<'_>, intake: &Intake, sample: usize) -> Result<(List
         }
     })?;
     let readers = interactions.readers_per_item();
-    let shown_of: Vec<u64> = (0..readers.len())
-        .map(|item| shown.get(ratings.items.spelling(item)).copied().unwrap_or_default())
-        .collect();
+    // By key: another spelling may have become the usual one since.
+    let codes = ratings.items.codes();
+    let mut shown_of = vec![0; readers.len()];
+    for (isbn, times) in shown {
+        if let Some(code) =
+            spellings::key(&isbn, desk.config).and_then(|key| codes.get(key.as_str()).copied())
+        {
+            shown_of[code as usize] += times;
+        }
+    }
     let lists = shares(&readers, &shown_of, (entries, popular));
     let cards = chosen.iter().filter_map(|user| {
         let id = ratings.users.get(*user as usize);
@@ -332,7 +347,7 @@ fn shares(readers: &[u32], shown: &[u64], (entries, popular): (u64, u64)) -> Lis
     let head = &order[..order.len().div_ceil(10)];
     let labels = std::iter::once("0").chain(GROUPS.map(|(_, label)| label));
     Lists {
-        shown: (shown.iter().filter(|times| **times > 0).count() as u64, order.len() as u64),
+        shown: (shown.iter().filter(|times| **times > 0).count() as u64, shown.len() as u64),
         popular: part(popular, entries),
         head: (
             part(head.iter().map(|item| u64::from(readers[*item])).sum(), all_ratings),

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use crate::catalog::frame::Encoded;
 use crate::catalog::interactions::Interactions;
-use crate::config::Objective;
+use crate::config::{Objective, Solver};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::recommend::{Fitted, Popularity};
@@ -86,6 +86,8 @@ impl Training<'_> {
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
         let config = &settings.model;
+        // The other solvers begin anew.
+        let start = start.filter(|_| config.solver == Solver::Als);
         let trained = work.clock.time("train", || -> Result<Trained> {
             let to_come = if start.is_some() { epochs_after(config.epochs).max(1) } else { config.epochs };
             let bar = console.bar("train", to_come as u64);

@@ -117,7 +117,7 @@ pub struct Hygiene {
 /// Which books the lists show.
 #[derive(Clone, Debug, Default)]
 pub struct Lists {
-    /// Books in any list, and books that somebody has read.
+    /// Books in any list, and books that are known.
     pub shown: (u64, u64),
     /// The share of entries that only repeat what is popular.
     pub popular: f64,

@@ -108,7 +108,7 @@ fn quality(night: &Night, runs: &[Run]) -> Result<Markup> {
     Ok(html! {
         h2 { "Is it good?" }
         p {
-            "Before a night is published, a tenth of the ratings is hidden and the model has to foretell them."
+            "Before a night is published, a part of the ratings is hidden and the model has to foretell them."
             @if night.gate.is_none() { " This night was not judged so." }
         }
         @if let Some(gate) = &night.gate { (verdict(gate)) }
@@ -118,7 +118,7 @@ fn quality(night: &Night, runs: &[Run]) -> Result<Markup> {
                 (plot(
                     plots::lines("run", &label, &history)?,
                     history.iter().map(|line| (line.name.as_str(), line.is_other)),
-                    &format!("{figure} over the last nights; more is better"),
+                    &format!("{figure} over the last nights; {} is better", if figure == "RMSE" { "less" } else { "more" }),
                 ))
             }
             @if !losses.is_empty() {
@@ -131,7 +131,7 @@ fn quality(night: &Night, runs: &[Run]) -> Result<Markup> {
         }
         @if !night.figures.is_empty() {
             details {
-                summary { "All figures of the hidden tenth" }
+                summary { "All figures of the hidden ratings" }
                 div.scroll { table {
                     @for (name, value) in &night.figures { tr { td { (name) } td.n { (value) } } }
                 } }
@@ -173,7 +173,7 @@ fn who_gets_what(lists: &Lists) -> Result<Markup> {
         h2 { "Who gets what?" }
         p {
             (count(shown)) " different books stand in the lists, " (percent(shown as f64 / all.max(1) as f64))
-            " of the " (count(all)) " that somebody has read. " (percent(lists.popular))
+            " of the " (count(all)) " that are known. " (percent(lists.popular))
             " of all entries only repeat what most people read, because the model knows too little of the reader. \
              The tenth of the books with most readers has " (percent(lists.head.0)) " of the ratings, and gets "
             (percent(lists.head.1)) " of the entries."

@@ -4,7 +4,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Params, Row, params};
 
 use crate::catalog::vocabulary::{UserId, UserRef};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::store::slots::{LISTS, POPULAR, READERS};
 use crate::store::source::Table;
 use crate::store::{Database, quote, readers};
@@ -90,20 +90,23 @@ pub fn each(database: &Database, mut each: impl FnMut(UserRef<'_>, Listed)) -> R
     })
 }
 
-/// Reads some columns of all rows of `recommendations`, by reader and rank.
+/// Reads some columns of all rows of `recommendations`, by reader and rank; all are of one set.
 ///
-/// In goes: without WAL, nobody could write for as long as one look at all of them takes.
+/// Without WAL in goes, as nobody could write for as long as one look at all of them takes; there it fails
+/// if a new set is published meanwhile.
 pub(super) fn scan<T>(
     database: &Database,
     columns: &str,
     of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     mut each: impl FnMut(&Value, T),
 ) -> Result<()> {
-    const STEP: usize = 50_000;
+    let pragma = |name| database.connection().pragma_query_value(None, name, |row| row.get::<_, String>(0));
+    let step = if pragma("journal_mode")? == "wal" { i64::MAX } else { 50_000 };
     let mut after: Option<(Value, i64)> = None;
+    let mut of_run = None;
     loop {
         let sql = format!(
-            "SELECT {columns}, user_id, rank FROM recommendations {} ORDER BY user_id, rank LIMIT {STEP}",
+            "SELECT {columns}, user_id, rank FROM recommendations {} ORDER BY user_id, rank LIMIT {step}",
             if after.is_some() { "WHERE (user_id, rank) > (?1, ?2)" } else { "" }
         );
         let go = database.read("reading the published rows", |connection| {
@@ -114,12 +117,20 @@ pub(super) fn scan<T>(
                 None => statement.query([])?,
             };
             let mut go: Vec<(Value, i64, T)> = Vec::new();
+            // In the same breath as the rows: while these are read, no other set can be published.
+            let newest = "SELECT max(run_id) FROM recommendations_popular";
+            let published: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
             while let Some(row) = rows.next()? {
                 go.push((row.get(user)?, row.get(rank)?, of(row)?));
             }
-            Ok(go)
+            Ok((go, published))
         })?;
-        let is_last = go.len() < STEP;
+        let (go, published) = go;
+        if *of_run.get_or_insert(published) != published {
+            let error = Error::new(Kind::Busy, "new lists were published while those of before were read");
+            return Err(error.hint("give the same command again"));
+        }
+        let is_last = (go.len() as i64) < step;
         after = go.last().map(|(user, rank, _)| (user.clone(), *rank));
         go.into_iter().for_each(|(user, _, row)| each(&user, row));
         if is_last {

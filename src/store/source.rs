@@ -13,7 +13,7 @@ use crate::catalog::frame::RatingColumns;
 use crate::catalog::rejects::Rejects;
 use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, Source};
-use crate::console::Console;
+use crate::console::{Console, plain};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::store::{Database, breath, quote};
 
@@ -119,7 +119,7 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
         let select = Select::resolve(connection, source)?;
         let column = match source.query.as_str() {
             "" => source.user.clone(),
-            query => connection.prepare(query)?.column_name(0)?.to_owned(),
+            _ => connection.prepare(&select.sql)?.column_name(0)?.to_owned(),
         };
         let mut statement = connection.prepare(&select.of(&quote(&column)))?;
         let width = statement.column_count() - usize::from(select.by_rowid);
@@ -129,6 +129,10 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
             UserRef::Text(id) => statement.query([id])?,
         };
         while let Some(row) = rows.next()? {
+            // To a column of texts, or of numbers, 42 and '42' are the same.
+            if reader_in(row.get_ref(0)?) != Ok(user) {
+                continue;
+            }
             reading.rows += 1;
             if let Err(reason) = take(row, width, source.implicit_rating, &mut reading.columns) {
                 reading.rejects.add(reason, || show(row, width));
@@ -146,9 +150,9 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
     database.read("looking at the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
         connection.prepare(&select.all())?;
-        let from = match config.source.query.as_str() {
-            "" => quote(&config.source.table),
-            query => format!("({query})"),
+        let from = match select.from_user {
+            false => quote(&config.source.table),
+            true => format!("({}\n)", select.sql),
         };
         let count = |row: &Row<'_>| row.get::<_, i64>(0);
         Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())
@@ -195,7 +199,9 @@ impl Select {
 
     fn resolve(connection: &Connection, source: &Source) -> Result<Self> {
         if !source.query.is_empty() {
-            return Ok(Self { sql: source.query.clone(), from_user: true, by_rowid: false });
+            let end = |c: char| c == ';' || c.is_whitespace();
+            let sql = source.query.trim_end_matches(end).to_owned();
+            return Ok(Self { sql, from_user: true, by_rowid: false });
         }
         let table =
             Table::find(connection, &source.table)?.ok_or_else(|| no_table(connection, &source.table))?;
@@ -271,7 +277,7 @@ impl Table {
         let near = nearest(name, self.columns.iter().map(String::as_str)).unwrap_or("the right one");
         Err(Error::new(
             Kind::Config,
-            format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", ")),
+            plain(&format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", "))),
         )
         .hint(format!(
             "set {key} = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
@@ -289,7 +295,7 @@ fn no_table(connection: &Connection, name: &str) -> Error {
     let error = if tables.is_empty() {
         Error::new(Kind::Config, format!("there is no table {name}: this database is empty"))
     } else {
-        Error::new(Kind::Config, format!("there is no table {name}; there are {}", tables.join(", ")))
+        Error::new(Kind::Config, plain(&format!("there is no table {name}; there are {}", tables.join(", "))))
     };
     match nearest(name, tables.iter().map(String::as_str)) {
         Some(near) => error.hint(format!(
@@ -312,19 +318,7 @@ fn take(
         Ok(value) if index < width => value,
         _ => ValueRef::Null,
     };
-    let user = match value(0) {
-        ValueRef::Null => return Err("missing_user"),
-        ValueRef::Integer(id) => UserRef::Integer(id),
-        // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
-        ValueRef::Real(id) if is_whole(id) => UserRef::Integer(id as i64),
-        ValueRef::Real(_) => return Err("user_not_an_id"),
-        ValueRef::Text(id) => match std::str::from_utf8(id) {
-            Ok("") => return Err("missing_user"),
-            Ok(id) => UserRef::Text(id),
-            Err(_) => return Err("user_not_utf8"),
-        },
-        ValueRef::Blob(_) => return Err("user_is_blob"),
-    };
+    let user = reader_in(value(0))?;
     let number;
     let isbn = match value(1) {
         ValueRef::Null => return Err("missing_isbn"),
@@ -354,12 +348,30 @@ fn take(
         ValueRef::Text(text) => number_in(text).ok_or("rating_not_a_number")?,
         ValueRef::Blob(_) => return Err("rating_is_blob"),
     };
-    if !rating.is_finite() {
+    let given = rating as f32;
+    if !given.is_finite() {
         return Err("rating_not_finite");
     }
-    let rating = if rating == implicit_rating { f32::NAN } else { rating as f32 };
+    let rating = if rating == implicit_rating { f32::NAN } else { given };
     columns.push(user, isbn, rating, moment(value(3)));
     Ok(())
+}
+
+/// The id that a value is, or why it is none.
+fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
+    match value {
+        ValueRef::Null => Err("missing_user"),
+        ValueRef::Integer(id) => Ok(UserRef::Integer(id)),
+        // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
+        ValueRef::Real(id) if is_whole(id) => Ok(UserRef::Integer(id as i64)),
+        ValueRef::Real(_) => Err("user_not_an_id"),
+        ValueRef::Text(id) => match std::str::from_utf8(id) {
+            Ok("") => Err("missing_user"),
+            Ok(id) => Ok(UserRef::Text(id)),
+            Err(_) => Err("user_not_utf8"),
+        },
+        ValueRef::Blob(_) => Err("user_is_blob"),
+    }
 }
 
 /// Whether a floating number is a whole one that an integer holds exactly.

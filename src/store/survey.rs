@@ -1,7 +1,7 @@
 //! What tables an unknown database has, and what stands in them.
 
-use rusqlite::Connection;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, Row};
 
 use crate::error::Result;
 use crate::store::source::Table;
@@ -9,6 +9,9 @@ use crate::store::{Database, quote};
 
 /// Rows that are looked at of each table.
 const SAMPLE: usize = 1000;
+
+/// Rows that are counted of what is no plain table.
+const MOST_COUNTED: i64 = 1_000_000;
 
 /// A table or view, and its first rows.
 #[derive(Clone, Debug, Default)]
@@ -48,23 +51,36 @@ pub fn survey(database: &Database) -> Result<Vec<Surveyed>> {
 }
 
 fn table(connection: &Connection, name: &str) -> Result<Option<Surveyed>> {
-    let Some(Table { name, columns, .. }) = Table::find(connection, name)? else {
+    let Some(Table { name, columns, has_rowid }) = Table::find(connection, name)? else {
         return Ok(None);
     };
-    let count = format!("SELECT count(*) FROM {}", quote(&name));
-    // A view may be broken: that is for its owner to see, and no reason to look no further.
-    let Ok(rows) = connection.query_row(&count, [], |row| row.get::<_, i64>(0)) else {
-        return Ok(None);
-    };
+    // Of a view, counting all rows may take any time.
+    let most = if has_rowid { i64::MAX } else { MOST_COUNTED };
+    let count = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {most})", quote(&name));
     let names: Vec<String> = columns.iter().map(|column| quote(column)).collect();
     let sql = format!("SELECT {} FROM {} LIMIT {SAMPLE}", names.join(", "), quote(&name));
-    let sample = connection
-        .prepare(&sql)?
-        .query_map([], |row| (0..columns.len()).map(|column| row.get(column)).collect())?
-        .collect::<rusqlite::Result<_>>()?;
+    let look = || -> rusqlite::Result<(i64, Vec<Vec<Value>>)> {
+        let mut statement = connection.prepare(&sql)?;
+        let rows =
+            statement.query_map([], |row| (0..columns.len()).map(|column| value(row, column)).collect())?;
+        let sample = rows.collect::<rusqlite::Result<_>>()?;
+        Ok((connection.query_row(&count, [], |row| row.get(0))?, sample))
+    };
+    // A view may be broken: that is for its owner to see, and no reason to look no further.
+    let Ok((rows, sample)) = look() else {
+        return Ok(None);
+    };
     let references = connection
         .prepare("SELECT \"from\", \"table\", coalesce(\"to\", '') FROM pragma_foreign_key_list(?1)")?
         .query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(Surveyed { name, rows: rows.unsigned_abs(), columns, sample, references }))
+}
+
+/// A value, of whatever bytes its text is made.
+fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        other => other.try_into().unwrap_or(Value::Null),
+    })
 }

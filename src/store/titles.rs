@@ -45,7 +45,9 @@ impl Titles {
                 return;
             };
             let title = Title { title: plain(&title), author: book.author.as_deref().map(plain) };
-            titles.by_key.insert(titles.key(&book.isbn), title);
+            if let Some(key) = spellings::key(&book.isbn, config) {
+                titles.by_key.insert(key, title);
+            }
         })
     }
 
@@ -54,9 +56,14 @@ impl Titles {
         self.find(spelling).map_or_else(|| plain(spelling), Title::to_string)
     }
 
+    /// What to call a book that has a title here.
+    pub fn title(&self, spelling: &str) -> Option<String> {
+        self.find(spelling).map(Title::to_string)
+    }
+
     /// Title and author of a book, in any spelling of its ISBN.
     pub fn find(&self, spelling: &str) -> Option<&Title> {
-        self.by_key.get(&self.key(spelling))
+        self.by_key.get(&spellings::key(spelling, &self.config)?)
     }
 
     /// Whether a book has a title here.
@@ -80,9 +87,5 @@ impl Titles {
             words.iter().all(|word| title.contains(word.as_str()))
         };
         self.by_key.iter().filter(|(_, title)| matches(title)).map(|(key, _)| key.as_str()).collect()
-    }
-
-    fn key(&self, spelling: &str) -> String {
-        spellings::key(spelling, &self.config).unwrap_or_default()
     }
 }

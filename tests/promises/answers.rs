@@ -113,6 +113,11 @@ fn unknown_readers_and_books_are_said_to_be_so() {
     shop.call(&["predict", "--user", "801", "--isbn", &isbn(3)]).failed(66, "no reader 801");
     let near = shop.call(&["explain", "--user", "7", "--isbn", &isbn(3).replace('3', "4")]);
     assert_eq!(near.code, 66, "{near:?}");
+    // Strangers need no model.
+    std::fs::remove_dir_all(shop.beside().join("model-1")).unwrap();
+    shop.call(&["recommend", "--user", "zenobio"]).ok();
+    shop.call(&["predict", "--user", "7", "--isbn", &isbn(3)]).failed(66, "model");
+    shop.night();
     // A title is no ISBN, but it is clear what was meant.
     shop.call(&["similar", "--isbn", "book number 44"]).failed(66, &isbn(44));
 }
@@ -158,4 +163,28 @@ fn titles_are_only_ever_text() {
     let ran = shop.call(&["similar", "--isbn", &isbn(9)]).ok();
     assert!(ran.stdout.contains("<script>alert(1)"), "text as it is: {}", ran.stdout);
     assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.stdout);
+}
+
+#[test]
+fn queries_and_typed_columns_give_one_readers_own_ratings() {
+    let shop = shop();
+    shop.sql(
+        "CREATE TABLE typed (who TEXT, book TEXT, stars INTEGER);
+         INSERT INTO typed SELECT user_id, isbn, rating FROM ratings;
+         INSERT INTO typed SELECT '00' || user_id, isbn, 5 FROM ratings WHERE user_id < 3",
+    );
+    for query in ["SELECT who, book, stars FROM typed;", "SELECT who, book, stars FROM typed -- all of them"]
+    {
+        let settings = [("NIGHTSHELF_QUERY", query)];
+        let call = |words: &[&str]| shop.call_with(words, &settings);
+        call(&["run", "--force"]).ok();
+        let own = shop.one::<i64>("SELECT count(DISTINCT isbn) FROM ratings WHERE user_id = 2");
+        for user in ["2", "002"] {
+            let explained = call(&["explain", "--json", "--user", user, "--isbn", &isbn(30)]).ok().json();
+            assert_eq!(explained["terms"].as_array().unwrap().len() as i64, own, "{user}");
+            assert_eq!(explained["ratings_changed"], false);
+        }
+        let rows = shop.one::<i64>("SELECT count(*) FROM typed WHERE who = '002'");
+        assert_eq!(call(&["forget", "--user", "002", "--json"]).ok().json()["ratings_left"], rows);
+    }
 }

@@ -66,12 +66,15 @@ fn predictions_of_a_few_are_a_matrix() {
     assert_eq!(json.lines().count(), 4);
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     let predicted = shop.call(&["predict", "--json", "--user", "3", "--isbn", &isbn(1)]).ok().json();
-    assert_eq!(first["score"], predicted["score"]);
+    let score = |json: &serde_json::Value| json["score"].as_f64().unwrap() as f32;
+    assert_eq!(score(&first), score(&predicted));
     let svg = shop.call(&[&words[..], &["--format", "svg"]].concat()).ok().stdout;
     assert!(svg.starts_with("<svg") && !svg.contains("var(--"), "{svg}");
 
     shop.call(&["export", "predictions"]).failed(2, "--user");
     shop.call(&["export", "recommendations", "--format", "svg"]).failed(78, "does not go with");
+    shop.call(&["export", "books", "--json"]).failed(78, "--out");
+    shop.call(&["export", "recommendations", "--user", "3"]).failed(78, "exported whole");
     shop.call(&["export", "books", "--out", "x.xyz"]).failed(78, "--format");
 }
 

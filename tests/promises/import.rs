@@ -179,6 +179,7 @@ fn what_cannot_be_imported_is_said_before_anything_is_written() {
 fn parquet_is_read_like_text() {
     use polars::prelude::*;
     let shop = Shop::empty();
+    shop.sql("CREATE UNIQUE INDEX one ON ratings (user_id, isbn)");
     let write = |name: &str, columns: Vec<Column>| {
         let path = shop.folder.path().join(name);
         let mut frame = DataFrame::new_infer_height(columns).unwrap();

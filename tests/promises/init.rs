@@ -96,3 +96,32 @@ fn a_database_of_something_else_is_told_apart() {
     shop.sql("DROP TABLE ratings; CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT)");
     shop.call(&["init"]).failed(65, "users (id, name)");
 }
+
+#[test]
+fn odd_tables_are_no_reason_to_stop() {
+    let shop = Shop::empty();
+    shop.sql(
+        "DROP TABLE ratings;
+         CREATE TABLE ratings (user_id INTEGER, isbn TEXT, rating INTEGER);
+         CREATE TABLE notes (text TEXT);
+         INSERT INTO notes VALUES (CAST(x'e9e9' AS TEXT));
+         CREATE VIEW broken AS SELECT abs(-9223372036854775808) AS n FROM notes;
+         CREATE TABLE likes (member INTEGER, ean TEXT, vote INTEGER)",
+    );
+    let out = shop.folder.path().join("empty.toml");
+    shop.call(&["init", "--out", out.to_str().unwrap()]).ok();
+    let file = std::fs::read_to_string(&out).unwrap();
+    assert!(file.contains("rating = \"rating\"") && file.contains("key = \"isbn\""), "names tell: {file}");
+
+    // One slip among many, and votes of which 0 is a bad one.
+    shop.sql("DROP TABLE ratings");
+    for n in 0..60u64 {
+        let row = (n as i64 % 9, isbn(n % 11), if n == 7 { 5000 } else { n as i64 % 2 });
+        shop.open().execute("INSERT INTO likes VALUES (?1, ?2, ?3)", row).unwrap();
+    }
+    shop.call(&["init", "--out", out.to_str().unwrap(), "--force", "--top", "7"]).ok();
+    let file = std::fs::read_to_string(&out).unwrap();
+    for line in ["rating = \"vote\"", "implicit_rating = -1.0", "top = 7"] {
+        assert!(file.contains(line), "{line} is not in {file}");
+    }
+}

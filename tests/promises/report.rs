@@ -45,6 +45,7 @@ fn pages_are_right_with_no_run_one_run_and_more() {
 fn readers_can_be_left_out() {
     let shop = Shop::with_tastes(60, 40, 8);
     shop.add("zenobia-4711", isbn(3), 9);
+    shop.add("zenobia-4711", isbn(4), "no number");
     shop.night();
     assert!(page(&shop, &["--readers", "5000"]).contains("zenobia-4711"));
     let none = page(&shop, &["--readers", "0"]);

@@ -171,7 +171,7 @@ pub fn id_json(id: UserRef<'_>) -> Value {
 
 /// A row of a list, as JSON.
 pub fn listed_json(row: &Listed, titles: &Titles) -> Value {
-    let title = |isbn: &str| titles.has(isbn).then(|| titles.of(isbn));
+    let title = |isbn: &str| titles.title(isbn);
     json!({
         "rank": row.rank,
         "isbn": row.isbn,

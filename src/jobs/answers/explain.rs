@@ -82,6 +82,7 @@ pub fn explain(
     if reader.own(item).is_some() {
         notes.push("(the reader has read this book already: it would not be recommended)".to_owned());
     }
+    notes.extend(reader.changed());
     if !reader.unseen.is_empty() {
         let unseen: Vec<String> = reader.unseen.iter().take(3).map(|isbn| titles.of(isbn)).collect();
         notes.push(format!(
@@ -101,7 +102,7 @@ pub fn explain(
         let isbn = spelling(*own);
         json!({
             "isbn": isbn,
-            "title": titles.has(isbn).then(|| titles.of(isbn)),
+            "title": titles.title(isbn),
             "rated": stars(*own),
             "adds": term,
         })
@@ -109,7 +110,7 @@ pub fn explain(
     let json = json!({
         "user_id": id_json(reader.id.borrow()),
         "isbn": spelling(item),
-        "title": titles.has(spelling(item)).then(|| titles.of(spelling(item))),
+        "title": titles.title(spelling(item)),
         "score": score,
         "base": base,
         "sum": sum,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::catalog::spellings;
 use crate::config::Config;
 use crate::console::{Console, count, plain};
 use crate::error::Result;
@@ -28,7 +29,6 @@ pub fn predict(
 ) -> Result<Outcome> {
     let desk = Desk::open(db, config, console, interrupt)?;
     let model = desk.model()?;
-    let run = model.run_id;
     let item = desk.book(&model.books, isbn)?;
     let Some(reader) = Reader::find(&desk, model, user)? else {
         return Err(desk.unknown_reader(user)?);
@@ -42,7 +42,9 @@ pub fn predict(
     });
     let place = own.is_none().then_some(ahead + 1);
     let listed = lists::of(&desk.database, reader.id.borrow())?;
-    let listed = listed.iter().find(|row| row.isbn == spelling);
+    let listed = listed
+        .iter()
+        .find(|row| spellings::key(&row.isbn, config).as_deref() == Some(items.key(item as usize)));
 
     let fitted = reader.fitted();
     let parts = fitted.rating.filter(|_| stars.is_some()).map(|model| {
@@ -73,16 +75,14 @@ pub fn predict(
         Some(row) => format!("in the published list: rank {}, score {:.4}", row.rank, row.score),
         None => "not in the published list".to_owned(),
     });
-    if !reader.trained {
-        lines.push(format!("(the ratings have changed since run {run}: worked out from those of now)"));
-    }
+    lines.extend(reader.changed());
     let head = format!("Reader {} and {}", plain(&reader.id.borrow().to_string()), desk.titles.of(spelling));
     let text = format!("{}\n  {}", console.heading(&head), lines.join("\n  "));
     let json = json!({
         "user_id": id_json(reader.id.borrow()),
         "isbn": spelling,
         "isbn13": items.isbn13(item as usize),
-        "title": desk.titles.has(spelling).then(|| desk.titles.of(spelling)),
+        "title": desk.titles.title(spelling),
         "score": score,
         "place": place,
         "predicted_rating": stars,
@@ -90,7 +90,7 @@ pub fn predict(
         "read": own.is_some(),
         "rated": own.filter(|stars| !stars.is_nan()),
         "rank": listed.map(|row| row.rank),
-        "model_run": run,
+        "model_run": reader.run_id,
         "ratings_changed": !reader.trained,
     });
     Ok(Outcome { text, json, failure: None })

@@ -24,6 +24,8 @@ pub struct Reader {
     pub interactions: Interactions,
     /// Own books that the model does not know, as they are spelled.
     pub unseen: Vec<String>,
+    /// The run that trained the model.
+    pub run_id: i64,
     /// Whether the model was trained on just these ratings.
     pub trained: bool,
     /// The settings of the model.
@@ -60,7 +62,7 @@ impl Reader {
     }
 
     fn solve(desk: &Desk<'_>, model: Model, id: UserId, ratings: &frame::Encoded, user: u32) -> Result<Self> {
-        let Model { config, readers, books, mut ranking, mut rating, .. } = model;
+        let Model { run_id, config, readers, books, mut ranking, mut rating, .. } = model;
         let codes = ratings.items.codes_in(&books.items);
         let (items, stars) = ratings.interactions.of(user as usize);
         let known = items.iter().zip(stars);
@@ -96,7 +98,26 @@ impl Reader {
                 foldin::rating(model, &rated, &ranking, &unsolved, &config, interrupt)?;
             }
         }
-        Ok(Self { id, interactions, unseen, trained, config, books, rated, evidence, ranking, rating })
+        Ok(Self {
+            id,
+            interactions,
+            unseen,
+            run_id,
+            trained,
+            config,
+            books,
+            rated,
+            evidence,
+            ranking,
+            rating,
+        })
+    }
+
+    /// What to say where the model was trained on other ratings of this reader.
+    pub fn changed(&self) -> Option<String> {
+        let run = self.run_id;
+        (!self.trained)
+            .then(|| format!("(the ratings have changed since run {run}: worked out from those of now)"))
     }
 
     /// Both models, with this reader as their only one.

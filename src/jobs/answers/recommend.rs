@@ -17,7 +17,7 @@ use crate::jobs::recommend::Lists;
 use crate::model::device::Device;
 use crate::store::lists::{self, Listed};
 use crate::store::publish::Origin;
-use crate::store::runs;
+use crate::store::{runs, source};
 
 /// Shows the list of the reader whom `word` means. Who has ratings but no list gets one for this once; to
 /// whom nobody knows, the most popular books are shown.
@@ -38,23 +38,30 @@ pub fn recommend(
     for id in UserId::readings(word) {
         let rows = lists::of(&desk.database, id.borrow())?;
         if !rows.is_empty() {
-            return Ok(show(&desk, Some(&id), word, &rows, "published"));
+            return Ok(show(&desk, Who::Known(&id), &rows, "published"));
         }
     }
-    if let Some(reader) = Reader::find(&desk, desk.model()?, word)? {
+    let rated = |id: &UserId| Ok(source::read_reader(&desk.database, config, id.borrow())?.rows > 0);
+    let has_ratings =
+        UserId::readings(word).iter().map(rated).collect::<Result<Vec<bool>>>()?.contains(&true);
+    let reader = if has_ratings { Reader::find(&desk, desk.model()?, word)? } else { None };
+    if let Some(reader) = reader {
         console.say(format!(
             "Reader {} has ratings, but no list yet: this one is made from the model of the last night. \
              `nightshelf backfill` publishes it.",
             plain(word)
         ));
         let rows = at_once(&reader, interrupt)?;
-        return Ok(show(&desk, Some(&reader.id), word, &rows, "made now"));
+        return Ok(show(&desk, Who::Known(&reader.id), &rows, "made now"));
     }
-    let near = names(&desk.readers_like(word)?);
-    let near = if near.is_empty() { String::new() } else { format!(" The nearest known ids are {near}.") };
-    console.say(format!("Nobody here is called {}: this is what most people read.{near}", plain(word)));
+    let near = desk.readers_like(word)?;
+    let nearest = match near.is_empty() {
+        true => String::new(),
+        false => format!(" The nearest known ids are {}.", names(&near)),
+    };
+    console.say(format!("Nobody here is called {}: this is what most people read.{nearest}", plain(word)));
     let rows = lists::popular(&desk.database, config.output.top)?;
-    Ok(show(&desk, None, word, &rows, "popular"))
+    Ok(show(&desk, Who::Unknown(word, &near), &rows, "popular"))
 }
 
 /// A list for somebody who has none.
@@ -71,19 +78,30 @@ fn at_once(reader: &Reader, interrupt: &Interrupt) -> Result<Vec<Listed>> {
         stars: (!row.stars.is_nan()).then_some(row.stars.into()),
         source: row.origin.word().to_owned(),
         because: row.because.map(spelling),
-        run_id: 0,
+        run_id: reader.run_id,
     });
     Ok(listed.collect())
 }
 
-fn show(desk: &Desk<'_>, id: Option<&UserId>, word: &str, rows: &[Listed], from: &str) -> Outcome {
+/// Whose list is shown.
+enum Who<'a> {
+    Known(&'a UserId),
+    /// What was typed, and the known ids that are nearest.
+    Unknown(&'a str, &'a [UserId]),
+}
+
+fn show(desk: &Desk<'_>, who: Who<'_>, rows: &[Listed], from: &str) -> Outcome {
     let (titles, console) = (&desk.titles, desk.console);
+    let id = match who {
+        Who::Known(id) => Some(id),
+        Who::Unknown(..) => None,
+    };
     let head = match id {
         Some(id) => format!("Reader {}", plain(&id.borrow().to_string())),
         None => "Most read".to_owned(),
     };
     let line = |row: &Listed| {
-        let title = if titles.has(&row.isbn) { titles.of(&row.isbn) } else { String::new() };
+        let title = titles.title(&row.isbn).unwrap_or_default();
         let because = match (&row.because, row.source.as_str()) {
             (Some(isbn), _) => titles.of(isbn),
             (None, "popular") => "(many read it)".to_owned(),
@@ -97,12 +115,15 @@ fn show(desk: &Desk<'_>, id: Option<&UserId>, word: &str, rows: &[Listed], from:
     let header = ["", "isbn", "title", score, "stars", "because you liked"];
     let table = console.table(&header, rows.iter().map(line).collect(), &[0, 3, 4]);
     let json = json!({
-        "user_id": id.map_or_else(|| json!(word), |id| id_json(id.borrow())),
+        "user_id": match who {
+            Who::Known(id) => id_json(id.borrow()),
+            Who::Unknown(word, _) => json!(word),
+        },
         "known": id.is_some(),
         "from": from,
-        "nearest": match id {
-            Some(_) => json!([]),
-            None => desk.readers_like(word).unwrap_or_default().iter().map(|id| id_json(id.borrow())).collect(),
+        "nearest": match who {
+            Who::Known(_) => json!([]),
+            Who::Unknown(_, near) => near.iter().map(|id| id_json(id.borrow())).collect(),
         },
         "recommendations": rows.iter().map(|row| listed_json(row, titles)).collect::<Vec<_>>(),
     });

@@ -36,7 +36,7 @@ pub fn similar(
     let titles = &desk.titles;
     let row = |(place, (other, likeness)): (usize, &(u32, f32))| {
         let isbn = items.spelling(*other as usize);
-        let title = if titles.has(isbn) { titles.of(isbn) } else { String::new() };
+        let title = titles.title(isbn).unwrap_or_default();
         let readers = count(readers[*other as usize]);
         vec![(place + 1).to_string(), plain(isbn), title, format!("{likeness:.2}"), readers]
     };
@@ -53,14 +53,14 @@ pub fn similar(
         json!({
             "isbn": isbn,
             "isbn13": items.isbn13(*other as usize),
-            "title": titles.has(isbn).then(|| titles.of(isbn)),
+            "title": titles.title(isbn),
             "likeness": likeness,
             "readers": readers[*other as usize],
         })
     };
     let json = json!({
         "isbn": spelling,
-        "title": titles.has(spelling).then(|| titles.of(spelling)),
+        "title": titles.title(spelling),
         "readers": known,
         "similar": near.iter().map(entry).collect::<Vec<_>>(),
     });

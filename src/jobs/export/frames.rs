@@ -52,7 +52,6 @@ pub fn recommendations(desk: &Desk<'_>) -> Result<DataFrame> {
         users.push(user.to_owned());
         rows.push(row);
     })?;
-    let title = |isbn: &str| desk.titles.has(isbn).then(|| desk.titles.of(isbn));
     let column = |name: &str, of: &dyn Fn(&Listed) -> Option<String>| {
         Column::new(name.into(), rows.iter().map(of).collect::<Vec<_>>())
     };
@@ -61,7 +60,7 @@ pub fn recommendations(desk: &Desk<'_>) -> Result<DataFrame> {
         Column::new("rank".into(), rows.iter().map(|row| row.rank).collect::<Vec<_>>()),
         column("isbn", &|row| Some(row.isbn.clone())),
         column("isbn13", &|row| row.isbn13.clone()),
-        column("title", &|row| title(&row.isbn)),
+        column("title", &|row| desk.titles.title(&row.isbn)),
         Column::new("score".into(), rows.iter().map(|row| row.score).collect::<Vec<_>>()),
         Column::new("predicted_rating".into(), rows.iter().map(|row| row.stars).collect::<Vec<_>>()),
         column("source", &|row| Some(row.source.clone())),
@@ -89,7 +88,7 @@ pub fn books(desk: &Desk<'_>, model: Model) -> Result<DataFrame> {
     Ok(DataFrame::new_infer_height(vec![
         column("isbn", &|item| Some(items.spelling(item).to_owned())),
         column("isbn13", &|item| items.isbn13(item).map(str::to_owned)),
-        column("title", &|item| titles.has(items.spelling(item)).then(|| titles.of(items.spelling(item)))),
+        column("title", &|item| titles.title(items.spelling(item))),
         Column::new("readers".into(), &model.books.popularity.readers),
         Column::new("lift".into(), &model.books.lifts),
         factors(&model.ranking.items, model.ranking.width),
@@ -126,6 +125,11 @@ pub fn predictions(desk: &Desk<'_>, users: &[String], isbns: &[String]) -> Resul
 }
 
 impl Matrix {
+    /// How many pairs there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
     /// A row for each reader and book.
     pub fn frame(&self) -> Result<DataFrame> {
         let pairs = || self.users.iter().flat_map(|user| self.books.iter().map(move |book| (user, book)));
@@ -142,7 +146,12 @@ impl Matrix {
         ])?)
     }
 
-    /// For people: expected stars, or scores where there are none; what was read is marked.
+    /// Whether stars are known of all, and not only scores.
+    fn has_stars(&self) -> bool {
+        self.cells.iter().all(|(_, stars, _)| stars.is_some())
+    }
+
+    /// For people: expected stars, or scores where some are not known; what was read is marked.
     pub fn table(&self, console: &Console) -> String {
         let header: Vec<String> = std::iter::once(String::new())
             .chain(self.users.iter().map(|user| plain(&user.borrow().to_string())))
@@ -151,6 +160,7 @@ impl Matrix {
         let row = |place: usize| -> Vec<String> {
             let cell = |user: usize| {
                 let (score, stars, read) = self.cells[user * self.books.len() + place];
+                let stars = stars.filter(|_| self.has_stars());
                 let value = stars.map_or_else(|| format!("{score:.3}"), |stars| format!("{stars:.1}"));
                 if read { format!("{value} (read)") } else { value }
             };
@@ -167,7 +177,7 @@ impl Matrix {
         let value = |place: usize| {
             let (book, user) = (place / columns.len(), place % columns.len());
             let (score, stars, _) = self.cells[user * self.books.len() + book];
-            f64::from(stars.unwrap_or(score))
+            f64::from(stars.filter(|_| self.has_stars()).unwrap_or(score))
         };
         let values: Vec<f64> = (0..self.cells.len()).map(value).collect();
         plots::heat_map(&rows, &columns, &values)

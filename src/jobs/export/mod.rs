@@ -15,38 +15,51 @@ use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
 
-/// Exports what was asked for.
+/// Exports what was asked for; `json` if stdout is to have a report and nothing else.
 ///
 /// # Errors
-/// [`Kind::Config`] for a format that does not go with what is exported; [`Kind::Io`] if the file cannot be
-/// written; else as [`Desk::model`].
-pub fn export(args: &Export, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Outcome> {
+/// [`Kind::Config`] for flags or a format that do not go with what is exported; [`Kind::Io`] if the file cannot
+/// be written; else as [`Desk::model`].
+pub fn export(
+    args: &Export,
+    json: bool,
+    config: &Config,
+    console: &Console,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
     let to_stdout = args.out == Path::new("-");
+    let unfit = |what: &str, hint: &str| Err(Error::new(Kind::Config, what).hint(hint));
+    if json && to_stdout {
+        return unfit("--json and what is exported cannot both go to stdout", "name a file with --out");
+    }
+    let names_some = !args.user.is_empty() || !args.isbn.is_empty();
+    if names_some && args.what != ExportWhat::Predictions {
+        return unfit(
+            "--user and --isbn are for predictions: the rest is exported whole",
+            "`nightshelf recommend --user ID --json` gives one reader's list",
+        );
+    }
     let format = format(args, to_stdout)?;
     let desk = Desk::open(&args.target.db, config, console, interrupt)?;
-    let matrix = match args.what {
-        ExportWhat::Predictions => Some(frames::predictions(&desk, &args.user, &args.isbn)?),
-        _ => None,
+    let (rows, bytes) = match args.what {
+        ExportWhat::Recommendations => write::table(frames::recommendations(&desk)?, format)?,
+        ExportWhat::Readers => write::table(frames::readers(desk.model()?)?, format)?,
+        ExportWhat::Books => write::table(frames::books(&desk, desk.model()?)?, format)?,
+        ExportWhat::Predictions => {
+            let matrix = frames::predictions(&desk, &args.user, &args.isbn)?;
+            match format {
+                Format::Table => (matrix.len(), (matrix.table(console) + "\n").into_bytes()),
+                Format::Svg => (matrix.len(), matrix.heat_map()?.into_bytes()),
+                _ => write::table(matrix.frame()?, format)?,
+            }
+        }
     };
-    let bytes = |frame| write::table(frame, format);
-    let (rows, bytes) = match (args.what, &matrix) {
-        (ExportWhat::Recommendations, _) => bytes(frames::recommendations(&desk)?)?,
-        (ExportWhat::Readers, _) => bytes(frames::readers(desk.model()?)?)?,
-        (ExportWhat::Books, _) => bytes(frames::books(&desk, desk.model()?)?)?,
-        (ExportWhat::Predictions, None) => (0, Vec::new()),
-        (ExportWhat::Predictions, Some(matrix)) => match format {
-            Format::Table => (matrix.users.len(), (matrix.table(console) + "\n").into_bytes()),
-            Format::Svg => (matrix.users.len(), matrix.heat_map()?.into_bytes()),
-            _ => bytes(matrix.frame()?)?,
-        },
-    };
-    match to_stdout {
-        true => console.bytes(&bytes)?,
-        false => write::file(&args.out, &bytes)?,
+    if to_stdout {
+        console.bytes(&bytes)?;
+        return Ok(Outcome::default());
     }
-    if !to_stdout {
-        console.say(format!("export     {} rows to {}", count(rows), args.out.display()));
-    }
+    write::file(&args.out, &bytes)?;
+    console.say(format!("export     {} rows to {}", count(rows), args.out.display()));
     Ok(json!({ "rows": rows, "bytes": bytes.len(), "file": args.out.display().to_string() }).into())
 }
 

@@ -22,13 +22,22 @@ pub struct Guess {
     pub rated_at: Option<String>,
     /// Whether books go by ISBN.
     pub is_isbn: bool,
-    /// Whether 0 stands beside other ratings, and so may say "read, not rated".
-    pub zeros: bool,
+    /// What 0 means, if it is among the ratings.
+    pub zeros: Option<Zeros>,
     /// The table of books, if there is one.
     pub books: Option<Shelf>,
     /// Where ratings name books by a number of the table of books and that has their ISBN: this number's
     /// column there.
     pub through: Option<String>,
+}
+
+/// What a rating of 0 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeros {
+    /// Read, but not rated: it stands beside ratings from 1 on.
+    Unrated,
+    /// A bad mark: all others are 1.
+    Dislike,
 }
 
 /// A table of books.
@@ -166,9 +175,9 @@ struct Content {
     known: usize,
     /// The share of those that are valid ISBNs.
     isbns: f64,
-    /// The share that are numbers, and their least and greatest.
-    numbers: f64,
-    range: (f64, f64),
+    /// The share that are numbers as ratings are, from -10 to 100, and the greatest of them.
+    marks: f64,
+    highest: f64,
     /// The share of different values.
     distinct: f64,
     /// The share that are points in time.
@@ -178,8 +187,8 @@ struct Content {
 
 impl Content {
     fn of(table: &Surveyed, column: usize) -> Self {
-        let mut content = Self { range: (f64::INFINITY, f64::NEG_INFINITY), ..Self::default() };
-        let (mut isbns, mut numbers, mut times) = (0, 0, 0);
+        let mut content = Self::default();
+        let (mut isbns, mut marks, mut times) = (0, 0, 0);
         let mut distinct = HashSet::new();
         for value in table.values(column) {
             let text = match value {
@@ -191,8 +200,10 @@ impl Content {
             content.known += 1;
             isbns += usize::from(matches!(isbn::parse(&text), Some(Key::Isbn { repaired: false, .. })));
             if let Ok(number) = text.parse::<f64>() {
-                numbers += 1;
-                content.range = (content.range.0.min(number), content.range.1.max(number));
+                if (-10.0..=100.0).contains(&number) {
+                    marks += 1;
+                    content.highest = content.highest.max(number);
+                }
                 content.zeros |= number == 0.0;
                 // Seconds or milliseconds since 1970, from 1990 on.
                 times += usize::from((6.3e8..1e11).contains(&number) || (6.3e11..1e14).contains(&number));
@@ -204,7 +215,7 @@ impl Content {
         let share = |part: usize| part as f64 / content.known.max(1) as f64;
         Self {
             isbns: share(isbns),
-            numbers: share(numbers),
+            marks: share(marks),
             times: share(times),
             distinct: share(distinct.len()),
             ..content
@@ -223,13 +234,13 @@ impl Content {
     }
 
     fn as_rating(&self, name: &str) -> f64 {
-        let (low, high) = self.range;
-        let fits = self.numbers > 0.9 && low >= -10.0 && high <= 100.0;
+        // A slip or two are no reason, and of an empty table only names are known.
+        let fits = self.known == 0 || self.marks > 0.9;
         if fits { named(name, RATINGS) } else { 0.0 }
     }
 
     fn as_time(&self, name: &str) -> f64 {
-        if self.times > 0.5 { 0.3 + named(name, TIMES) } else { 0.0 }
+        if self.known == 0 || self.times > 0.5 { 0.3 + named(name, TIMES) } else { 0.0 }
     }
 }
 
@@ -276,9 +287,11 @@ pub fn guess(tables: &[Surveyed]) -> Option<Guess> {
                 isbn: name(item),
                 rating: rating.map(|(column, _)| name(column)),
                 rated_at: time.map(|(column, _)| name(column)),
-                is_isbn: contents[item].isbns > 0.5,
-                zeros: rating
-                    .is_some_and(|(column, _)| contents[column].zeros && contents[column].range.1 > 1.0),
+                is_isbn: contents[item].isbns > 0.5
+                    || (contents[item].known == 0 && named(&table.columns[item], ISBNS) > 0.0),
+                zeros: rating.filter(|(column, _)| contents[*column].zeros).map(|(column, _)| {
+                    if contents[column].highest > 1.0 { Zeros::Unrated } else { Zeros::Dislike }
+                }),
                 books: None,
                 through: None,
             },
@@ -293,7 +306,8 @@ pub fn guess(tables: &[Surveyed]) -> Option<Guess> {
 /// Finds the table of books that goes with the ratings.
 fn shelf(guess: &mut Guess, tables: &[Surveyed], contents: &[Vec<Content>]) {
     let ratings = tables.iter().find(|table| table.name == guess.ratings);
-    let reference = ratings.and_then(|table| table.references.iter().find(|(from, ..)| *from == guess.isbn));
+    let reference = ratings
+        .and_then(|table| table.references.iter().find(|(from, ..)| from.eq_ignore_ascii_case(&guess.isbn)));
     let mut best_fit = 0.0;
     for (table, contents) in tables.iter().zip(contents).filter(|(table, _)| table.name != guess.ratings) {
         let find = |list: &'static [&'static str], taken: &[usize]| {
@@ -305,10 +319,11 @@ fn shelf(guess: &mut Guess, tables: &[Surveyed], contents: &[Vec<Content>]) {
         let isbn = best(table, contents, &[title], |content, _| content.isbns).map(|(column, _)| column);
         let same = table.columns.iter().position(|column| folded(column) == folded(&guess.isbn));
         let number = match reference {
-            Some((_, other, column)) if *other == table.name => table
-                .columns
-                .iter()
-                .position(|name| name == column || (column.is_empty() && folded(name) == "id")),
+            Some((_, other, column)) if other.eq_ignore_ascii_case(&table.name) => {
+                table.columns.iter().position(|name| {
+                    name.eq_ignore_ascii_case(column) || (column.is_empty() && folded(name) == "id")
+                })
+            }
             Some(_) => None,
             // book_id and books.id.
             None => table.columns.iter().position(|column| folded(column) == "id").filter(|_| {
@@ -374,7 +389,7 @@ mod tests {
             ("book_reviews", "reader", "isbn_13")
         );
         assert_eq!((guess.rating.as_deref(), guess.rated_at.as_deref()), (Some("stars"), Some("created")));
-        assert!(guess.is_isbn && guess.zeros && guess.through.is_none());
+        assert!(guess.is_isbn && guess.zeros == Some(Zeros::Unrated) && guess.through.is_none());
         let books = guess.books.expect("books");
         assert_eq!(
             (books.table.as_str(), books.isbn.as_str(), books.title.as_deref()),

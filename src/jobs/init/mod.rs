@@ -15,7 +15,7 @@ use crate::jobs::Outcome;
 use crate::store::survey::{self, Surveyed};
 use crate::store::{Database, quote};
 
-use guess::{Guess, Shelf};
+use guess::{Guess, Shelf, Zeros};
 
 /// Rows that are shown.
 const ROWS: usize = 4;
@@ -36,7 +36,7 @@ pub fn init(
     let database = Database::open(db, config.output.patience(), interrupt.clone())?;
     let tables = survey::survey(&database)?;
     let guess = guess::guess(&tables).ok_or_else(|| nothing_found(&tables))?;
-    let text = file(&guess);
+    let text = file(&guess, config.output.top);
     let checked = Config::from_toml(&text)?;
     if out.exists() && !force {
         return Err(Error::new(Kind::Failed, format!("{} is there already", out.display()))
@@ -46,8 +46,12 @@ pub fn init(
     let program = std::env::current_exe().unwrap_or_else(|_| "nightshelf".into());
     let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (full_db, full_out) = (absolute(db), absolute(out));
-    let crontab =
-        format!("17 3 * * *  {} run --db {} --config {}", word(&program), word(&full_db), word(&full_out));
+    let crontab = format!(
+        "17 3 * * *  {} run --quiet --db {} --config {}",
+        word(&program),
+        word(&full_db),
+        word(&full_out)
+    );
     let shown = shown(&guess, &tables, console);
     let (db_word, out_word) = (word(db), word(out));
     let text = format!(
@@ -104,7 +108,9 @@ fn shown(guess: &Guess, tables: &[Surveyed], console: &Console) -> String {
         let places: Vec<usize> =
             columns.iter().filter_map(|name| table.columns.iter().position(|other| other == name)).collect();
         let row = |row: &Vec<SqlValue>| places.iter().map(|place| show(&row[*place])).collect();
-        console.table(columns, table.sample.iter().take(ROWS).map(row).collect(), &[])
+        let header: Vec<String> = columns.iter().map(|column| plain(column)).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        console.table(&header, table.sample.iter().take(ROWS).map(row).collect(), &[])
     };
     let rows = |name: &str| count(table(name).map_or(0, |table| table.rows));
     let mut columns = vec![guess.user.as_str(), guess.isbn.as_str()];
@@ -117,8 +123,9 @@ fn shown(guess: &Guess, tables: &[Surveyed], console: &Console) -> String {
     );
     let stars = match (&guess.rating, guess.zeros) {
         (None, _) => "no column of ratings: every row means \"read\"".to_owned(),
-        (Some(rating), true) => format!("{rating} 0 is taken for \"read, not rated\""),
-        (Some(rating), false) => format!("stars in {rating}"),
+        (Some(rating), Some(Zeros::Unrated)) => format!("{rating} 0 is taken for \"read, not rated\""),
+        (Some(rating), Some(Zeros::Dislike)) => format!("{rating} 0 is taken for a bad mark"),
+        (Some(rating), None) => format!("stars in {rating}"),
     };
     let kind = match (guess.is_isbn, &guess.through) {
         (true, None) => format!("{} holds ISBNs", guess.isbn),
@@ -126,7 +133,10 @@ fn shown(guess: &Guess, tables: &[Surveyed], console: &Console) -> String {
         (false, _) => format!("{} holds no ISBNs: each text or number is an item of its own", guess.isbn),
     };
     let time = guess.rated_at.as_ref().map_or("no times".to_owned(), |time| format!("times in {time}"));
-    text.push_str(&format!("  readers in {}; {}; {stars}; {time}\n\n", plain(&guess.user), plain(&kind)));
+    text.push_str(&format!(
+        "  {}\n\n",
+        plain(&format!("readers in {}; {kind}; {stars}; {time}", guess.user))
+    ));
     match &guess.books {
         Some(Shelf { table, isbn, title, author, publisher }) => {
             let mut columns = vec![isbn.as_str()];
@@ -155,7 +165,7 @@ fn show(value: &SqlValue) -> String {
 }
 
 /// The configuration file.
-fn file(guess: &Guess) -> String {
+fn file(guess: &Guess, top: usize) -> String {
     let mut text = String::from(
         "# Written by `nightshelf init`, from what the database looks like. A setting that is not here has its\n\
          # default; jobs/nightly.toml in nightshelf's sources explains them all.\n\n[source]\n",
@@ -215,13 +225,19 @@ fn file(guess: &Guess) -> String {
             }
         }
     }
-    if guess.zeros {
-        text.push_str("# The rating that means \"read, but not rated\".\nimplicit_rating = 0.0\n");
+    match guess.zeros {
+        Some(Zeros::Unrated) => {
+            text.push_str("# The rating that means \"read, but not rated\".\nimplicit_rating = 0.0\n");
+        }
+        Some(Zeros::Dislike) => text.push_str(
+            "# The rating that means \"read, but not rated\": one that does not occur, since 0 is a bad mark here.\n\
+             implicit_rating = -1.0\n",
+        ),
+        None => {}
     }
     text.push_str("\n[items]\n# \"isbn\": all spellings of an ISBN are one book. \"text\": anything else.\n");
     text.push_str(&format!("key = \"{}\"\n", if guess.is_isbn { "isbn" } else { "text" }));
-    text.push_str(
-        "\n[output]\n# Books for each reader. Ask for more than you show: some may be sold out.\ntop = 10\n",
-    );
+    text.push_str("\n[output]\n# Books for each reader. Ask for more than you show: some may be sold out.\n");
+    text.push_str(&format!("top = {top}\n"));
     text
 }

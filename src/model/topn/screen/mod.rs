@@ -158,14 +158,17 @@ impl Probe {
     }
 
     /// Whether items of a block can reach a score, judging by their length.
+    #[inline]
     pub fn can_reach(&self, block: &Block, score: f32) -> bool {
         f64::from(self.length) * f64::from(block.longest) * (1.0 + ROUNDING) >= f64::from(score)
     }
 
     /// What the integers of an item of a block must reach, with their offset, or else its score cannot
     /// reach `score`.
+    #[inline]
     pub fn limit(&self, block: &Block, score: f32) -> i32 {
-        let [length, error, longest] = [self.length, self.error, block.longest].map(f64::from);
+        let (length, error) = (f64::from(self.length), f64::from(self.error));
+        let longest = f64::from(block.longest);
         let most = (length + error) * f64::from(block.error) + (error + ROUNDING * length) * longest;
         let least = (f64::from(score) - most) / (f64::from(self.step) * f64::from(block.step));
         // Infinity becomes what no sum reaches, or what all do.

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use pulp::bytemuck::cast;
+
 use super::{GROUP, Group, TILE};
 
 /// Readers that are taken together, so that what is loaded of the items serves all of them.
@@ -71,7 +73,7 @@ macro_rules! kernel {
                             loaded[column] = unsafe { $load(from.as_ptr().cast()) };
                         }
                         for reader in 0..R {
-                            let group = $splat(i32::from_ne_bytes(readers[reader][at].map(i8::cast_unsigned)));
+                            let group = $splat(cast::<[i8; GROUP], i32>(readers[reader][at]));
                             for column in 0..$columns {
                                 sums[reader][column] = $products(sums[reader][column], loaded[column], group);
                             }
