@@ -38,6 +38,7 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
+use crate::jobs::answers::Desk;
 
 /// Runs the command that was typed.
 ///
@@ -90,19 +91,23 @@ pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<(
         }
         Command::Recommend(args) => {
             let config = settle(&args.target.settings)?;
-            answers::recommend(&args.target.db, &args.user.user, &config, console, interrupt)?
+            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
+            answers::recommend(&desk, &args.user.user)?
         }
         Command::Predict(args) => {
             let config = settle(&args.target.settings)?;
-            answers::predict(&args.target.db, args.words(), &config, console, interrupt)?
+            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
+            answers::predict(&desk, args.words())?
         }
         Command::Similar(args) => {
             let config = settle(&args.target.settings)?;
-            answers::similar(&args.target.db, &args.book.isbn, &config, console, interrupt)?
+            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
+            answers::similar(&desk, &args.book.isbn)?
         }
         Command::Explain(args) => {
             let config = settle(&args.target.settings)?;
-            answers::explain(&args.target.db, args.words(), &config, console, interrupt)?
+            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
+            answers::explain(&desk, args.words())?
         }
         Command::Evaluate(args) => {
             let config = settle(&args.settings)?;

@@ -11,6 +11,7 @@ use plotters::prelude::*;
 use crate::error::{Error, Kind, Result};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Steps, RangedCoordf64>>;
 type Drawn = std::result::Result<(), Box<dyn AnyError>>;
 
 /// Stand-ins that become colours of the page: text, lines of the grid, what is ours, what it is compared
@@ -67,24 +68,8 @@ pub fn lines(x: &str, labels: &dyn Fn(f64) -> String, lines: &[Line]) -> Result<
         };
         let ((left, right), (low, high)) = (range(|point| point.0), range(|point| point.1));
         let room = ((high - low) * 0.1).max(high.abs() * 0.02).max(1e-9);
-        let mut chart = ChartBuilder::on(area)
-            .margin(6)
-            .margin_right(14)
-            .x_label_area_size(44)
-            .y_label_area_size(58)
-            .build_cartesian_2d(Steps { first: left, last: right, most: 7 }, low - room..high + room)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(letters())
-            .x_desc(x)
-            .x_label_formatter(&|tick| labels(*tick))
-            .y_label_formatter(&|value| number(*value))
-            .y_labels(5)
-            .draw()?;
+        let steps = Steps { first: left, last: right, most: 7 };
+        let mut chart = chart(area, steps, low - room..high + room, x, labels, &number)?;
         for line in lines {
             let colour = colour(line.is_other);
             chart.draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)))?;
@@ -105,24 +90,8 @@ pub fn bars(x: &str, labels: &[String], series: &[Bars], show: &dyn Fn(f64) -> S
         let highest =
             series.iter().flat_map(|bars| &bars.values).fold(0.0f64, |high, value| high.max(*value));
         let steps = Steps { first: 0.0, last: groups as f64 - 1.0, most: 11 };
-        let mut chart = ChartBuilder::on(area)
-            .margin(6)
-            .x_label_area_size(44)
-            .y_label_area_size(58)
-            .build_cartesian_2d(steps, 0.0..(highest * 1.15).max(1e-9))?;
-        let label = |tick: &f64| labels.get(tick.round() as usize).cloned().unwrap_or_default();
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(GRID)
-            .label_style(letters())
-            .x_desc(x)
-            .x_label_formatter(&label)
-            .y_label_formatter(&|value| show(*value))
-            .y_labels(5)
-            .draw()?;
+        let label = |tick: f64| labels.get(tick.round() as usize).cloned().unwrap_or_default();
+        let mut chart = chart(area, steps, 0.0..(highest * 1.15).max(1e-9), x, &label, show)?;
         let width = 0.8 / series.len().max(1) as f64;
         for (place, bars) in series.iter().enumerate() {
             let colour = colour(bars.is_other).filled();
@@ -181,6 +150,36 @@ pub fn heat_map(rows: &[String], columns: &[String], values: &[f64]) -> Result<S
         }
         Ok(())
     })
+}
+
+/// What is plotted on: a name and labels for the steps along x, labels for the values along y.
+fn chart<'a, 'b>(
+    area: &'a Area<'b>,
+    steps: Steps,
+    values: Range<f64>,
+    x: &str,
+    of_step: &dyn Fn(f64) -> String,
+    of_value: &dyn Fn(f64) -> String,
+) -> std::result::Result<Chart<'a, 'b>, Box<dyn AnyError>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin(6)
+        .margin_right(14)
+        .x_label_area_size(44)
+        .y_label_area_size(58)
+        .build_cartesian_2d(steps, values)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(GRID)
+        .label_style(letters())
+        .x_desc(x)
+        .x_label_formatter(&|step| of_step(*step))
+        .y_label_formatter(&|value| of_value(*value))
+        .y_labels(5)
+        .draw()?;
+    Ok(chart)
 }
 
 fn colour(is_other: bool) -> RGBColor {

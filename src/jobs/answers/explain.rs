@@ -1,13 +1,10 @@
 //! `nightshelf explain`: which of a reader's own books carry the score of another, and how much.
 
-use std::path::Path;
-
 use serde_json::json;
 
-use crate::config::{Config, Objective, Solver};
-use crate::console::{Console, plain};
+use crate::config::{Objective, Solver};
+use crate::console::plain;
 use crate::error::Result;
-use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
 use crate::jobs::answers::desk::id_json;
@@ -22,17 +19,11 @@ const SHOWN: usize = 10;
 ///
 /// # Errors
 /// As [`super::predict()`].
-pub fn explain(
-    db: &Path,
-    (user, isbn): (&str, &str),
-    config: &Config,
-    console: &Console,
-    interrupt: &Interrupt,
-) -> Result<Outcome> {
-    let desk = Desk::open(db, config, console, interrupt)?;
+pub fn explain(desk: &Desk<'_>, (user, isbn): (&str, &str)) -> Result<Outcome> {
+    let console = desk.console;
     let model = desk.model()?;
     let item = desk.book(&model.books, isbn)?;
-    let Some(reader) = Reader::find(&desk, model, user)? else {
+    let Some(reader) = Reader::find(desk, model, user)? else {
         return Err(desk.unknown_reader(user)?);
     };
     let titles = &desk.titles;

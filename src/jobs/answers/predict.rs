@@ -1,14 +1,10 @@
 //! `nightshelf predict`: what the model expects of a reader and a book.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::catalog::spellings;
-use crate::config::Config;
-use crate::console::{Console, count, plain};
+use crate::console::{count, plain};
 use crate::error::Result;
-use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
 use crate::jobs::answers::desk::id_json;
@@ -20,17 +16,11 @@ use crate::store::lists;
 /// # Errors
 /// [`crate::error::Kind::NoInput`] if reader or book are not known, naming the nearest that are; else as
 /// [`Desk::model`].
-pub fn predict(
-    db: &Path,
-    (user, isbn): (&str, &str),
-    config: &Config,
-    console: &Console,
-    interrupt: &Interrupt,
-) -> Result<Outcome> {
-    let desk = Desk::open(db, config, console, interrupt)?;
+pub fn predict(desk: &Desk<'_>, (user, isbn): (&str, &str)) -> Result<Outcome> {
+    let Desk { config, console, .. } = *desk;
     let model = desk.model()?;
     let item = desk.book(&model.books, isbn)?;
-    let Some(reader) = Reader::find(&desk, model, user)? else {
+    let Some(reader) = Reader::find(desk, model, user)? else {
         return Err(desk.unknown_reader(user)?);
     };
     let items = &reader.books.items;

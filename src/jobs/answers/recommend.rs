@@ -1,12 +1,9 @@
 //! `nightshelf recommend`: what a reader is shown.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::catalog::vocabulary::UserId;
-use crate::config::Config;
-use crate::console::{Console, plain};
+use crate::console::plain;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
@@ -24,35 +21,29 @@ use crate::store::{runs, source};
 ///
 /// # Errors
 /// [`crate::error::Kind::Failed`] if nothing is published yet; else as [`Desk::open`].
-pub fn recommend(
-    db: &Path,
-    word: &str,
-    config: &Config,
-    console: &Console,
-    interrupt: &Interrupt,
-) -> Result<Outcome> {
-    let desk = Desk::open(db, config, console, interrupt)?;
+pub fn recommend(desk: &Desk<'_>, word: &str) -> Result<Outcome> {
+    let Desk { config, console, .. } = *desk;
     if runs::current(&desk.database)?.is_none() {
         return Err(nothing_published());
     }
     for id in UserId::readings(word) {
         let rows = lists::of(&desk.database, id.borrow())?;
         if !rows.is_empty() {
-            return Ok(show(&desk, Who::Known(&id), &rows, "published"));
+            return Ok(show(desk, Who::Known(&id), &rows, "published"));
         }
     }
     let rated = |id: &UserId| Ok(source::read_reader(&desk.database, config, id.borrow())?.rows > 0);
     let has_ratings =
         UserId::readings(word).iter().map(rated).collect::<Result<Vec<bool>>>()?.contains(&true);
-    let reader = if has_ratings { Reader::find(&desk, desk.model()?, word)? } else { None };
+    let reader = if has_ratings { Reader::find(desk, desk.model()?, word)? } else { None };
     if let Some(reader) = reader {
         console.say(format!(
             "Reader {} has ratings, but no list yet: this one is made from the model of the last night. \
              `nightshelf backfill` publishes it.",
             plain(word)
         ));
-        let rows = at_once(&reader, interrupt)?;
-        return Ok(show(&desk, Who::Known(&reader.id), &rows, "made now"));
+        let rows = at_once(&reader, desk.database.interrupt())?;
+        return Ok(show(desk, Who::Known(&reader.id), &rows, "made now"));
     }
     let near = desk.readers_like(word)?;
     let nearest = match near.is_empty() {
@@ -61,7 +52,7 @@ pub fn recommend(
     };
     console.say(format!("Nobody here is called {}: this is what most people read.{nearest}", plain(word)));
     let rows = lists::popular(&desk.database, config.output.top)?;
-    Ok(show(&desk, Who::Unknown(word, &near), &rows, "popular"))
+    Ok(show(desk, Who::Unknown(word, &near), &rows, "popular"))
 }
 
 /// A list for somebody who has none.

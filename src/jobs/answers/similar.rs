@@ -1,13 +1,9 @@
 //! `nightshelf similar`: books that lie near one in the ranking model.
 
-use std::path::Path;
-
 use serde_json::json;
 
-use crate::config::Config;
-use crate::console::{Console, count, plain};
+use crate::console::{count, plain};
 use crate::error::Result;
-use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
 use crate::jobs::keep::Model;
@@ -21,14 +17,8 @@ const SUPPORT: f32 = 10.0;
 ///
 /// # Errors
 /// [`crate::error::Kind::NoInput`] if the book is not known; else as [`Desk::model`].
-pub fn similar(
-    db: &Path,
-    isbn: &str,
-    config: &Config,
-    console: &Console,
-    interrupt: &Interrupt,
-) -> Result<Outcome> {
-    let desk = Desk::open(db, config, console, interrupt)?;
+pub fn similar(desk: &Desk<'_>, isbn: &str) -> Result<Outcome> {
+    let Desk { config, console, .. } = *desk;
     let model = desk.model()?;
     let item = desk.book(&model.books, isbn)?;
     let (items, readers) = (&model.books.items, &model.books.popularity.readers);

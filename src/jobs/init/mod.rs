@@ -61,6 +61,7 @@ pub fn init(
 {next}
   nightshelf run --db {db_word} --config {out_word} --dry-run
   nightshelf run --db {db_word} --config {out_word}
+  nightshelf report --db {db_word} --config {out_word}
 
 {nightly}
   {crontab}
