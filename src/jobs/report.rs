@@ -173,6 +173,7 @@ fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
 fn short(stage: &str) -> &str {
     match stage {
         "normalise" => "ISBNs",
+        "encode" => "codes",
         "evaluate" => "gate",
         "recommend" => "lists",
         other => other,
@@ -321,15 +322,8 @@ fn choose(desk: &Desk<'_>, intake: &Intake, sample: usize) -> Vec<u32> {
 }
 
 fn shares(readers: &[u32], shown: &[u64], (entries, popular): (u64, u64)) -> Lists {
-    const GROUPS: [(u32, &str); 7] = [
-        (1, "1"),
-        (3, "2–3"),
-        (10, "4–10"),
-        (30, "11–30"),
-        (100, "31–100"),
-        (300, "101–300"),
-        (u32::MAX, "more"),
-    ];
+    const GROUPS: [(u32, &str); 7] =
+        [(1, "1"), (3, "≤3"), (10, "≤10"), (30, "≤30"), (100, "≤100"), (300, "≤300"), (u32::MAX, "more")];
     let all_ratings: u64 = readers.iter().map(|readers| u64::from(*readers)).sum();
     let part = |part: u64, all: u64| part as f64 / all.max(1) as f64;
     let mut groups = [(0u64, 0u64); GROUPS.len() + 1];
