@@ -237,3 +237,39 @@ fn parquet_is_read_like_text() {
     let odd = write("odd.parquet", vec![Column::new("yes".into(), [true, false])]);
     shop.call(&["import", &odd]).failed(78, "no column that can be read");
 }
+
+#[test]
+fn damaged_parquet_is_an_error_about_the_file() {
+    use polars::prelude::*;
+    let shop = Shop::empty();
+    let path = shop.folder.path().join("ratings.parquet");
+    let mut frame = DataFrame::new_infer_height(vec![
+        Column::new("user_id".into(), (0..300i64).map(|n| n / 5).collect::<Vec<_>>()),
+        Column::new("isbn".into(), (0..300).map(|n| isbn(n % 40)).collect::<Vec<_>>()),
+        Column::new("rating".into(), (0..300).map(|n| f64::from(n % 10)).collect::<Vec<_>>()),
+    ])
+    .unwrap();
+    ParquetWriter::new(std::fs::File::create(&path).unwrap()).finish(&mut frame).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let mut random = crate::common::Random(11);
+    let mut refused = 0;
+    for _ in 0..150 {
+        // Most of the structure stands at the end.
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random.below(3) {
+            let back = random.below(1200.min(bytes.len() as u64)) as usize;
+            let place = bytes.len() - 1 - back;
+            bytes[place] = random.below(256) as u8;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let ran = shop.call(&["import", path.to_str().unwrap()]);
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("a defect"), "{}", ran.stderr);
+        // Damage within values, which nothing in the file tells of, may give other values.
+        assert!([0, 65, 74, 78].contains(&ran.code), "{ran:?}");
+        refused += u64::from(ran.code == 74);
+    }
+    assert!(refused > 50, "{refused} of 150 were found out");
+    // And one that no row stands behind.
+    std::fs::write(&path, &whole[..4]).unwrap();
+    shop.call(&["import", path.to_str().unwrap()]).failed(74, "what to do");
+}

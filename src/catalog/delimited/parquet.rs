@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -40,13 +41,9 @@ impl ParquetText {
     /// # Errors
     /// [`Kind::Io`] if it is damaged; [`Kind::Config`] if no column can be read.
     pub(super) fn open(path: &Path, passed: Rc<Cell<u64>>) -> Result<Self> {
-        let damaged = |error: PolarsError| {
-            Error::new(Kind::Io, format!("cannot read {}: {error}", path.display()))
-                .hint("the file is cut off or damaged: fetch it, or write it, again")
-        };
         let file = File::open(path).map_err(|error| Error::file(&error, "read", path))?;
         let mut reader = ParquetReader::new(file);
-        let (rows, schema) = (reader.num_rows().map_err(damaged)?, reader.schema().map_err(damaged)?);
+        let (rows, schema) = guarded(path, || Ok((reader.num_rows()?, reader.schema()?)))?;
         let (mut columns, mut left_out) = (Vec::new(), Vec::new());
         for field in schema.iter_values() {
             match is_readable(&field.dtype) {
@@ -74,10 +71,16 @@ impl ParquetText {
         let file = File::open(&self.path).map_err(|error| Error::file(&error, "read", &self.path))?;
         let size = file.metadata().map_or(0, |about| about.len());
         self.passed.set((size as f64 * self.next.min(self.rows) as f64 / self.rows.max(1) as f64) as u64);
-        let frame = ParquetReader::new(file)
-            .with_columns(Some(self.columns.clone()))
-            .with_slice(Some((self.next - ROWS, ROWS)))
-            .finish()?;
+        let frame = guarded(&self.path, || {
+            ParquetReader::new(file)
+                .with_columns(Some(self.columns.clone()))
+                .with_slice(Some((self.next - ROWS, ROWS)))
+                .finish()
+        })?;
+        if frame.height() == 0 {
+            // Else a file that promises more rows than it has would be read without end.
+            return Err(damaged(&self.path, "it ends before its last row"));
+        }
         // In the order of the file, whatever the reader makes of it.
         let columns: Vec<&Column> =
             self.columns.iter().map(|name| frame.column(name)).collect::<PolarsResult<_>>()?;
@@ -99,6 +102,24 @@ impl Read for ParquetText {
         self.at += read;
         Ok(read)
     }
+}
+
+/// Lets the library work on a file. Of some damaged ones it panics, and says so where nobody should have to
+/// read it: both become an error about the file.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(hook);
+    match done {
+        Ok(done) => done.map_err(|error| damaged(path, &error.to_string())),
+        Err(_) => Err(damaged(path, "its parts contradict each other")),
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    Error::new(Kind::Io, format!("cannot read {}: {what}", path.display()))
+        .hint("the file is cut off or damaged: fetch it, or write it, again")
 }
 
 fn is_readable(dtype: &ArrowDataType) -> bool {
