@@ -11,7 +11,7 @@ use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::judge::{Case, Judge};
-use crate::jobs::recommend::{Fitted, Lists, Popularity};
+use crate::jobs::lists::{Fitted, Lists, Popularity};
 use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
 use crate::model::rating::RatingModel;

@@ -17,7 +17,7 @@ use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::keep::{self, Model, Readers};
-use crate::jobs::recommend::{Fitted, Lists, Popularity};
+use crate::jobs::lists::{Fitted, Lists, Popularity};
 use crate::jobs::work::{Intake, Work, peak_memory};
 use crate::jobs::{Outcome, nightly};
 use crate::model::device::{self, Device};

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::jobs::recommend::Popularity;
+use crate::jobs::lists::Popularity;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::{Factors, saved};

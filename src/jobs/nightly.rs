@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
 use crate::jobs::keep::{self, Books, Model, Readers};
-use crate::jobs::recommend::{Lists, Tally};
+use crate::jobs::lists::{Lists, Tally};
 use crate::jobs::room::Room;
 use crate::jobs::training::{Trained, Training};
 use crate::jobs::work::{Intake, Work, peak_memory};

@@ -7,7 +7,7 @@ use crate::catalog::interactions::Interactions;
 use crate::config::{Objective, Solver};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::jobs::recommend::{Fitted, Popularity};
+use crate::jobs::lists::{Fitted, Popularity};
 use crate::jobs::work::Work;
 use crate::model::als::epochs_after;
 use crate::model::device::Device;

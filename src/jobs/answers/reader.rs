@@ -7,7 +7,7 @@ use crate::config::Objective;
 use crate::error::Result;
 use crate::jobs::answers::Desk;
 use crate::jobs::keep::{Books, Model};
-use crate::jobs::recommend::Fitted;
+use crate::jobs::lists::Fitted;
 use crate::model::Factors;
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};

@@ -10,7 +10,7 @@ use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
 use crate::jobs::answers::desk::{id_json, listed_json, names, nothing_published};
 use crate::jobs::answers::reader::Reader;
-use crate::jobs::recommend::Lists;
+use crate::jobs::lists::Lists;
 use crate::model::device::Device;
 use crate::store::lists::{self, Listed};
 use crate::store::publish::Origin;
