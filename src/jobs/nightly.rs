@@ -310,7 +310,7 @@ impl Job<'_> {
         let fitted = trained.fitted(interactions, ranking, rating, &trained.lifts);
         let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
-        note(&mut metrics, &tally, &intake);
+        note(&mut metrics, &tally, &intake, &self.work);
         Ok(self.report(None, "dry-run", &intake.counts(tally.rows as u64), &metrics).into())
     }
 
@@ -351,7 +351,7 @@ impl Job<'_> {
             let since = Instant::now();
             drop(lists);
             keeping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            note(&mut metrics, &tally, &intake);
+            note(&mut metrics, &tally, &intake, &self.work);
             let counts = intake.counts(tally.rows as u64);
             let Work { clock, rejects, .. } = &mut self.work;
             draft.publish(
@@ -399,8 +399,9 @@ impl Job<'_> {
 
 /// What is known of all lists together goes into the metrics: that of the published ones, not of those that
 /// were judged.
-fn note(metrics: &mut Value, tally: &Tally, intake: &Intake) {
+fn note(metrics: &mut Value, tally: &Tally, intake: &Intake, work: &Work<'_>) {
     metrics["coverage"] = json!(tally.coverage(intake.ratings.items.len()));
     metrics["popular_share"] = json!(tally.popular_share());
     metrics["peak_memory_bytes"] = json!(peak_memory());
+    metrics["memory_bytes"] = work.clock.memory();
 }

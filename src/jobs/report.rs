@@ -81,6 +81,12 @@ pub fn report(
     Ok(json!({ "file": args.out.display().to_string(), "bytes": html.len() }).into())
 }
 
+/// A number from the diary, which lies in a database where others may write: one that can be drawn.
+fn number(value: &Value) -> Option<f64> {
+    const MOST: f64 = 1e12;
+    value.as_f64().filter(|number| number.abs() < MOST)
+}
+
 fn local(time: Option<DateTime<Utc>>) -> String {
     time.map_or("?".into(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string())
 }
@@ -88,15 +94,14 @@ fn local(time: Option<DateTime<Utc>>) -> String {
 /// `figure` is what the published night was judged by: others cannot be set beside it.
 fn run(entry: &Entry, figure: Option<&str>) -> Run {
     let gate = &entry.metrics["gate"];
-    let baseline = gate[gate["baseline"].as_str().unwrap_or("popularity")].as_f64();
+    let baseline = number(&gate[gate["baseline"].as_str().unwrap_or("popularity")]);
     Run {
         run_id: entry.run_id,
         when: local(entry.started),
         what: format!("{}, {}", entry.kind, entry.status),
-        seconds: entry.timings["total_s"].as_f64(),
+        seconds: number(&entry.timings["total_s"]),
         rows: entry.counts["recommendations"].as_u64().filter(|_| entry.status == "published"),
-        quality: gate["model"]
-            .as_f64()
+        quality: number(&gate["model"])
             .filter(|_| gate["figure"].as_str() == figure)
             .map(|model| (model, baseline)),
         error: entry.error.as_deref().map(plain),
@@ -105,12 +110,12 @@ fn run(entry: &Entry, figure: Option<&str>) -> Run {
 
 fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
     let (counts, metrics, timings) = (&entry.counts, &entry.metrics, &entry.timings);
-    let number = |value: &Value| value.as_u64().map_or("?".to_owned(), count);
+    let whole = |value: &Value| value.as_u64().map_or("?".to_owned(), count);
     let mut tiles = vec![
-        (number(&counts["users"]), "readers"),
-        (number(&counts["items"]), "books"),
-        (number(&counts["ratings"]["kept"]), "ratings"),
-        (number(&counts["recommendations"]), "recommendations"),
+        (whole(&counts["users"]), "readers"),
+        (whole(&counts["items"]), "books"),
+        (whole(&counts["ratings"]["kept"]), "ratings"),
+        (whole(&counts["recommendations"]), "recommendations"),
     ];
     tiles.extend(
         counts["new_books"]
@@ -118,10 +123,10 @@ fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
             .filter(|books| *books > 0)
             .map(|books| (count(books), "new books, by known authors")),
     );
-    tiles.extend(timings["total_s"].as_f64().map(|seconds| (format!("{seconds:.1} s"), "for all of it")));
+    tiles.extend(number(&timings["total_s"]).map(|seconds| (format!("{seconds:.1} s"), "for all of it")));
     let losses = ["all", "held_out"].map(|name| {
         let values = metrics["losses"][name].as_array();
-        values.map(|values| values.iter().filter_map(Value::as_f64).collect::<Vec<f64>>()).unwrap_or_default()
+        values.map(|values| values.iter().filter_map(number).collect::<Vec<f64>>()).unwrap_or_default()
     });
     let [all, first] = losses;
     // Where the last passes are as many as the first they began anew, and do not go on from those.
@@ -143,7 +148,7 @@ fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
         ("mae", "MAE of the stars"),
     ];
     let figures = figures.into_iter().filter_map(|(key, name)| {
-        metrics[key].as_f64().map(|figure| (name.to_owned(), format!("{figure:.4}")))
+        number(&metrics[key]).map(|figure| (name.to_owned(), format!("{figure:.4}")))
     });
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(plain).collect()
@@ -163,9 +168,16 @@ fn night(desk: &Desk<'_>, entry: &Entry) -> Night {
         remarks,
         stages: stages
             .into_iter()
-            .filter_map(|stage| Some((short(stage).to_owned(), timings[format!("{stage}_s")].as_f64()?)))
+            .filter_map(|stage| Some((short(stage).to_owned(), number(&timings[format!("{stage}_s")])?)))
             .collect(),
-        memory: metrics["peak_memory_bytes"].as_u64(),
+        memory: stages
+            .into_iter()
+            .filter_map(|stage| {
+                let bytes = number(&metrics["memory_bytes"][stage]).filter(|bytes| *bytes > 0.0)?;
+                Some((short(stage).to_owned(), bytes / 1e6))
+            })
+            .collect(),
+        most_memory: metrics["peak_memory_bytes"].as_u64(),
     }
 }
 
@@ -182,7 +194,7 @@ fn short(stage: &str) -> &str {
 
 fn gate(desk: &Desk<'_>, entry: &Entry) -> Option<Gate> {
     let gate = &entry.metrics["gate"];
-    let pair = |value: &Value| Some([value[0].as_f64()?, value[1].as_f64()?]);
+    let pair = |value: &Value| Some([number(&value[0])?, number(&value[1])?]);
     let name = gate["baseline"].as_str().unwrap_or("popularity");
     let interval = pair(&gate["interval"]).or_else(|| {
         // Runs of before did not note it; their model knows each reader's figure.
@@ -194,13 +206,13 @@ fn gate(desk: &Desk<'_>, entry: &Entry) -> Option<Gate> {
     Some(Gate {
         figure: plain(gate["figure"].as_str()?),
         readers: gate["readers"].as_u64()?,
-        model: gate["model"].as_f64()?,
+        model: number(&gate["model"])?,
         interval,
-        baseline: (name.to_owned(), gate[name].as_f64()?),
-        lead: (gate["lead"]["mean"].as_f64()?, pair(&gate["lead"]["interval"])?),
+        baseline: (name.to_owned(), number(&gate[name])?),
+        lead: (number(&gate["lead"]["mean"])?, pair(&gate["lead"]["interval"])?),
         before: before["run_id"]
             .as_i64()
-            .and_then(|run| Some((run, before["then"].as_f64()?, before["now"].as_f64()?))),
+            .and_then(|run| Some((run, number(&before["then"])?, number(&before["now"])?))),
     })
 }
 

@@ -195,16 +195,17 @@ fn no_ratings(rows: u64, rejects: &Rejects) -> Error {
     error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples")
 }
 
-/// Seconds by stage.
+/// Seconds and memory by stage.
 #[derive(Debug)]
 pub struct Clock {
     since: Instant,
     stages: Map<String, Value>,
+    memory: Map<String, Value>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { since: Instant::now(), stages: Map::new() }
+        Self { since: Instant::now(), stages: Map::new(), memory: Map::new() }
     }
 }
 
@@ -220,6 +221,12 @@ impl Clock {
     /// Notes that a stage has gone on until now.
     pub fn note(&mut self, stage: &str, since: Instant) {
         self.stages.insert(format!("{stage}_s"), seconds(since));
+        self.memory.insert(stage.to_owned(), json!(peak_memory()));
+    }
+
+    /// The most memory, in bytes, that had been taken when each stage ended.
+    pub fn memory(&self) -> Value {
+        self.memory.clone().into()
     }
 
     /// How long a stage took.

@@ -48,8 +48,10 @@ pub struct Night {
     pub remarks: Vec<String>,
     /// Seconds by stage.
     pub stages: Vec<(String, f64)>,
-    /// Most memory, in bytes.
-    pub memory: Option<u64>,
+    /// The most megabytes that had been taken when each stage ended.
+    pub memory: Vec<(String, f64)>,
+    /// Most memory of all, in bytes.
+    pub most_memory: Option<u64>,
 }
 
 /// The model beside what needs no model.

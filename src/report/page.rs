@@ -272,16 +272,22 @@ fn input(ratings: &Ratings) -> Result<Markup> {
 }
 
 fn machine(night: &Night) -> Result<Markup> {
-    let (labels, values) = night.stages.iter().map(|(stage, seconds)| (stage.clone(), *seconds)).unzip();
-    let labels: Vec<String> = labels;
-    let series = [Bars { name: "seconds".into(), values, is_other: false }];
-    let memory =
-        night.memory.map(|bytes| format!(" It took at most {} MB of memory.", count(bytes / 1_000_000)));
+    let by_stage = |values: &[(String, f64)], caption: &str| -> Result<Markup> {
+        let labels: Vec<String> = values.iter().map(|(stage, _)| stage.clone()).collect();
+        let values = values.iter().map(|(_, value)| *value).collect();
+        let series = [Bars { name: caption.to_owned(), values, is_other: false }];
+        Ok(html! {
+            @if !labels.is_empty() { (plot(plots::bars("", &labels, &series, &plots::number)?, None, caption)) }
+        })
+    };
+    let most =
+        night.most_memory.map(|bytes| format!(" It took at most {} MB of memory.", count(bytes / 1_000_000)));
     Ok(html! {
         h2 { "What did it cost?" }
-        p { "On " (night.device) ", nightshelf " (night.version) "." (memory.unwrap_or_default()) }
+        p { "On " (night.device) ", nightshelf " (night.version) "." (most.unwrap_or_default()) }
         div.plots {
-            @if !labels.is_empty() { (plot(plots::bars("", &labels, &series, &plots::number)?, None, "Seconds by stage")) }
+            (by_stage(&night.stages, "Seconds by stage")?)
+            (by_stage(&night.memory, "Memory by stage: the most megabytes until its end")?)
         }
     })
 }

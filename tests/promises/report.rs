@@ -18,6 +18,9 @@ fn pages_are_right_with_no_run_one_run_and_more() {
     let shop = Shop::with_tastes(300, 200, 12);
     shop.add(1, "0-306-40615-", 4);
     shop.add(2, "a note", 4);
+    for (reader, spelling) in [(3, "306406152"), (4, "0-306-40615-2"), (5, "0-306-40615-2")] {
+        shop.add(reader, spelling, 7);
+    }
     let none = page(&shop, &[]);
     assert!(none.contains("Nothing is published yet") && none.contains("What came in?"));
     assert!(!none.contains("NaN") && !none.contains("Is it good?"));
@@ -29,6 +32,9 @@ fn pages_are_right_with_no_run_one_run_and_more() {
         "What do readers see?",
         "What came in?",
         "What did it cost?",
+        "Memory by stage",
+        "another spelling of a book",
+        "lost zeros given back",
         "not an isbn",
     ] {
         assert!(one.contains(part), "{part}");
@@ -56,4 +62,26 @@ fn readers_can_be_left_out() {
 fn an_empty_shop_has_a_page() {
     let shop = Shop::empty();
     assert!(page(&shop, &[]).contains("Nothing is published yet"));
+}
+
+#[test]
+fn a_diary_that_somebody_wrote_in_is_no_trouble() {
+    let shop = Shop::with_tastes(300, 200, 12);
+    shop.night();
+    for metrics in [
+        r#"{"losses":{"all":[1e308,-1e308,0],"held_out":[1e300]},"rmse":1e308,"gate":{"figure":"nDCG@20","readers":5,"model":1e308,"baseline":"gate","lead":{"mean":-1e308,"interval":[1e308]}}}"#,
+        r#"{"losses":[{}],"gate":{"figure":"<u>","model":[],"objections":"<u>","baseline":"lead"},"peak_memory_bytes":-1}"#,
+        "[]",
+        "not JSON",
+    ] {
+        let connection = shop.open();
+        let sql = "UPDATE nightshelf_runs SET metrics = ?1, timings = ?2, counts = ?2, started_at = ?1";
+        connection.execute(sql, (metrics, r#"{"read_s":1e308,"train_s":-1e308,"total_s":"x"}"#)).unwrap();
+        let page = page(&shop, &[]);
+        for wrong in ["NaN", "inf", "<u>"] {
+            let around = page.find(wrong).map(|at| page.split_at(at).1.chars().take(80).collect::<String>());
+            assert_eq!(around, None, "{metrics}");
+        }
+        shop.call(&["runs"]).ok();
+    }
 }
