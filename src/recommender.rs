@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::catalog::frame::{self, Encoded, RatingColumns};
+use crate::catalog::interactions::Interactions;
 use crate::catalog::split::{Scheme, Split};
 use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, KeyKind, Objective};
@@ -79,7 +80,7 @@ pub struct Recommender<U, I> {
     evidence: Evidence,
     ranking: Factors,
     rating: Option<RatingModel>,
-    rated: crate::catalog::interactions::Interactions,
+    rated: Interactions,
     lifts: Vec<f32>,
 }
 
@@ -90,8 +91,9 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     /// Of the settings, those under `model`, `rating`, `minibatch` and `compute.device` matter here.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there are none; [`Kind::Config`] for a setting out of range; [`Kind::NoDevice`] if there is no such device;
-    /// [`Kind::Failed`] if the numbers run away.
+    /// [`Kind::NoRatings`] if there are none; [`Kind::Config`] for a setting out of range;
+    /// [`Kind::NoDevice`] if there is no such device; [`Kind::Failed`] if the numbers run away, or a
+    /// rating is infinite.
     pub fn fit(ratings: &[(U, I, Option<f32>)], config: &Config) -> Result<Self> {
         let Codes { users, items, item_codes, encoded } = encode(ratings, config)?;
         if config.model.objective == Objective::Rating && encoded.scale.is_none() {
@@ -211,6 +213,10 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     share: f64,
     k: usize,
 ) -> Result<(Figures, Figures)> {
+    if !(share > 0.0 && share < 1.0) || k == 0 {
+        let what = format!("a share of {share} cannot be hidden, or lists of {k} be judged");
+        return Err(Error::new(Kind::Config, what).hint("share lies between 0 and 1, k is 1 or more"));
+    }
     let encoded = encode(ratings, config)?.encoded;
     let (device, _) = device::choose(&config.compute.device)?;
     let split = Split::draw(&encoded, Scheme::Random(share), SPLIT_SEED)?;
@@ -307,6 +313,10 @@ mod tests {
         assert!(model.stars(&1, &'c').is_some_and(|stars| (1.0..=5.0).contains(&stars)));
         assert_eq!((model.stars(&9, &'a'), model.stars(&1, &'z')), (None, None));
         assert_eq!(model.factors(&'a').map(<[f32]>::len), Some(4));
+        assert_eq!(model.top_of(&[1, 9], 0).expect("lists"), [[], []]);
+        for (share, k) in [(0.0, 5), (1.0, 5), (f64::NAN, 5), (0.5, 0)] {
+            assert_eq!(evaluate(&ratings, &config, share, k).expect_err("no").kind(), Kind::Config);
+        }
         assert_eq!(model.top_of(&[1, 9], usize::MAX).expect("lists").len(), 2);
         let mut wrong = config.clone();
         wrong.model.factors = 0;

@@ -145,6 +145,18 @@ fn who_has_ratings_but_no_list_gets_one_for_once() {
     );
     assert!((explained["sum"].as_f64().unwrap() - explained["score"].as_f64().unwrap()).abs() < 1e-4);
 
+    // Who has read nothing that the model knows gets what is popular.
+    shop.add(901, isbn(5001), 9);
+    let json = shop.call(&["recommend", "--user", "901", "--json"]).ok().json();
+    assert_eq!(
+        (&json["from"], &json["recommendations"][0]["source"]),
+        (&"made now".into(), &"popular".into())
+    );
+    let explained = shop.call(&["explain", "--json", "--user", "901", "--isbn", &isbn(16)]).ok().json();
+    assert_eq!((explained["terms"].as_array().unwrap().len(), &explained["score"]), (0, &0.0.into()));
+    shop.call(&["predict", "--user", "901", "--isbn", &isbn(16)]).ok();
+    shop.sql("DELETE FROM ratings WHERE user_id = 901");
+
     // And it is the list that a backfill publishes.
     shop.backfill(&[]);
     let published = shop.rows("SELECT isbn FROM recommendations WHERE user_id = 900 ORDER BY rank");
