@@ -264,6 +264,33 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_no_wider_than_the_terminal() {
+        let title = "The Restaurant at the End of the Universe, with a foreword";
+        let table = |paper| {
+            let console = Console { paper, ..Console::silent() };
+            console.table(&["isbn", "title"], vec![vec!["9780345391810".into(), title.into()]], &[])
+        };
+        for width in [30, 44, 60] {
+            let table = table(Paper { width: Some(width), colour: false });
+            assert!(table.lines().all(|line| line.chars().count() <= width.into()), "{width}: {table}");
+            assert!(table.contains("9780345391810") && table.contains("foreword"), "{width}: {table}");
+        }
+        // Into a pipe each row goes whole.
+        assert!(table(Paper::default()).lines().any(|line| line.contains(title)));
+    }
+
+    #[test]
+    fn only_headings_for_a_terminal_have_colours() {
+        let heading = |colour| {
+            Console { paper: Paper { width: None, colour }, ..Console::silent() }.heading("Reader 7")
+        };
+        assert_eq!(
+            (heading(true).as_str(), heading(false).as_str()),
+            ("\u{1b}[1mReader 7\u{1b}[0m", "Reader 7")
+        );
+    }
+
+    #[test]
     fn escape_sequences_in_titles_do_nothing() {
         assert!(!plain("a\u{1b}[31mb\n").contains(['\u{1b}', '\n']));
     }

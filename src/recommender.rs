@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::catalog::frame::{self, Encoded, RatingColumns};
-use crate::catalog::interactions::Interactions;
 use crate::catalog::split::{Scheme, Split};
 use crate::catalog::vocabulary::UserRef;
-use crate::config::{Config, KeyKind, Objective};
+use crate::config::{Config, KeyKind};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::judge::{Case, Judge};
-use crate::jobs::lists::{Fitted, Lists, Popularity};
+use crate::jobs::lists::{Lists, Popularity};
+use crate::jobs::training::{Trained, Training};
 use crate::model::device::{self, Device};
 use crate::model::evidence::Evidence;
-use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
-use crate::model::{self, Factors, Watch};
 use crate::quality::metrics::RankingFigures;
 use crate::store::publish::{Origin, Recommendation};
 
@@ -77,11 +75,7 @@ pub struct Recommender<U, I> {
     encoded: Encoded,
     config: Settled,
     popularity: Popularity,
-    evidence: Evidence,
-    ranking: Factors,
-    rating: Option<RatingModel>,
-    rated: Interactions,
-    lifts: Vec<f32>,
+    trained: Trained,
 }
 
 impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
@@ -96,36 +90,15 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     /// rating is infinite.
     pub fn fit(ratings: &[(U, I, Option<f32>)], config: &Config) -> Result<Self> {
         let Codes { users, items, item_codes, encoded } = encode(ratings, config)?;
-        if config.model.objective == Objective::Rating && encoded.scale.is_none() {
-            return Err(Error::new(Kind::NoRatings, "lists by stars need stars, and there are none"));
-        }
         let interactions = &encoded.interactions;
         let (device, _) = device::choose(&config.compute.device)?;
         let config = Settled::new(config, interactions);
         let evidence = Evidence::new(interactions, &[], &config.model);
-        let interrupt = Interrupt::never();
-        let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-        let ranking = model::fit_ranking(device, &evidence, &config, None, &watch)?;
-        let rated = interactions.rated();
-        let rating = match encoded.scale.filter(|_| !rated.is_empty()) {
-            Some(scale) => Some(model::fit_rating(device, &rated, &ranking, scale, &config, None, &watch)?),
-            None => None,
-        };
-        let lifts = evidence.lifts(&ranking, config.model.length_exponent);
-        let popularity = Popularity::new(interactions, &rated, evidence.rows());
-        Ok(Self {
-            users,
-            items,
-            item_codes,
-            encoded,
-            config,
-            popularity,
-            evidence,
-            ranking,
-            rating,
-            rated,
-            lifts,
-        })
+        let interrupt = &Interrupt::never();
+        let training = Training { device, interrupt, ratings: &encoded, settings: &config, held_out: "" };
+        let trained = training.fit(&Console::silent(), evidence, None)?;
+        let popularity = trained.popularity(interactions);
+        Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }
 
     /// The `n` best items that a user has not rated; for a user who is not known, the most popular ones.
@@ -152,7 +125,13 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let popular = |(code, _)| Entry { item: item(code), score: 0.0, stars: None, because: None };
         let mut config = self.config.clone();
         config.set_top(n);
-        let lists = Lists::new(self.fitted(), &self.popularity, Origin::Model, &config, Device::Cpu)?;
+        let lists = Lists::new(
+            self.trained.fitted(&self.encoded.interactions),
+            &self.popularity,
+            Origin::Model,
+            &config,
+            Device::Cpu,
+        )?;
         let list = |user: &U| match self.users.get(user).map(|code| *code as usize) {
             None => Ok(self.popularity.best(n).into_iter().map(popular).collect()),
             Some(code) => {
@@ -166,28 +145,17 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     /// The stars that a user is expected to give to an item; `None` where nothing is known of either's.
     pub fn stars(&self, user: &U, item: &I) -> Option<f32> {
         let (user, item) = (*self.users.get(user)?, *self.item_codes.get(item)?);
-        self.popularity.stars(&self.fitted(), user as usize, item)
+        self.popularity.stars(&self.trained.fitted(&self.encoded.interactions), user as usize, item)
     }
 
     /// The factors of an item, d numbers; `None` if it is not known.
     pub fn factors(&self, item: &I) -> Option<&[f32]> {
-        self.item_codes.get(item).map(|code| self.ranking.item(*code as usize))
+        self.item_codes.get(item).map(|code| self.trained.ranking.item(*code as usize))
     }
 
     /// How many users and items there are.
     pub fn size(&self) -> (usize, usize) {
         (self.users.len(), self.items.len())
-    }
-
-    fn fitted(&self) -> Fitted<'_> {
-        Fitted {
-            interactions: &self.encoded.interactions,
-            ranking: &self.ranking,
-            lifts: &self.lifts,
-            weighted: self.evidence.rows(),
-            rating: self.rating.as_ref(),
-            rated: &self.rated,
-        }
     }
 }
 

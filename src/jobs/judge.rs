@@ -3,8 +3,6 @@
 //! Everything that says how good a model is goes through here: `evaluate`, the gate and `tune` ask the
 //! same questions in the same way.
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
 use crate::catalog::groups::Group;
@@ -15,12 +13,13 @@ use crate::config::{Config, Objective};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::jobs::training::{View, watched};
 use crate::model::device::Device;
 use crate::model::evidence::Evidence;
 use crate::model::foldin::{self, Unsolved};
 use crate::model::settled::Settled;
 use crate::model::topn::{Best, Wanted};
-use crate::model::{self, Factors, Start, Watch};
+use crate::model::{self, Factors, Start};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
@@ -139,12 +138,14 @@ impl<'a> Judge<'a> {
         let Case { split, groups, scale, .. } = self.case;
         let config = &Settled::new(config, &split.train);
         let evidence = Evidence::new(&split.train, groups, &config.model);
-        let (mut ranking, losses) = self.watched(name, "train", config.model.epochs, |watch| {
+        let Self { console, interrupt, tells_epochs, .. } = *self;
+        let view = View { console, interrupt, name, tells_epochs, held_out: "" };
+        let (mut ranking, losses) = watched(view, "train", config.model.epochs, |watch| {
             model::fit_ranking(self.device, &evidence, config, None, watch)
         })?;
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
             Some(scale) => {
-                let (fitted, _) = self.watched(name, "stars", config.rating.rating_epochs, |watch| {
+                let (fitted, _) = watched(view, "stars", config.rating.rating_epochs, |watch| {
                     model::fit_rating(self.device, &self.rated, &ranking, scale, config, None, watch)
                 })?;
                 Some(fitted)
@@ -176,30 +177,6 @@ impl<'a> Judge<'a> {
             (Objective::Rating, None) => (None, ranking.items),
         };
         Ok((Answers { name: name.into(), lists, stars }, Start { items, rating_epochs, losses }))
-    }
-
-    fn watched<T>(
-        &self,
-        name: &str,
-        what: &str,
-        epochs: usize,
-        fit: impl FnOnce(&Watch<'_>) -> Result<T>,
-    ) -> Result<(T, Vec<f64>)> {
-        let bar = self.console.bar(what, epochs as u64);
-        let losses = Mutex::new(Vec::new());
-        let epoch = |epoch: usize, loss: f64| {
-            bar.advance(1);
-            bar.note(format!("{name}, {what}: epoch {epoch}, loss {loss:.4}"));
-            if let Ok(mut losses) = losses.lock() {
-                losses.push(loss);
-            }
-            if self.tells_epochs {
-                self.console
-                    .step(format!("           {name}, {what}, epoch {epoch}: loss {loss:.5} a rating"));
-            }
-        };
-        let fitted = fit(&Watch { interrupt: self.interrupt, epoch: &epoch })?;
-        Ok((fitted, losses.into_inner().unwrap_or_default()))
     }
 
     /// `factors` are those of the readers who are asked, in their order.

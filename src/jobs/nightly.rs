@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
 use crate::jobs::keep::{self, Books, Model, Readers};
-use crate::jobs::lists::{Lists, Tally};
+use crate::jobs::lists::{Fitted, Lists, Tally};
 use crate::jobs::room::Room;
 use crate::jobs::training::{Trained, Training};
 use crate::jobs::work::{Intake, Work, peak_memory};
@@ -306,8 +306,7 @@ impl Job<'_> {
         let Tonight { settings, intake, trained, mut metrics, .. } = tonight;
         let interactions = &intake.ratings.interactions;
         let popularity = trained.popularity(interactions);
-        let (ranking, rating) = (&trained.ranking, trained.rating.as_ref());
-        let fitted = trained.fitted(interactions, ranking, rating, &trained.lifts);
+        let fitted = trained.fitted(interactions);
         let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
         note(&mut metrics, &tally, &intake, &self.work);
@@ -344,8 +343,14 @@ impl Job<'_> {
             // The models go to the disk while lists are made from them.
             let keeping = scope.spawn(|| model.write(&folder));
             let mut draft = Draft::begin(database, names)?;
-            let (ranking, rating) = (&model.ranking, model.rating.as_ref());
-            let fitted = trained.fitted(interactions, ranking, rating, &books.lifts);
+            let fitted = Fitted {
+                interactions,
+                ranking: &model.ranking,
+                lifts: &books.lifts,
+                weighted: trained.evidence.rows(),
+                rating: model.rating.as_ref(),
+                rated: &trained.rated,
+            };
             let lists = Lists::new(fitted, &books.popularity, Origin::Model, &settings, self.device)?;
             let tally = self.recommend(&interrupt, &lists, intake.room, |rows| draft.add(rows))?;
             let since = Instant::now();
