@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use crate::catalog::editions::Editions;
 use crate::catalog::frame::{self, Encoded, RatingColumns};
+use crate::catalog::groups::Related;
 use crate::catalog::split::{Scheme, Split};
 use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, KeyKind};
@@ -97,7 +99,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let interrupt = &Interrupt::never();
         let training = Training { device, interrupt, ratings: &encoded, settings: &config, held_out: "" };
         let trained = training.fit(&Console::silent(), evidence, None)?;
-        let popularity = trained.popularity(interactions);
+        let popularity = trained.popularity(interactions, &Editions::default());
         Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }
 
@@ -191,7 +193,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     let case = Case {
         split: &split,
         items: &encoded.items,
-        groups: &[],
+        related: &Related::default(),
         scale: encoded.scale,
         only_new: false,
         longest: k.min(encoded.items.len()),

@@ -20,6 +20,8 @@ mod device;
 mod documents;
 #[path = "promises/edges.rs"]
 mod edges;
+#[path = "promises/editions.rs"]
+mod editions;
 #[path = "promises/export.rs"]
 mod export;
 #[path = "promises/faults.rs"]

@@ -1,8 +1,11 @@
-//! Books that belong together: by author, and by publisher.
+//! Books that belong together: by author, by publisher, and as editions of one work.
 
 use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
+
+use crate::catalog::editions::{Editions, Name};
+use crate::config::Config;
 
 /// A publisher of more books than this says nothing of taste. (Of 100, 300 and 1,000 the best on
 /// Book-Crossing.)
@@ -26,22 +29,54 @@ pub struct Group {
     pub items: Vec<u32>,
 }
 
-/// Gathers groups while a list of books is read.
+/// Who made a book and what it is called, as one may compare it.
+#[derive(Clone, Debug)]
+pub struct Particulars {
+    /// Who wrote it.
+    pub author: Option<String>,
+    publisher: Option<String>,
+    name: Option<Name>,
+}
+
+impl Particulars {
+    /// From what is written somewhere.
+    pub fn new(title: Option<&str>, author: Option<&str>, publisher: Option<&str>) -> Self {
+        let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
+        let name = title.zip(author).and_then(|(title, author)| Name::new(title, author));
+        Self { author: maker(author), publisher: maker(publisher), name }
+    }
+}
+
+/// How books belong together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Related {
+    /// Books with a maker in common, from which the ranking model learns.
+    pub groups: Vec<Group>,
+    /// Books of which a list shows one.
+    pub editions: Editions,
+}
+
+/// Gathers what books have in common while a list of them is read.
 #[derive(Debug, Default)]
 pub struct Groups {
     by_name: HashMap<(Maker, String), Vec<u32>>,
+    named: Vec<(u32, Name)>,
 }
 
 impl Groups {
-    /// Adds what is known of a book. Its maker's name is [`folded`].
-    pub fn add(&mut self, item: u32, maker: Maker, name: String) {
-        if !name.is_empty() {
-            self.by_name.entry((maker, name)).or_default().push(item);
+    /// Adds what is known of a book.
+    pub fn add(&mut self, item: u32, particulars: Particulars) {
+        let Particulars { author, publisher, name } = particulars;
+        for (maker, name) in [(Maker::Author, author), (Maker::Publisher, publisher)] {
+            if let Some(name) = name {
+                self.by_name.entry((maker, name)).or_default().push(item);
+            }
         }
+        self.named.extend(name.map(|name| (item, name)));
     }
 
     /// The groups of two books and more, in an order that depends on nothing but what is in them.
-    pub fn finish(self) -> Vec<Group> {
+    pub fn finish(self, config: &Config) -> Related {
         let mut groups: Vec<Group> = self
             .by_name
             .into_iter()
@@ -53,12 +88,13 @@ impl Groups {
             .filter(|group| (2..=MOST_BOOKS).contains(&group.items.len()))
             .collect();
         groups.sort_unstable_by(|a, b| (a.maker, &a.items).cmp(&(b.maker, &b.items)));
-        groups
+        let named = if config.output.one_edition { self.named } else { Vec::new() };
+        Related { groups, editions: Editions::new(named) }
     }
 }
 
 /// A name as one may compare it: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` are the same.
-pub fn folded(name: &str) -> String {
+fn folded(name: &str) -> String {
     let (last, first) = name.split_once(',').unwrap_or((name, ""));
     [first, last]
         .iter()
@@ -83,11 +119,11 @@ mod tests {
             (1, "?"),
             (2, "?"),
         ] {
-            groups.add(item, Maker::Author, folded(name));
+            groups.add(item, Particulars::new(None, Some(name), None));
         }
-        groups.add(7, Maker::Publisher, folded("J.R.R. Tolkien"));
-        groups.add(8, Maker::Author, folded("Emile Zola"));
-        let found = groups.finish();
+        groups.add(7, Particulars::new(Some("Letters"), None, Some("J.R.R. Tolkien")));
+        groups.add(8, Particulars::new(None, Some("Emile Zola"), None));
+        let found = groups.finish(&Config::default()).groups;
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
         assert_eq!(found, [author(&[3, 5]), author(&[4, 8])]);
     }

@@ -1,5 +1,5 @@
-//! What the application's table of books adds to the ratings: which books have a maker in common, and
-//! which books nobody has rated yet.
+//! What the application's table of books adds to the ratings: which books belong together, and which books
+//! nobody has rated yet.
 //!
 //! A book without ratings has no place of its own, but if its author has others, it has theirs. So it
 //! joins the vocabulary, and from there on it is a book like any other, whose only reader is made up.
@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::catalog::frame::Encoded;
-use crate::catalog::groups::{Group, Groups, Maker, folded};
+use crate::catalog::groups::{Groups, Particulars, Related};
 use crate::catalog::spellings;
 use crate::catalog::vocabulary::NewBook;
 use crate::config::Config;
@@ -22,32 +22,22 @@ pub struct Shelf {
     codes: HashMap<String, u32>,
 }
 
-/// A book by its code so far, and who made it, as one may compare it.
+/// A book by its code so far.
 #[derive(Debug)]
 struct Book {
     item: u32,
-    author: Option<String>,
-    publisher: Option<String>,
+    particulars: Particulars,
 }
 
 impl Shelf {
     /// Adds what is known of a book. `codes` are those of the books with ratings.
-    pub fn add(
-        &mut self,
-        codes: &HashMap<&str, u32>,
-        isbn: &str,
-        author: Option<&str>,
-        publisher: Option<&str>,
-        config: &Config,
-    ) {
-        let name = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
-        let (author, publisher) = (name(author), name(publisher));
+    pub fn add(&mut self, codes: &HashMap<&str, u32>, isbn: &str, particulars: Particulars, config: &Config) {
         let Some((key, is_isbn)) = spellings::key_and_kind(isbn, config) else {
             return;
         };
         let item = match codes.get(key.as_str()) {
             Some(code) => *code,
-            None if author.is_none() => return,
+            None if particulars.author.is_none() => return,
             None => {
                 let next = (codes.len() + self.unrated.len()) as u32;
                 let code = *self.codes.entry(key.clone()).or_insert(next);
@@ -57,25 +47,26 @@ impl Shelf {
                 code
             }
         };
-        self.books.push(Book { item, author, publisher });
+        self.books.push(Book { item, particulars });
     }
 
-    /// The groups. Where `with_unrated`, books by authors of rated books become books of `ratings`.
+    /// What belongs together. Books by authors of rated books become books of `ratings`, if lists may have such.
     ///
     /// # Errors
     /// Only if polars fails.
-    pub fn finish(self, ratings: &mut Encoded, with_unrated: bool) -> Result<Vec<Group>> {
+    pub fn finish(self, ratings: &mut Encoded, config: &Config) -> Result<Related> {
+        let with_unrated = config.output.new_books > 0.0 && config.model.author_weight > 0.0;
         let rated = ratings.items.len() as u32;
         let known: HashSet<&str> = self
             .books
             .iter()
             .filter(|book| book.item < rated)
-            .filter_map(|book| book.author.as_deref())
+            .filter_map(|book| book.particulars.author.as_deref())
             .collect();
         let mut joins = vec![false; self.unrated.len()];
         for book in self.books.iter().filter(|book| with_unrated && book.item >= rated) {
             joins[(book.item - rated) as usize] |=
-                book.author.as_deref().is_some_and(|author| known.contains(author));
+                book.particulars.author.as_deref().is_some_and(|author| known.contains(author));
         }
         // Codes so far to codes from now on; none of books that stay outside.
         let mut codes: Vec<Option<u32>> = (0..rated).map(Some).collect();
@@ -93,14 +84,10 @@ impl Shelf {
         let mut groups = Groups::default();
         for book in self.books {
             if let Some(item) = codes[book.item as usize] {
-                for (maker, name) in [(Maker::Author, book.author), (Maker::Publisher, book.publisher)] {
-                    if let Some(name) = name {
-                        groups.add(item, maker, name);
-                    }
-                }
+                groups.add(item, book.particulars);
             }
         }
-        Ok(groups.finish())
+        Ok(groups.finish(config))
     }
 }
 
@@ -108,6 +95,7 @@ impl Shelf {
 mod tests {
     use super::*;
     use crate::catalog::frame::{RatingColumns, encode, normalise};
+    use crate::catalog::groups::{Group, Maker};
     use crate::catalog::vocabulary::UserRef;
     use crate::config::KeyKind;
 
@@ -120,7 +108,8 @@ mod tests {
             columns.push(UserRef::Integer(user), book, 5.0, place as f64);
         }
         let before = encode(normalise(columns, &config).expect("normalised")).expect("encoded");
-        let on_shelf = |with_unrated| {
+        let mut on_shelf = |new_books| {
+            config.output.new_books = new_books;
             let mut ratings = before.clone();
             let codes = before.items.codes();
             let mut shelf = Shelf::default();
@@ -133,11 +122,11 @@ mod tests {
                 ("o", None, Some("P")),
             ];
             for (isbn, author, publisher) in books {
-                shelf.add(&codes, isbn, author, publisher, &config);
+                shelf.add(&codes, isbn, Particulars::new(Some(isbn), author, publisher), &config);
             }
-            (shelf.finish(&mut ratings, with_unrated).expect("groups"), ratings)
+            (shelf.finish(&mut ratings, &config).expect("groups"), ratings)
         };
-        let (groups, ratings) = on_shelf(true);
+        let (related, ratings) = on_shelf(0.5);
         let keys: Vec<&str> = (0..5).map(|code| ratings.items.key(code)).collect();
         assert_eq!(keys, ["a", "d", "m", "t", "z"]);
         let rated: Vec<bool> = (0..5).map(|code| ratings.items.is_rated(code)).collect();
@@ -148,9 +137,9 @@ mod tests {
         assert_eq!(ratings.interactions.item_count, 5);
         assert_eq!(ratings.reader_digests(), before.reader_digests());
         let group = |maker, items: &[u32]| Group { maker, items: items.to_vec() };
-        assert_eq!(groups, [group(Maker::Author, &[0, 3, 4]), group(Maker::Publisher, &[0, 3])]);
-        let (groups, ratings) = on_shelf(false);
-        assert!(groups.is_empty());
+        assert_eq!(related.groups, [group(Maker::Author, &[0, 3, 4]), group(Maker::Publisher, &[0, 3])]);
+        let (related, ratings) = on_shelf(0.0);
+        assert_eq!(related, Related::default());
         assert_eq!(ratings.interactions, before.interactions);
     }
 }

@@ -258,6 +258,9 @@ pub struct Output {
     /// The share of a list that may be books without ratings, by authors whose other books are known;
     /// 0 to leave such books out.
     pub new_books: f64,
+    /// Whether a list has at most one edition of a work, and none of what its reader has in another. Which books
+    /// are one work, titles and authors say.
+    pub one_edition: bool,
     /// Seconds to wait for a database that others keep locked before giving up.
     pub patience: u64,
     /// Where to leave figures for Prometheus; empty for nowhere.
@@ -273,7 +276,14 @@ impl Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { top: 10, popular: 100, new_books: 0.2, patience: 300, metrics_file: String::new() }
+        Self {
+            top: 10,
+            popular: 100,
+            new_books: 0.2,
+            one_edition: true,
+            patience: 300,
+            metrics_file: String::new(),
+        }
     }
 }
 

@@ -298,7 +298,7 @@ impl Plan {
         let ratings = &intake.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
-        let evidence = Evidence::new(interactions, &intake.groups, &config.model);
+        let evidence = Evidence::new(interactions, &intake.related.groups, &config.model);
         let rated = interactions.rated();
         let (ranking, rating) = work.clock.time("fold_in", || -> Result<_> {
             let mut ranking = self.model.ranking.recoded(&self.users, &self.items);
@@ -310,7 +310,7 @@ impl Plan {
             Ok((ranking, rating))
         })?;
         let mut rows = work.clock.time("recommend", || {
-            let popularity = Popularity::new(interactions, &rated, evidence.rows());
+            let popularity = Popularity::new(interactions, &rated, evidence.rows(), &intake.related.editions);
             let lifts = evidence.lifts(&ranking, config.model.length_exponent);
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {

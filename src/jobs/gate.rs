@@ -236,7 +236,7 @@ pub fn examine(
     console: &Console,
     interrupt: &Interrupt,
 ) -> Result<Finding> {
-    let (ratings, groups) = (&intake.ratings, intake.groups.as_slice());
+    let ratings = &intake.ratings;
     let silent = |why| Finding::none(ratings.users.len(), why);
     let split = match Split::draw(ratings, Scheme::Random(config.gate.holdout), SEED) {
         Ok(split) if split.readers.len() >= FEWEST_READERS => split,
@@ -247,7 +247,7 @@ pub fn examine(
     let case = Case {
         split: &split,
         items: &ratings.items,
-        groups,
+        related: &intake.related,
         only_new: false,
         scale: ratings.scale,
         longest: Measure::LENGTH,

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::catalog::groups::Group;
+use crate::catalog::groups::Related;
 use crate::catalog::interactions::Interactions;
 use crate::catalog::split::Split;
 use crate::catalog::vocabulary::Items;
@@ -31,8 +31,8 @@ pub struct Case<'a> {
     pub split: &'a Split,
     /// The books; lists have only such as somebody has rated, held out or not.
     pub items: &'a Items,
-    /// Books with a maker in common.
-    pub groups: &'a [Group],
+    /// How books belong together.
+    pub related: &'a Related,
     /// Lowest and highest rating; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
     /// Whether only books are held out that nobody knows, so that lists may be full of those.
@@ -135,7 +135,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// See [`model::fit_ranking`].
     pub fn model(&self, name: &str, config: &Config) -> Result<(Answers, Start)> {
-        let Case { split, groups, scale, .. } = self.case;
+        let Case { split, related: Related { groups, .. }, scale, .. } = self.case;
         let config = &Settled::new(config, &split.train);
         let evidence = Evidence::new(&split.train, groups, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
@@ -193,7 +193,7 @@ impl<'a> Judge<'a> {
         };
         let wanted = Wanted { n, new, is_new: &is_new };
         let users = Vec::from_iter(0..self.known.user_count() as u32);
-        let best = Best::new(factors, lifts, self.device, &wanted)?;
+        let best = Best::new(factors, lifts, &self.case.related.editions, self.device, &wanted)?;
         let lists = best.of(factors, &self.known, &users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }

@@ -15,6 +15,7 @@ use polars::prelude::{
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::catalog::editions::Editions;
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -32,7 +33,7 @@ const ITEMS: &str = "items.parquet";
 const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
 
 /// Raised whenever an older reader would misunderstand the files.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
@@ -134,7 +135,7 @@ impl Books {
     fn new(mut frame: DataFrame) -> Result<Self> {
         let mut column = |name: &str| frame.drop_in_place(name);
         let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
-        let (weights, lifts) = (column("weight")?, column("lift")?);
+        let (weights, lifts, works) = (column("weight")?, column("lift")?, column("work")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
         };
@@ -142,8 +143,9 @@ impl Books {
             Ok(column.f32()?.iter().map(Option::unwrap_or_default).collect())
         };
         let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
+        let editions = Editions::of_works(counts(&works)?);
         Ok(Self {
-            popularity: Popularity::counted(counts(&readers)?, counts(&stars)?, ties),
+            popularity: Popularity::counted(counts(&readers)?, counts(&stars)?, ties, editions),
             weights: numbers(&weights)?,
             lifts: numbers(&lifts)?,
             items: Items::new(frame)?,
@@ -156,6 +158,7 @@ impl Books {
         frame.with_column(Column::new("readers".into(), &popularity.readers))?;
         frame.with_column(Column::new("stars".into(), &popularity.stars))?;
         frame.with_column(Column::new("ties".into(), &popularity.ties))?;
+        frame.with_column(Column::new("work".into(), popularity.editions.works(items.len())))?;
         frame.with_column(Column::new("weight".into(), weights))?;
         frame.with_column(Column::new("lift".into(), lifts))?;
         Ok(frame)

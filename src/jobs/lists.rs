@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::catalog::editions::Editions;
 use crate::catalog::interactions::Interactions;
 use crate::config::Objective;
 use crate::error::{Error, Kind, Result};
@@ -37,7 +38,7 @@ pub struct Fitted<'a> {
     pub rated: &'a Interactions,
 }
 
-/// What a list needs to know of all readers, also where only some get one.
+/// What a list needs to know of the books, from all readers, also where only some get one.
 #[derive(Clone, Debug)]
 pub struct Popularity {
     /// How many readers each book has.
@@ -46,24 +47,31 @@ pub struct Popularity {
     pub stars: Vec<u32>,
     /// Whether the book ties its reader to anybody else, made-up readers counting.
     pub ties: Vec<bool>,
+    /// Which of them are one work.
+    pub editions: Editions,
     /// Books, those with most readers first.
     by_readers: Vec<u32>,
 }
 
 impl Popularity {
     /// Counts who has read and who has rated each book. `evidence` has made-up readers, too.
-    pub fn new(interactions: &Interactions, rated: &Interactions, evidence: &Interactions) -> Self {
+    pub fn new(
+        interactions: &Interactions,
+        rated: &Interactions,
+        evidence: &Interactions,
+        editions: &Editions,
+    ) -> Self {
         let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
-        Self::counted(interactions.readers_per_item(), rated.readers_per_item(), ties)
+        Self::counted(interactions.readers_per_item(), rated.readers_per_item(), ties, editions.clone())
     }
 
     /// From what was counted before.
-    pub fn counted(readers: Vec<u32>, stars: Vec<u32>, ties: Vec<bool>) -> Self {
+    pub fn counted(readers: Vec<u32>, stars: Vec<u32>, ties: Vec<bool>, editions: Editions) -> Self {
         // What nobody has read is not popular.
         let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
         by_readers.retain(|item| readers[*item as usize] > 0);
         by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-        Self { readers, stars, ties, by_readers }
+        Self { readers, stars, ties, editions, by_readers }
     }
 
     /// What the model of stars expects of a reader and a book; `None` where nothing is known of the
@@ -75,7 +83,23 @@ impl Popularity {
 
     /// The `n` books with most readers, and how many they have.
     pub fn best(&self, n: usize) -> Vec<(u32, u32)> {
-        self.by_readers.iter().take(n).map(|item| (*item, self.readers[*item as usize])).collect()
+        self.beyond(&[], &[]).take(n).map(|item| (item, self.readers[item as usize])).collect()
+    }
+
+    /// Books, those with most readers first, without those that a reader has, `own`, or finds `listed`; and of
+    /// each work one edition.
+    fn beyond<'a>(&'a self, own: &'a [u32], listed: &'a [Scored]) -> impl Iterator<Item = u32> {
+        let mut shown: Vec<u32> = Vec::new();
+        self.by_readers.iter().copied().filter(move |item| {
+            let is_shown = |other: u32| self.editions.are_one(*item, other);
+            let is_new = !self.editions.has(own, *item)
+                && !listed.iter().any(|entry| is_shown(entry.item))
+                && !shown.iter().copied().any(is_shown);
+            if is_new && !self.editions.of(*item).is_empty() {
+                shown.push(*item);
+            }
+            is_new
+        })
     }
 }
 
@@ -139,13 +163,13 @@ impl<'a> Lists<'a> {
                 let reasons = Reasons::ranking(fitted.ranking, fitted.weighted, config)?;
                 Some((
                     Cow::Borrowed(fitted.ranking),
-                    Best::new(fitted.ranking, fitted.lifts, device, &wanted)?,
+                    Best::new(fitted.ranking, fitted.lifts, &popularity.editions, device, &wanted)?,
                     reasons,
                 ))
             }
             (Objective::Rating, Some(model)) => {
                 let products = model.as_products();
-                let best = Best::new(&products, &[], device, &wanted)?;
+                let best = Best::new(&products, &[], &popularity.editions, device, &wanted)?;
                 Some((Cow::Owned(products), best, Reasons::stars(model, fitted.rated, config)?))
             }
             (Objective::Rating, None) => None,
@@ -177,12 +201,9 @@ impl<'a> Lists<'a> {
             let own = interactions.of(user).0;
             let known = list.iter().zip(reasons).map(|(entry, because)| (*entry, *because, self.origin));
             let filler = popularity
-                .by_readers
-                .iter()
-                .filter(|item| own.binary_search(item).is_err())
-                .filter(|item| !list.iter().any(|entry| entry.item == **item))
+                .beyond(own, list)
                 // Below every score of the model: it says that nothing is known.
-                .map(|item| (Scored { item: *item, score: 0.0 }, None, Origin::Popular));
+                .map(|item| (Scored { item, score: 0.0 }, None, Origin::Popular));
             for (place, (entry, because, origin)) in known.chain(filler).take(top).enumerate() {
                 rows.push(Recommendation {
                     user: user as u32,

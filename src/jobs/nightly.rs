@@ -200,7 +200,7 @@ impl Job<'_> {
         }
         let ratings = &intake.ratings;
         let settings = Settled::new(self.work.config, &ratings.interactions);
-        let evidence = Evidence::new(&ratings.interactions, &intake.groups, &settings.model);
+        let evidence = Evidence::new(&ratings.interactions, &intake.related.groups, &settings.model);
         let Finding { mut metrics, quality, start, .. } = finding;
         let held_out = match (metrics["gate"]["figure"].as_str(), metrics["gate"]["model"].as_f64()) {
             (Some(name), Some(figure)) => format!(", held-out {name} {figure:.4}"),
@@ -305,7 +305,7 @@ impl Job<'_> {
     fn rehearse(&mut self, interrupt: &Interrupt, tonight: Tonight) -> Result<Outcome> {
         let Tonight { settings, intake, trained, mut metrics, .. } = tonight;
         let interactions = &intake.ratings.interactions;
-        let popularity = trained.popularity(interactions);
+        let popularity = trained.popularity(interactions, &intake.related.editions);
         let fitted = trained.fitted(interactions);
         let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
@@ -330,7 +330,7 @@ impl Job<'_> {
             },
             books: Books {
                 items: items.clone(),
-                popularity: trained.popularity(interactions),
+                popularity: trained.popularity(interactions, &intake.related.editions),
                 weights: trained.evidence.item_weights().to_vec(),
                 lifts: std::mem::take(&mut trained.lifts),
             },

@@ -5,6 +5,7 @@
 
 use std::sync::Mutex;
 
+use crate::catalog::editions::Editions;
 use crate::catalog::frame::Encoded;
 use crate::catalog::interactions::Interactions;
 use crate::config::{Objective, Solver};
@@ -45,8 +46,8 @@ impl Trained {
     }
 
     /// Who has read what.
-    pub fn popularity(&self, interactions: &Interactions) -> Popularity {
-        Popularity::new(interactions, &self.rated, self.evidence.rows())
+    pub fn popularity(&self, interactions: &Interactions, editions: &Editions) -> Popularity {
+        Popularity::new(interactions, &self.rated, self.evidence.rows(), editions)
     }
 }
 

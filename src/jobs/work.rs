@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::frame::{self, Encoded};
-use crate::catalog::groups::{Group, Maker};
+use crate::catalog::groups::{Group, Maker, Particulars, Related};
 use crate::catalog::rejects::Rejects;
 use crate::catalog::shelf::Shelf;
 use crate::catalog::spellings::LOST_ZEROS;
@@ -58,46 +58,58 @@ impl<'a> Work<'a> {
         if ratings.interactions.is_empty() {
             return Err(no_ratings(rows, &self.rejects));
         }
-        let groups = self.books(database, &mut ratings)?;
-        let digest = digest(&ratings, &groups);
+        let related = self.books(database, &mut ratings)?;
+        let digest = digest(&ratings, &related);
         let need = Need {
             ratings: rows,
-            users: (ratings.users.len() + groups.len()) as u64,
+            users: (ratings.users.len() + related.groups.len()) as u64,
             items: ratings.items.len() as u64,
             factors: config.model.factors as u64,
             top: config.output.top as u64,
         };
         let room = Room::new(config, need)?;
-        Ok(Intake { rows, rejects: self.rejects.clone(), ratings, groups, digest, room })
+        Ok(Intake { rows, rejects: self.rejects.clone(), ratings, related, digest, room })
     }
 
-    /// Which of the books have an author or a publisher in common, where there is a table of books; new
-    /// ones join the ratings' books.
-    fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Vec<Group>> {
+    /// How the books belong together, where there is a table of books; new ones join the ratings' books.
+    fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Related> {
         let (config, console) = (self.config, self.console);
-        if config.model.author_weight == 0.0 && config.model.publisher_weight == 0.0 {
-            return Ok(Vec::new());
+        let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
+        if !makers_count && !config.output.one_edition {
+            return Ok(Related::default());
         }
-        let groups = self.clock.time("books", || {
+        let mut related = self.clock.time("books", || {
             let _spinner = console.spinner("books");
             let codes = ratings.items.codes();
             let shelf = books::read(database, config, Shelf::default, |shelf, book| {
-                shelf.add(&codes, &book.isbn, book.author.as_deref(), book.publisher.as_deref(), config);
+                let [title, author, publisher] =
+                    [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
+                shelf.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
             })?;
             drop(codes);
-            shelf.finish(ratings, config.output.new_books > 0.0 && config.model.author_weight > 0.0)
+            shelf.finish(ratings, config)
         })?;
+        if !makers_count {
+            related.groups.clear();
+        }
+        let Related { groups, editions } = &related;
         let of = |maker| groups.iter().filter(|group: &&Group| group.maker == maker).count();
+        let mut told = Vec::new();
         if !groups.is_empty() {
-            console.say(format!(
-                "books      {} authors and {} publishers of several, {} books without ratings, {:.1} s",
+            told.push(format!(
+                "{} authors and {} publishers of several, {} books without ratings",
                 count(of(Maker::Author)),
                 count(of(Maker::Publisher)),
                 count(ratings.items.len() - ratings.items.rated_count()),
-                self.clock.of("books")
             ));
         }
-        Ok(groups)
+        if let (works @ 1.., books) = editions.count() {
+            told.push(format!("{} works in {} editions", count(works), count(books)));
+        }
+        if !told.is_empty() {
+            console.say(format!("books      {}, {:.1} s", told.join(", "), self.clock.of("books")));
+        }
+        Ok(related)
     }
 
     fn say_what_was_read(&self, ratings: &Encoded) {
@@ -141,8 +153,8 @@ pub struct Intake {
     pub rejects: Rejects,
     /// The rest.
     pub ratings: Encoded,
-    /// Which of the books have a maker in common.
-    pub groups: Vec<Group>,
+    /// How the books belong together.
+    pub related: Related,
     /// The same for the same ratings and books: 16 hexadecimal digits.
     pub digest: String,
     /// How much memory there is for the rest.
@@ -172,12 +184,15 @@ impl Intake {
     }
 }
 
-fn digest(ratings: &Encoded, groups: &[Group]) -> String {
+fn digest(ratings: &Encoded, related: &Related) -> String {
     let mut hash = Xxh3::new();
     hash.update(&ratings.digest().to_le_bytes());
-    for group in groups {
+    for group in &related.groups {
         hash.update(&[group.maker as u8]);
         group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+    }
+    if related.editions.count().0 > 0 {
+        related.editions.works(ratings.items.len()).iter().for_each(|work| hash.update(&work.to_le_bytes()));
     }
     format!("{:016x}", hash.digest())
 }

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
+use nightshelf::catalog::editions::Editions;
 use nightshelf::catalog::interactions::Interactions;
 use nightshelf::config::{self, Config};
 use nightshelf::interrupt::Interrupt;
@@ -94,8 +95,8 @@ fn top_n_of_8192_readers(bencher: Bencher<'_, '_>, n: usize) {
     let (factors, is_new) = (&*TRAINED, |_| Some(false));
     let readers = Vec::from_iter(0..8192);
     bencher.bench_local(|| {
-        let wanted = Wanted { n, new: 0, is_new: &is_new };
-        let best = Best::new(factors, &[], Device::Cpu, &wanted);
+        let (wanted, editions) = (Wanted { n, new: 0, is_new: &is_new }, Editions::default());
+        let best = Best::new(factors, &[], &editions, Device::Cpu, &wanted);
         let lists = best.and_then(|best| best.of(factors, &SPARSE, &readers, &Interrupt::never(), &|_| ()));
         black_box(lists.is_ok())
     });

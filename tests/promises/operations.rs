@@ -107,7 +107,7 @@ fn stdout_is_data_and_stderr_is_for_people() {
     assert_eq!(quiet.stdout.lines().count(), 1);
     quiet.json();
     // In a log a line an epoch and one a stage.
-    assert_eq!(plain.stderr.matches("  epoch ").count(), 6, "{}", plain.stderr);
+    assert_eq!(plain.stderr.matches("train, epoch ").count(), 6, "{}", plain.stderr);
     // Errors are said even when all else is quiet.
     let broken = Shop::empty();
     broken.call(&["run", "--quiet"]).failed(65, "error:");

@@ -208,7 +208,7 @@ fn made_up_readers_are_in_no_table_and_no_count() {
     let popular = shop.rows("SELECT rank, isbn, score FROM recommendations_popular");
     shop.sql(
         "CREATE TABLE books (isbn, title, author, publisher);
-         INSERT INTO books SELECT DISTINCT isbn, 'T', 'Author ' || (isbn % 7), 'Press' FROM ratings",
+         INSERT INTO books SELECT DISTINCT isbn, 'Title ' || isbn, 'Author ' || (isbn % 7), 'Press' FROM ratings",
     );
     let ran = shop.call(&["run", "--json"]).ok();
     assert!(ran.stderr.contains("authors and 1 publishers"), "{}", ran.stderr);

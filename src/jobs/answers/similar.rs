@@ -57,7 +57,8 @@ pub fn similar(desk: &Desk<'_>, isbn: &str) -> Result<Outcome> {
     Ok(Outcome { text, json, failure: None })
 }
 
-/// The `n` books whose cosine with one, times n / (n + [`SUPPORT`]) of their n readers, is greatest.
+/// The `n` books whose cosine with one, times n / (n + [`SUPPORT`]) of their n readers, is greatest: of each
+/// other work one edition.
 fn neighbours(model: &Model, item: u32, n: usize) -> Vec<(u32, f32)> {
     let (factors, readers) = (&model.ranking, &model.books.popularity.readers);
     let own = factors.item(item as usize);
@@ -68,9 +69,18 @@ fn neighbours(model: &Model, item: u32, n: usize) -> Vec<(u32, f32)> {
         let support = readers[other as usize] as f32;
         cosine * support / (support + SUPPORT)
     };
-    let others = (0..readers.len() as u32).filter(|other| *other != item);
-    let mut near: Vec<(u32, f32)> = others.map(|other| (other, likeness(other))).collect();
-    near.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    near.truncate(n);
+    let mut all: Vec<(u32, f32)> = (0..readers.len() as u32).map(|other| (other, likeness(other))).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let editions = &model.books.popularity.editions;
+    let mut near: Vec<(u32, f32)> = Vec::with_capacity(n);
+    for (other, likeness) in all {
+        if near.len() == n {
+            break;
+        }
+        let is_shown = near.iter().any(|(shown, _)| editions.are_one(*shown, other));
+        if !is_shown && !editions.are_one(item, other) {
+            near.push((other, likeness));
+        }
+    }
     near
 }

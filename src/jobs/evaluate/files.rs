@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::catalog::delimited::{self, Dialect, Field, Records};
 use crate::catalog::frame::{self, Encoded, RatingColumns};
-use crate::catalog::groups::{Group, Groups, Maker, folded};
+use crate::catalog::groups::{Groups, Particulars, Related};
 use crate::catalog::spellings;
 use crate::catalog::split::Split;
 use crate::catalog::vocabulary::{Items, UserRef};
@@ -86,16 +86,16 @@ fn for_each_rating(
     Ok(())
 }
 
-/// Books of one author or publisher, of those that `items` has.
+/// What belongs together of the books that `items` has.
 ///
 /// # Errors
 /// As [`Dialect::sniff`].
-pub fn read_groups(path: &Path, items: &Items, config: &Config) -> Result<Vec<Group>> {
+pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related> {
     let hints = cli::Hints { kind: Some(cli::FileKind::Books), ..Default::default() };
     let dialect = Dialect::sniff(path, &hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
-    let isbn = place(Field::Isbn);
-    let makers = [(Maker::Author, place(Field::Author)), (Maker::Publisher, place(Field::Publisher))];
+    let [isbn, title, author, publisher] =
+        [Field::Isbn, Field::Title, Field::Author, Field::Publisher].map(place);
     let codes = items.codes();
     let mut groups = Groups::default();
     for record in Records::open(path, &dialect)? {
@@ -106,11 +106,7 @@ pub fn read_groups(path: &Path, items: &Items, config: &Config) -> Result<Vec<Gr
         let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
             continue;
         };
-        for (maker, place) in makers {
-            if let Some(name) = field(place) {
-                groups.add(*item, maker, folded(name));
-            }
-        }
+        groups.add(*item, Particulars::new(field(title), field(author), field(publisher)));
     }
-    Ok(groups.finish())
+    Ok(groups.finish(config))
 }

@@ -9,7 +9,7 @@ mod files;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::frame::Encoded;
-use crate::catalog::groups::Group;
+use crate::catalog::groups::Related;
 use crate::catalog::split::{Scheme, Split};
 use crate::cli::{self, SplitKind};
 use crate::config::Config;
@@ -44,7 +44,7 @@ pub fn evaluate(
         args.compare.iter().map(|words| named_variant(words, config, &variant)).collect::<Result<_>>()?;
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
-    let Task { ratings, split, groups, mut told } = Task::new(args, config, console, interrupt)?;
+    let Task { ratings, split, related, mut told } = Task::new(args, config, console, interrupt)?;
     console.say(format!(
         "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
         count(split.train.len()),
@@ -58,7 +58,7 @@ pub fn evaluate(
     let case = Case {
         split: &split,
         items: &ratings.items,
-        groups: &groups,
+        related: &related,
         scale: ratings.scale,
         only_new: new_books,
         longest,
@@ -92,14 +92,14 @@ pub fn evaluate(
 struct Task {
     ratings: Encoded,
     split: Split,
-    groups: Vec<Group>,
+    related: Related,
     /// How it was split, for the report.
     told: Value,
 }
 
 impl Task {
     fn new(args: &cli::Evaluate, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<Self> {
-        let (ratings, split, mut groups, told) = match (&args.train, &args.test, &args.db) {
+        let (ratings, split, mut related, told) = match (&args.train, &args.test, &args.db) {
             (Some(train), Some(test), _) => {
                 let (ratings, split) = files::read(train, test, config)?;
                 let told = json!({
@@ -107,11 +107,11 @@ impl Task {
                     "train": train.display().to_string(),
                     "test": test.display().to_string(),
                 });
-                (ratings, split, Vec::new(), told)
+                (ratings, split, Related::default(), told)
             }
             (_, _, Some(db)) => {
                 let database = Database::open(db, config.output.patience(), interrupt.clone())?;
-                let Intake { ratings, groups, .. } = Work::new(config, console).take_in(&database)?;
+                let Intake { ratings, related, .. } = Work::new(config, console).take_in(&database)?;
                 let scheme = scheme(args);
                 let split = Split::draw(&ratings, scheme, args.split_seed)?;
                 let mut told = json!({ "kind": args.split.word(), "seed": args.split_seed });
@@ -120,7 +120,7 @@ impl Task {
                     Scheme::LeaveOne => {}
                     _ => told["share"] = json!(args.share()),
                 }
-                (ratings, split, groups, told)
+                (ratings, split, related, told)
             }
             _ => {
                 return Err(Error::new(Kind::NoInput, "there is nothing to evaluate")
@@ -128,9 +128,9 @@ impl Task {
             }
         };
         if let Some(path) = &args.books {
-            groups = files::read_groups(path, &ratings.items, config)?;
+            related = files::read_books(path, &ratings.items, config)?;
         }
-        Ok(Self { ratings, split, groups, told })
+        Ok(Self { ratings, split, related, told })
     }
 }
 

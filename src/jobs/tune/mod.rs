@@ -71,7 +71,7 @@ pub fn tune(
     }
     let rows = &intake.ratings.interactions;
     let pairs = rows.user_count() as f64 * rows.item_count as f64;
-    let space = Space::new(config, &Settled::new(config, rows), pairs, !intake.groups.is_empty());
+    let space = Space::new(config, &Settled::new(config, rows), pairs, !intake.related.groups.is_empty());
     let split = Split::draw(&intake.ratings, Scheme::Random(SHARE), SEARCH_SEED)?;
     let made = trials::of(&database, &task)?;
     if !made.is_empty() {
@@ -155,7 +155,7 @@ impl Bench<'_> {
         let case = Case {
             split: self.split,
             items: &self.intake.ratings.items,
-            groups: &self.intake.groups,
+            related: &self.intake.related,
             only_new: false,
             // Stars are no part of a search for lists.
             scale: self.intake.ratings.scale.filter(|_| config.model.objective == Objective::Rating),

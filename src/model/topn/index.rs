@@ -14,6 +14,7 @@ use super::Scored;
 use super::proposals::{OnDevice, Propose};
 use super::screen::{Block, Probe, Screen};
 use super::twins::{digest, twins};
+use crate::catalog::editions::Editions;
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -30,6 +31,7 @@ const USERS: usize = 64;
 #[derive(Debug)]
 pub struct Index<'a> {
     lifts: &'a [f32],
+    editions: &'a Editions,
     /// The codes of the items, row by row, rising within a row.
     codes: Vec<u32>,
     /// Where the codes of each row begin, and one past the last.
@@ -48,6 +50,7 @@ impl<'a> Index<'a> {
     pub fn new(
         factors: &Factors,
         lifts: &'a [f32],
+        editions: &'a Editions,
         device: Device,
         take: impl Fn(u32) -> bool,
     ) -> Result<Self> {
@@ -73,7 +76,7 @@ impl<'a> Index<'a> {
         let begins = |at: &usize| *at == 0 || !same(codes[at - 1] as usize, codes[*at] as usize);
         let mut starts: Vec<u32> = (0..codes.len()).filter(begins).map(|at| at as u32).collect();
         starts.push(codes.len() as u32);
-        let mut index = Self { lifts, codes, starts, screen: Screen::default(), proposals: None };
+        let mut index = Self { lifts, editions, codes, starts, screen: Screen::default(), proposals: None };
         index.screen = Screen::new(width, index.rows(), |row, values| index.write(factors, row, values));
         if let Device::Cuda(_) = device {
             index.proposals = Some(device::on!(device, B, at => index.on_device::<B>(factors, at))?);
@@ -124,7 +127,7 @@ impl<'a> Index<'a> {
     ) -> Result<Vec<Vec<Scored>>> {
         let twins = twins(factors, seen, users);
         done(twins.of.len() - twins.firsts.len());
-        let ask = Ask { factors, seen, n, interrupt, done };
+        let ask = Ask { factors, seen, editions: self.editions, n, interrupt, done };
         let mut lists = match &self.proposals {
             None => self.look(&ask, &twins.firsts)?,
             Some(proposals) => self.choose(&ask, &twins.firsts, &**proposals)?,
@@ -204,6 +207,7 @@ impl<'a> Index<'a> {
 pub(super) struct Ask<'a> {
     pub(super) factors: &'a Factors,
     pub(super) seen: &'a Interactions,
+    pub(super) editions: &'a Editions,
     pub(super) n: usize,
     pub(super) interrupt: &'a Interrupt,
     pub(super) done: &'a (dyn Fn(usize) + Sync),
@@ -212,7 +216,8 @@ pub(super) struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// A user's search, before it has looked at anything.
     pub(super) fn search(&self, user: u32) -> Search<'a> {
-        Search::new(self.factors.user(user as usize), self.seen.of(user as usize).0, self.n)
+        let (factors, seen) = (self.factors.user(user as usize), self.seen.of(user as usize).0);
+        Search::new(factors, seen, self.editions, self.n)
     }
 }
 
@@ -231,6 +236,7 @@ pub(super) struct Search<'a> {
     pub(super) probe: Probe,
     /// Codes of the items that the user has, rising.
     pub(super) seen: &'a [u32],
+    editions: &'a Editions,
     n: usize,
     pub(super) heap: BinaryHeap<Scored>,
     /// The score under which nothing enters any more.
@@ -238,10 +244,10 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(factors: &'a [f32], seen: &'a [u32], n: usize) -> Self {
+    fn new(factors: &'a [f32], seen: &'a [u32], editions: &'a Editions, n: usize) -> Self {
         let probe = Probe::new(factors);
         let floor = if n == 0 || probe.length == 0.0 { f32::INFINITY } else { f32::NEG_INFINITY };
-        Self { factors, probe, seen, n, heap: BinaryHeap::with_capacity(n), floor }
+        Self { factors, probe, seen, editions, n, heap: BinaryHeap::with_capacity(n), floor }
     }
 
     /// Whether any item of a block might still enter. A tie might, by its code.
@@ -264,11 +270,17 @@ impl<'a> Search<'a> {
             match self.heap.peek() {
                 // Those that follow have higher codes.
                 Some(worst) if self.heap.len() == self.n && entry >= *worst => break,
-                _ if self.seen.binary_search(code).is_ok() => continue,
+                _ if self.editions.has(self.seen, *code) => continue,
                 _ => {}
             }
-            if self.heap.len() == self.n {
-                self.heap.pop();
+            match self.edition_of(*code) {
+                Some(other) if other < entry => continue,
+                // In its place: the list has one edition of a work, the best.
+                Some(other) => self.heap.retain(|listed| *listed != other),
+                None if self.heap.len() == self.n => {
+                    self.heap.pop();
+                }
+                None => {}
             }
             self.heap.push(entry);
         }
@@ -279,6 +291,14 @@ impl<'a> Search<'a> {
             }
             _ => false,
         }
+    }
+
+    /// The other edition of an item that is in the list.
+    fn edition_of(&self, item: u32) -> Option<Scored> {
+        let editions = self.editions.of(item);
+        // Of most there is none.
+        let mut listed = if editions.is_empty() { [].iter() } else { self.heap.as_slice().iter() };
+        listed.find(|entry| editions.contains(&entry.item)).copied()
     }
 }
 
@@ -297,21 +317,26 @@ mod tests {
         factors.score(user, item) * lift(lifts, item)
     }
 
-    /// Every unseen item scored and sorted.
+    /// Every item of which no edition was seen scored and sorted, and of each work the first.
     fn brute_force(
-        factors: &Factors,
-        lifts: &[f32],
+        (factors, lifts, editions): (&Factors, &[f32], &Editions),
         seen: &Interactions,
         user: usize,
         n: usize,
     ) -> Vec<Scored> {
+        let own = seen.of(user).0;
         let mut all: Vec<Scored> = (0..seen.item_count as u32)
-            .filter(|item| !seen.of(user).0.contains(item))
+            .filter(|item| !own.iter().any(|other| editions.are_one(*item, *other)))
             .map(|item| Scored { item, score: scored(factors, lifts, user, item as usize) })
             .collect();
         all.sort();
-        all.truncate(n);
-        all
+        let mut best: Vec<Scored> = Vec::new();
+        for entry in all {
+            if best.len() < n && !best.iter().any(|other| editions.are_one(entry.item, other.item)) {
+                best.push(entry);
+            }
+        }
+        best
     }
 
     proptest! {
@@ -321,7 +346,9 @@ mod tests {
             triples in prop::collection::vec((0u32..90, 0u32..1500, Just(1f32)), 1..3000),
             d in 1usize..12, n in 1usize..20, seed in 0u64..1000, small in 0f32..1.0,
             lifts in prop_oneof![Just(Vec::new()), prop::collection::vec(0.2f32..5.0, 1500)],
+            works in prop_oneof![Just(Vec::new()), prop::collection::vec(0u32..400, 1500)],
         ) {
+            let editions = Editions::of_works(works);
             let (seen, _) = Interactions::from_triples(90, 1500, &triples);
             let mut factors = Factors {
                 width: d,
@@ -334,8 +361,8 @@ mod tests {
                 row.iter_mut().for_each(|value| *value *= shrink);
             }
             let expected: Vec<Vec<Scored>> =
-                (0..90).map(|user| brute_force(&factors, &lifts, &seen, user, n)).collect();
-            let mut index = Index::new(&factors, &lifts, Device::Cpu, |_| true).expect("on the CPU");
+                (0..90).map(|user| brute_force((&factors, &lifts, &editions), &seen, user, n)).collect();
+            let mut index = Index::new(&factors, &lifts, &editions, Device::Cpu, |_| true).expect("on the CPU");
             let device = burn_ndarray::NdArrayDevice::Cpu;
             let proposals = index.on_device::<device::Cpu>(&factors, device).expect("on the CPU");
             for proposals in [None, Some(proposals), Some(Box::new(Terse) as Box<dyn Propose>)] {
@@ -366,14 +393,9 @@ mod tests {
     fn ties_go_to_the_lower_code() {
         let factors = Factors { width: 1, users: vec![1.0], items: vec![1.0; 2000] };
         let (seen, _) = Interactions::from_triples(1, 2000, &[(0, 0, 1.0), (0, 2, 1.0)]);
-        let lists = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU").search(
-            &factors,
-            &seen,
-            &[0],
-            3,
-            &Interrupt::never(),
-            &|_| (),
-        );
+        let lists = Index::new(&factors, &[], &Editions::default(), Device::Cpu, |_| true)
+            .expect("on the CPU")
+            .search(&factors, &seen, &[0], 3, &Interrupt::never(), &|_| ());
         let items: Vec<u32> = lists.expect("no signal")[0].iter().map(|entry| entry.item).collect();
         assert_eq!(items, [1, 3, 4]);
     }
@@ -382,14 +404,9 @@ mod tests {
     fn fewer_books_than_asked_for_is_no_trouble() {
         let factors = Factors { width: 2, users: vec![1.0, 0.0], items: vec![1.0, 0.0, 0.5, 0.5] };
         let (seen, _) = Interactions::from_triples(1, 2, &[(0, 1, 1.0)]);
-        let lists = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU").search(
-            &factors,
-            &seen,
-            &[0],
-            10,
-            &Interrupt::never(),
-            &|_| (),
-        );
+        let lists = Index::new(&factors, &[], &Editions::default(), Device::Cpu, |_| true)
+            .expect("on the CPU")
+            .search(&factors, &seen, &[0], 10, &Interrupt::never(), &|_| ());
         assert_eq!(lists.expect("no signal"), [vec![Scored { item: 0, score: 1.0 }]]);
     }
 
@@ -397,7 +414,8 @@ mod tests {
     fn who_has_no_factors_has_no_list() {
         let factors = Factors { width: 1, users: vec![0.0, -1.0], items: vec![1.0, -2.0, 0.0] };
         let (seen, _) = Interactions::from_triples(2, 3, &[]);
-        let index = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU");
+        let editions = Editions::default();
+        let index = Index::new(&factors, &[], &editions, Device::Cpu, |_| true).expect("on the CPU");
         let lists = index.search(&factors, &seen, &[0, 1], 2, &Interrupt::never(), &|_| ());
         let entries = [Scored { item: 1, score: 2.0 }, Scored { item: 2, score: 0.0 }];
         assert_eq!(lists.expect("no signal"), [vec![], entries.to_vec()]);

@@ -16,6 +16,7 @@ use std::cmp::Ordering;
 
 use super::Factors;
 use super::device::Device;
+use crate::catalog::editions::Editions;
 use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -61,20 +62,29 @@ pub struct Wanted<'a> {
 pub struct Best<'a> {
     known: Index<'a>,
     fresh: Index<'a>,
+    editions: &'a Editions,
     n: usize,
     new: usize,
 }
 
 impl<'a> Best<'a> {
-    /// Lays out all items, whose products are multiplied with `lifts`; empty for 1.
+    /// Lays out all items, whose products are multiplied with `lifts`; empty for 1. Of several `editions` a list
+    /// has the best one, and none if its reader has seen another.
     ///
     /// # Errors
     /// [`crate::error::Kind::NoDevice`] if the device fails.
-    pub fn new(factors: &Factors, lifts: &'a [f32], device: Device, wanted: &Wanted<'_>) -> Result<Self> {
+    pub fn new(
+        factors: &Factors,
+        lifts: &'a [f32],
+        editions: &'a Editions,
+        device: Device,
+        wanted: &Wanted<'_>,
+    ) -> Result<Self> {
         let Wanted { n, new, is_new } = *wanted;
-        let known = Index::new(factors, lifts, device, |item| is_new(item) == Some(false))?;
-        let fresh = Index::new(factors, lifts, device, |item| new > 0 && is_new(item) == Some(true))?;
-        Ok(Self { known, fresh, n, new })
+        let index = |take: &dyn Fn(u32) -> bool| Index::new(factors, lifts, editions, device, take);
+        let known = index(&|item| is_new(item) == Some(false))?;
+        let fresh = index(&|item| new > 0 && is_new(item) == Some(true))?;
+        Ok(Self { known, fresh, editions, n, new })
     }
 
     /// Those of some users, list by list, best first. `factors` are those that the items were laid out by.
@@ -94,9 +104,15 @@ impl<'a> Best<'a> {
         if !self.fresh.is_empty() {
             let additions = self.fresh.search(factors, seen, users, self.new, interrupt, &|_| ())?;
             for (list, addition) in lists.iter_mut().zip(additions) {
-                list.extend(addition);
-                list.sort();
-                list.truncate(self.n);
+                let mut all = std::mem::take(list);
+                all.extend(addition);
+                all.sort();
+                for entry in all {
+                    let is_shown = list.iter().any(|other| self.editions.are_one(other.item, entry.item));
+                    if list.len() < self.n && !is_shown {
+                        list.push(entry);
+                    }
+                }
             }
         }
         Ok(lists)
@@ -115,8 +131,8 @@ mod tests {
         let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
         let is_new = |item: u32| (item > 0).then_some(item > 3);
         let lists = |n, new, lifts: &[f32]| -> Vec<Vec<u32>> {
-            let wanted = Wanted { n, new, is_new: &is_new };
-            let best = Best::new(&factors, lifts, Device::Cpu, &wanted).expect("on the CPU");
+            let (wanted, editions) = (Wanted { n, new, is_new: &is_new }, Editions::default());
+            let best = Best::new(&factors, lifts, &editions, Device::Cpu, &wanted).expect("on the CPU");
             let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
             lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
         };
@@ -125,5 +141,12 @@ mod tests {
         assert_eq!(lists(3, 3, &[]), [[7, 6, 5], [6, 5, 4]]);
         // Lifted far enough, an old one comes first.
         assert_eq!(lists(2, 1, &[1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), [[1, 7], [1, 6]]);
+        // 7 is a new edition of 3, and 6 one of 2.
+        let editions = Editions::of_works(vec![0, 1, 6, 7, 4, 5, 6, 7]);
+        let wanted = Wanted { n: 3, new: 2, is_new: &is_new };
+        let best = Best::new(&factors, &[], &editions, Device::Cpu, &wanted).expect("on the CPU");
+        let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
+        let items = lists.iter().map(|list| list.iter().map(|entry| entry.item).collect::<Vec<_>>());
+        assert_eq!(items.collect::<Vec<_>>(), [[7, 6, 1], [6, 5, 1]]);
     }
 }

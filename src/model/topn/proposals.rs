@@ -210,6 +210,7 @@ impl Index<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::editions::Editions;
     use crate::catalog::interactions::Interactions;
     use crate::interrupt::Interrupt;
     use crate::model::device::{self, Device};
@@ -220,11 +221,18 @@ mod tests {
         let triples: Vec<_> = (0..2000u32).map(|n| (n * n % 90, n * 7 % 1500, 1.0)).collect();
         let (seen, _) = Interactions::from_triples(90, 1500, &triples);
         let factors = Factors { width: 8, users: initial(90, 8, 1), items: initial(1500, 8, 2) };
-        let index = Index::new(&factors, &[], Device::Cpu, |_| true).expect("on the CPU");
+        let editions = Editions::default();
+        let index = Index::new(&factors, &[], &editions, Device::Cpu, |_| true).expect("on the CPU");
         let device = burn_ndarray::NdArrayDevice::Cpu;
         let proposals = index.on_device::<device::Cpu>(&factors, device).expect("on the CPU");
-        let ask =
-            Ask { factors: &factors, seen: &seen, n: 10, interrupt: &Interrupt::never(), done: &|_| () };
+        let ask = Ask {
+            factors: &factors,
+            seen: &seen,
+            editions: &editions,
+            n: 10,
+            interrupt: &Interrupt::never(),
+            done: &|_| (),
+        };
         let row_of = index.row_of(1500);
         let taken: Vec<Vec<u32>> = (0..90).map(|user| index.taken(seen.of(user).0, &row_of)).collect();
         let proposed = proposals.propose(&factors.users, &taken, 10 + SPARE).expect("on the CPU");
