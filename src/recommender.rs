@@ -99,7 +99,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let interrupt = &Interrupt::never();
         let training = Training { device, interrupt, ratings: &encoded, settings: &config, held_out: "" };
         let trained = training.fit(&Console::silent(), evidence, None)?;
-        let popularity = trained.popularity(interactions, &Editions::default());
+        let popularity = trained.popularity(interactions, Editions::default());
         Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }
 

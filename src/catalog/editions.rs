@@ -4,12 +4,61 @@
 //! subtitle, and numbers in brackets. Books with the same stem and the same author are one work, as long as they
 //! do not differ in what more they have: `Emma`, `Emma (Penguin Classics)` and `Emma: A Novel` are one, but
 //! `Naruto (Volume 1)` and `Naruto (Volume 2)` are not, nor is `Naruto` either of them.
+//!
+//! In doubt books are different: an edition too many in a list is a smaller harm than a book that nobody sees.
 
 use unicode_normalization::UnicodeNormalization;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The work of a book that has no other edition.
 const NONE: u32 = u32::MAX;
+
+/// More books than this of one title and author have a title that is none, such as "Unknown".
+const MOST_EDITIONS: usize = 100;
+
+/// Titles that are none.
+const UNTITLED: [&str; 7] = ["na", "no title", "none", "null", "title", "unknown", "untitled"];
+
+/// At either end of a title they come and go.
+const ARTICLES: [&str; 3] = ["a", "an", "the"];
+
+/// Subtitles that say nothing.
+const PLAIN: [&str; 8] =
+    ["a memoir", "a mystery", "a novel", "a romance", "memoir", "novel", "roman", "stories"];
+
+/// Beside a title, they make another book of it: translations, and books about books.
+const APART: [&str; 20] = [
+    "calendar",
+    "chinese",
+    "cliffs",
+    "companion",
+    "deutsch",
+    "dutch",
+    "english",
+    "espanol",
+    "french",
+    "german",
+    "guide",
+    "italian",
+    "japanese",
+    "journal",
+    "notes",
+    "portuguese",
+    "russian",
+    "spanish",
+    "summary",
+    "workbook",
+];
+
+/// In brackets, they count like numbers.
+const COUNTS: [&str; 33] = [
+    "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "one", "two", "three", "four", "five",
+    "six", "seven", "eight", "nine", "ten", "first", "second", "third", "fourth", "fifth", "sixth",
+    "seventh", "eighth", "ninth", "tenth", "上", "中", "下",
+];
+
+/// Beside the name of an author, they are no part of it.
+const TITLES: [&str; 9] = ["author", "dr", "editor", "jr", "md", "phd", "prof", "sir", "sr"];
 
 /// What a book is called, as one may compare it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,48 +70,93 @@ pub struct Name {
 }
 
 impl Name {
-    /// `None` if title or author have no letter or digit.
+    /// `None` if title or author say nothing.
     pub fn new(title: &str, author: &str) -> Option<Self> {
-        let (mut outside, mut numbers, mut depth) = (String::new(), String::new(), 0usize);
-        for c in title.nfkd() {
-            match c {
-                '(' | '[' => depth += 1,
-                ')' | ']' => depth = depth.saturating_sub(1),
-                _ if depth == 0 => outside.push(c),
-                // Between two numbers there is always something else.
-                _ => numbers.push(if c.is_ascii_digit() { c } else { ' ' }),
-            }
-        }
+        let (outside, brackets) = parted(title);
         let (stem, subtitle) = outside.split_once(':').unwrap_or((&outside, ""));
-        let (stem, author) = (folded(stem), surname(author));
-        if stem.is_empty() || author.is_empty() {
+        let [stem, subtitle, brackets] = [stem, subtitle, &brackets].map(words);
+        let (stem, author) = (without_articles(&stem).join(" "), surname(author)?);
+        if stem.is_empty() || UNTITLED.contains(&stem.as_str()) {
             return None;
         }
-        let numbers: Vec<&str> = numbers.split_whitespace().collect();
-        let more = format!("{}\n{}", folded(subtitle), numbers.join(" "));
+        let apart = subtitle.iter().chain(&brackets).filter(|word| APART.contains(&word.as_str()));
+        let whole =
+            [&stem, &author].into_iter().chain(apart).map(String::as_str).collect::<Vec<_>>().join("\n");
+        let subtitle = match subtitle.join(" ") {
+            plain if PLAIN.contains(&plain.as_str()) || plain == stem => String::new(),
+            other => other,
+        };
+        let more = format!("{subtitle}\n{}", numbers(&brackets).join(" "));
         let more = if more.trim().is_empty() { 0 } else { xxh3_64(more.as_bytes()) };
-        Some(Self { stem: xxh3_64(format!("{stem}\n{author}").as_bytes()), more })
+        Some(Self { stem: xxh3_64(whole.as_bytes()), more })
     }
 }
 
-/// Letters and digits, without accents and in small letters.
-fn folded(text: &str) -> String {
-    text.nfkd().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// What stands outside brackets, and what inside.
+fn parted(text: &str) -> (String, String) {
+    let (mut outside, mut inside, mut depth) = (String::new(), String::new(), 0usize);
+    for c in text.nfkd() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => outside.push(c),
+            _ => inside.push(c),
+        }
+        if "()[]".contains(c) {
+            inside.push(' ');
+        }
+    }
+    (outside, inside)
 }
 
-/// The last name and the first initial: first names are shortened in as many ways as there are.
-fn surname(author: &str) -> String {
-    let author = author.trim_end_matches(|c: char| !c.is_alphanumeric());
-    let (last, first) = match author.split_once(',') {
-        Some(names) => names,
-        None => {
-            let (first, last) = author.rsplit_once([' ', '.']).unwrap_or(("", author));
-            (last, first)
-        }
+/// Words of letters and digits, without accents and apostrophes and in small letters. A plus and a sharp are letters:
+/// C, C++ and C# are not the same.
+fn words(text: &str) -> Vec<String> {
+    let is_part = |c: char| c.is_alphanumeric() || "+#".contains(c);
+    let small: String = text
+        .nfkd()
+        .filter(|c| !unicode_normalization::char::is_combining_mark(*c) && !"'’.".contains(*c))
+        .flat_map(char::to_lowercase)
+        .collect();
+    small.split(|c| !is_part(c)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn without_articles(words: &[String]) -> &[String] {
+    match words {
+        [first, rest @ ..] if !rest.is_empty() && ARTICLES.contains(&first.as_str()) => rest,
+        [rest @ .., last] if !rest.is_empty() && ARTICLES.contains(&last.as_str()) => rest,
+        all => all,
+    }
+}
+
+/// The words that count volumes, but for years and for what an anniversary or a new edition is counted by.
+fn numbers(words: &[String]) -> Vec<&str> {
+    let counts = |place: &usize| {
+        let word = words[*place].as_str();
+        let next = words.get(place + 1).map_or("", String::as_str);
+        let is_year = word.parse().is_ok_and(|year: u32| (1400..2200).contains(&year));
+        let is_number = word.contains(char::is_numeric) || COUNTS.contains(&word);
+        is_number && !is_year && !["anniversary", "century", "ed", "edition"].contains(&next)
     };
-    let mut name = folded(last);
-    name.extend(folded(first).chars().next());
-    name
+    (0..words.len()).filter(counts).map(|place| words[place].as_str()).collect()
+}
+
+/// The last name of the first author, and the initial: first names are shortened in as many ways as there are.
+fn surname(author: &str) -> Option<String> {
+    let (author, _) = parted(author);
+    let first = author.split([';', '&', '/']).next().unwrap_or_default();
+    let first = first.split(" and ").next().unwrap_or_default();
+    let (before, after) = first.split_once(',').unwrap_or((first, ""));
+    let names = |text: &str| -> Vec<String> {
+        // `J.R.R.` is three names.
+        let names = words(&text.replace('.', " "));
+        names.into_iter().filter(|name| !TITLES.contains(&name.as_str())).collect()
+    };
+    let (before, after) = (names(before), names(after));
+    let mut surname = before.last()?.clone();
+    let given = after.first().or(if before.len() > 1 { before.first() } else { None });
+    surname.extend(given.and_then(|name| name.chars().next()));
+    Some(surname)
 }
 
 /// Which books are editions of which work.
@@ -77,31 +171,32 @@ pub struct Editions {
 }
 
 impl Editions {
-    /// Of books, by code and name.
-    pub fn new(mut named: Vec<(u32, Name)>) -> Self {
-        named.sort_unstable_by_key(|(item, name)| (name.stem, name.more, *item));
+    /// Of books by name, and by code if they have one: the others only say what is not one work.
+    pub fn new(mut named: Vec<(Name, Option<u32>)>) -> Self {
+        named.sort_unstable_by_key(|(name, item)| (name.stem, name.more, *item));
         named.dedup();
-        let mut works: Vec<Vec<u32>> = Vec::new();
-        for alike in named.chunk_by(|a, b| a.1.stem == b.1.stem) {
-            let least = alike.iter().map(|(_, name)| name.more).find(|more| *more != 0);
-            let differ = alike.iter().any(|(_, name)| name.more != 0 && Some(name.more) != least);
-            let codes = |part: &[(u32, Name)]| part.iter().map(|(item, _)| *item).collect();
-            match differ {
-                true => works.extend(alike.chunk_by(|a, b| a.1.more == b.1.more).map(codes)),
-                false => works.push(codes(alike)),
+        let mut books: Vec<(u32, u32)> = Vec::new();
+        let mut work = 0;
+        let same_stem = |a: &(Name, Option<u32>), b: &(Name, Option<u32>)| a.0.stem == b.0.stem;
+        for alike in named.chunk_by(same_stem) {
+            let differ = {
+                let mut more = alike.iter().map(|(name, _)| name.more).filter(|more| *more != 0);
+                let one = more.next();
+                more.any(|other| Some(other) != one)
+            };
+            for edition in alike.chunk_by(|a, b| !differ || a.0.more == b.0.more) {
+                if edition.len() <= MOST_EDITIONS {
+                    books.extend(edition.iter().filter_map(|(_, item)| Some(((*item)?, work))));
+                    work += 1;
+                }
             }
         }
-        let most = named.iter().map(|(item, _)| *item as usize + 1).max().unwrap_or_default();
-        // A book that the table has twice, by different names, is what it was called first.
-        let mut numbers = vec![NONE; most];
-        works.sort_unstable();
-        for (work, items) in works.iter().enumerate() {
-            for item in items {
-                let number = &mut numbers[*item as usize];
-                *number = (*number).min(work as u32);
-            }
-        }
-        Self::of_works(numbers)
+        // A book that the table has twice, by different names, belongs to one of the works.
+        books.sort_unstable();
+        books.dedup_by_key(|(item, _)| *item);
+        let mut works = vec![NONE; books.last().map_or(0, |(item, _)| *item as usize + 1)];
+        books.into_iter().for_each(|(item, work)| works[item as usize] = work);
+        Self::of_works(works)
     }
 
     /// From a number for each book, equal for editions of one work.
@@ -147,13 +242,18 @@ impl Editions {
 
     /// Whether a book, or another edition of it, is among some that rise.
     pub fn has(&self, books: &[u32], item: u32) -> bool {
-        books.binary_search(&item).is_ok()
-            || self.of(item).iter().any(|other| books.binary_search(other).is_ok())
+        let editions = self.of(item);
+        match editions.len() {
+            0 => books.binary_search(&item).is_ok(),
+            few if few <= books.len() => editions.iter().any(|other| books.binary_search(other).is_ok()),
+            _ => books.iter().any(|other| self.are_one(item, *other)),
+        }
     }
 
     /// Whether two books are editions of one work.
     pub fn are_one(&self, item: u32, other: u32) -> bool {
-        item == other || self.of(item).contains(&other)
+        let work = |item: u32| self.works.get(item as usize).copied().unwrap_or(NONE);
+        item == other || (work(item) != NONE && work(item) == work(other))
     }
 }
 
@@ -162,10 +262,10 @@ mod tests {
     use super::*;
 
     fn works(titles: &[(&str, &str)]) -> Vec<Vec<u32>> {
-        let named = |(place, (title, author)): (usize, &(&str, &str))| {
-            Name::new(title, author).map(|name| (place as u32, name))
+        let named = |(place, (title, author)): (u32, &(&str, &str))| {
+            Name::new(title, author).map(|name| (name, Some(place)))
         };
-        let editions = Editions::new(titles.iter().enumerate().filter_map(named).collect());
+        let editions = Editions::new((0..).zip(titles).filter_map(named).collect());
         let mut works: Vec<Vec<u32>> =
             (0..titles.len() as u32).map(|item| editions.of(item).to_vec()).collect();
         works.retain(|work| !work.is_empty());
@@ -180,11 +280,13 @@ mod tests {
             ("Emma", "Jane Austen"),
             ("EMMA (Penguin Classics)", "AUSTEN, JANE"),
             ("Emma : A Novel", "J. Austen"),
-            ("Émma", "J.Austen"),
+            ("Émma (1815, 3rd edition)", "J.Austen (Author); Somebody Else"),
             ("Emma", "Alexander McCall Smith"),
             ("Persuasion", "Jane Austen"),
+            ("The Farthest Shore", "Ursula K. Le Guin"),
+            ("Farthest Shore, The", "Le Guin, Ursula K."),
         ];
-        assert_eq!(works(&titles), [[0, 1, 2, 3]]);
+        assert_eq!(works(&titles), [vec![0, 1, 2, 3], vec![6, 7]]);
     }
 
     #[test]
@@ -199,33 +301,69 @@ mod tests {
             ("Preacher", "Garth Ennis"),
             ("Preacher [large print]", "Garth Ennis"),
             ("Naruto 3", "Masashi Kishimoto"),
+            ("Ran (Part One)", "A. K."),
+            ("Ran (Part II)", "A. K."),
+            ("Ran (Part III)", "A. K."),
         ];
         assert_eq!(works(&titles), [[1, 2], [6, 7]]);
     }
 
     #[test]
-    fn names_without_letters_say_nothing() {
-        assert_eq!(
-            works(&[("?", "A. N. Other"), ("!", "A. N. Other"), ("It", " "), ("It", "")]),
-            [[0u32; 0]; 0]
-        );
-        let twice = Name::new("It", "Stephen King").map(|name| (7, name));
-        let editions = Editions::new([twice, twice].into_iter().flatten().collect());
-        assert_eq!((editions.of(7), editions.of(9), editions.count()), (&[][..], &[][..], (0, 0)));
+    fn other_books_of_nearly_the_same_name_stay_themselves() {
+        let titles = [
+            ("C How to Program", "Deitel"),
+            ("C++ How to Program", "Deitel"),
+            ("C# How to Program", "Deitel"),
+            ("Letters 1-2", "V. W."),
+            ("Letters 12", "V. W."),
+            ("1984", "George Orwell"),
+            ("1984 (Spanish Edition)", "George Orwell"),
+            ("The Lord of the Rings", "J.R.R. Tolkien"),
+            ("The Lord of the Rings: A Companion", "J.R.R. Tolkien"),
+            ("Selected Poems", "John Keats (Author)"),
+            ("Selected Poems", "Jane Kenyon (Author)"),
+            ("Strength to Love", "Martin Luther King Jr."),
+            ("Strength to Love", "Michael Jordan Jr."),
+        ];
+        assert_eq!(works(&titles), [[0u32; 0]; 0]);
+    }
+
+    #[test]
+    fn names_that_say_nothing_bind_nothing() {
+        let titles = [("?", "A. N. Other"), ("!", "A. N. Other"), ("It", " "), ("It", ""), ("It", "(ed.)")];
+        assert_eq!(works(&titles), [[0u32; 0]; 0]);
+        assert_eq!(works(&[("Unknown", "Unknown"), ("unknown", "Unknown")]), [[0u32; 0]; 0]);
+        let book = Name::new("Page", "A. N. Other").expect("a name");
+        let editions = |books: u32| Editions::new((0..books).map(|item| (book, Some(item))).collect());
+        assert_eq!(editions(MOST_EDITIONS as u32).count(), (1, MOST_EDITIONS));
+        assert_eq!(editions(MOST_EDITIONS as u32 + 1), Editions::default());
+        // Twice the same book is one.
+        assert_eq!(Editions::new(vec![(book, Some(7)), (book, Some(7))]), Editions::default());
+    }
+
+    #[test]
+    fn books_without_a_code_have_a_say() {
+        let name = |title| Name::new(title, "X Y").expect("a name");
+        let [plain, first, second] = [name("It"), name("It (1)"), name("It (2)")];
+        let known = vec![(plain, Some(0)), (first, Some(1))];
+        assert_eq!(Editions::new(known.clone()).of(0), [0, 1]);
+        assert_eq!(Editions::new([known, vec![(second, None)]].concat()), Editions::default());
     }
 
     #[test]
     fn numbers_say_the_same_as_names() {
-        let names = ["It", "It (1990)", "Emma", "It"].map(|title| Name::new(title, "X Y").expect("a name"));
-        let editions = Editions::new((0..).zip(names).collect());
+        let name = |title| Name::new(title, "X Y").expect("a name");
+        let named = ["It", "It (1990)", "Emma", "It"].map(name).into_iter().zip((0..).map(Some));
+        let editions = Editions::new(named.collect());
         assert_eq!((editions.of(3), editions.of(2), editions.count()), (&[0, 1, 3][..], &[][..], (1, 3)));
-        assert_eq!(Editions::of_works(editions.works(6)).works(6), editions.works(6));
+        assert_eq!(Editions::of_works(editions.works(4)), editions);
         assert!(editions.are_one(0, 3) && editions.are_one(2, 2) && !editions.are_one(2, 3));
         assert!(editions.has(&[1, 2], 3) && !editions.has(&[2, 4], 3) && editions.has(&[4], 4));
+        assert!(editions.has(&[1], 3) && !editions.has(&[2], 3) && !editions.has(&[], 3));
         // A book that is called two things belongs to one work.
-        let called = |title| Name::new(title, "X Y").expect("a name");
-        let editions =
-            Editions::new(vec![(0, called("A")), (1, called("A")), (1, called("B")), (2, called("B"))]);
-        assert_eq!(editions.count(), (1, 2));
+        let twice = [("A", 0), ("A", 1), ("B", 1), ("B", 2)].map(|(title, item)| (name(title), Some(item)));
+        assert_eq!(Editions::new(twice.to_vec()).count(), (1, 2));
+        // Whatever stands in a file.
+        assert_eq!(Editions::of_works(vec![7, u32::MAX, u32::MAX - 1, 7]).of(3), [0, 3]);
     }
 }

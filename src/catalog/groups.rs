@@ -1,5 +1,6 @@
 //! Books that belong together: by author, by publisher, and as editions of one work.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
@@ -52,31 +53,40 @@ impl Particulars {
 pub struct Related {
     /// Books with a maker in common, from which the ranking model learns.
     pub groups: Vec<Group>,
-    /// Books of which a list shows one.
-    pub editions: Editions,
+    editions: Editions,
+}
+
+impl Related {
+    /// Books of which a list shows one; none where each may be shown.
+    pub fn editions(&self, config: &Config) -> Cow<'_, Editions> {
+        match config.output.one_edition {
+            true => Cow::Borrowed(&self.editions),
+            false => Cow::Owned(Editions::default()),
+        }
+    }
 }
 
 /// Gathers what books have in common while a list of them is read.
 #[derive(Debug, Default)]
 pub struct Groups {
     by_name: HashMap<(Maker, String), Vec<u32>>,
-    named: Vec<(u32, Name)>,
+    named: Vec<(Name, Option<u32>)>,
 }
 
 impl Groups {
-    /// Adds what is known of a book.
-    pub fn add(&mut self, item: u32, particulars: Particulars) {
+    /// Adds what is known of a book, by its code if it has one.
+    pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
         let Particulars { author, publisher, name } = particulars;
         for (maker, name) in [(Maker::Author, author), (Maker::Publisher, publisher)] {
-            if let Some(name) = name {
+            if let (Some(name), Some(item)) = (name, item) {
                 self.by_name.entry((maker, name)).or_default().push(item);
             }
         }
-        self.named.extend(name.map(|name| (item, name)));
+        self.named.extend(name.map(|name| (name, item)));
     }
 
     /// The groups of two books and more, in an order that depends on nothing but what is in them.
-    pub fn finish(self, config: &Config) -> Related {
+    pub fn finish(self) -> Related {
         let mut groups: Vec<Group> = self
             .by_name
             .into_iter()
@@ -88,8 +98,7 @@ impl Groups {
             .filter(|group| (2..=MOST_BOOKS).contains(&group.items.len()))
             .collect();
         groups.sort_unstable_by(|a, b| (a.maker, &a.items).cmp(&(b.maker, &b.items)));
-        let named = if config.output.one_edition { self.named } else { Vec::new() };
-        Related { groups, editions: Editions::new(named) }
+        Related { groups, editions: Editions::new(self.named) }
     }
 }
 
@@ -119,11 +128,11 @@ mod tests {
             (1, "?"),
             (2, "?"),
         ] {
-            groups.add(item, Particulars::new(None, Some(name), None));
+            groups.add(Some(item), Particulars::new(None, Some(name), None));
         }
-        groups.add(7, Particulars::new(Some("Letters"), None, Some("J.R.R. Tolkien")));
-        groups.add(8, Particulars::new(None, Some("Emile Zola"), None));
-        let found = groups.finish(&Config::default()).groups;
+        groups.add(Some(7), Particulars::new(Some("Letters"), None, Some("J.R.R. Tolkien")));
+        groups.add(Some(8), Particulars::new(None, Some("Emile Zola"), None));
+        let found = groups.finish().groups;
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
         assert_eq!(found, [author(&[3, 5]), author(&[4, 8])]);
     }

@@ -83,11 +83,9 @@ impl Shelf {
         }
         let mut groups = Groups::default();
         for book in self.books {
-            if let Some(item) = codes[book.item as usize] {
-                groups.add(item, book.particulars);
-            }
+            groups.add(codes[book.item as usize], book.particulars);
         }
-        Ok(groups.finish(config))
+        Ok(groups.finish())
     }
 }
 

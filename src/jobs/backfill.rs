@@ -310,7 +310,8 @@ impl Plan {
             Ok((ranking, rating))
         })?;
         let mut rows = work.clock.time("recommend", || {
-            let popularity = Popularity::new(interactions, &rated, evidence.rows(), &intake.related.editions);
+            let editions = intake.related.editions(config).into_owned();
+            let popularity = Popularity::new(interactions, &rated, evidence.rows(), editions);
             let lifts = evidence.lifts(&ranking, config.model.length_exponent);
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::jobs::Outcome;
+use crate::jobs::{Outcome, work};
 use crate::store::{Database, check, runs, source};
 
 /// Checks the tables alone, and against the ratings as they are now.
@@ -33,9 +33,11 @@ pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrup
     let mut findings = check::tables(&database, top)?;
 
     let reading = source::read(&database, config, console)?;
-    let ratings = frame::encode(frame::normalise(reading.columns, config)?)?;
+    let mut ratings = frame::encode(frame::normalise(reading.columns, config)?)?;
+    let related = work::related(&database, config, &mut ratings)?;
+    let editions = related.editions(settings.as_ref().unwrap_or(config));
     let items = current.counts["items"].as_u64().unwrap_or_default() as usize;
-    let against = check::against_ratings(&database, &ratings, items)?;
+    let against = check::against_ratings(&database, &ratings, items, &editions)?;
     findings.extend(against.firm);
     let since: Vec<_> = against.since.into_iter().filter(|finding| finding.broken > 0).collect();
 

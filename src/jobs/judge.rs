@@ -193,7 +193,8 @@ impl<'a> Judge<'a> {
         };
         let wanted = Wanted { n, new, is_new: &is_new };
         let users = Vec::from_iter(0..self.known.user_count() as u32);
-        let best = Best::new(factors, lifts, &self.case.related.editions, self.device, &wanted)?;
+        let editions = self.case.related.editions(config);
+        let best = Best::new(factors, lifts, &editions, self.device, &wanted)?;
         let lists = best.of(factors, &self.known, &users, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }

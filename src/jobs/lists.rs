@@ -59,10 +59,10 @@ impl Popularity {
         interactions: &Interactions,
         rated: &Interactions,
         evidence: &Interactions,
-        editions: &Editions,
+        editions: Editions,
     ) -> Self {
         let ties = evidence.readers_per_item().iter().map(|readers| *readers > 1).collect();
-        Self::counted(interactions.readers_per_item(), rated.readers_per_item(), ties, editions.clone())
+        Self::counted(interactions.readers_per_item(), rated.readers_per_item(), ties, editions)
     }
 
     /// From what was counted before.

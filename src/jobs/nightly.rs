@@ -305,7 +305,7 @@ impl Job<'_> {
     fn rehearse(&mut self, interrupt: &Interrupt, tonight: Tonight) -> Result<Outcome> {
         let Tonight { settings, intake, trained, mut metrics, .. } = tonight;
         let interactions = &intake.ratings.interactions;
-        let popularity = trained.popularity(interactions, &intake.related.editions);
+        let popularity = trained.popularity(interactions, intake.related.editions(&settings).into_owned());
         let fitted = trained.fitted(interactions);
         let lists = Lists::new(fitted, &popularity, Origin::Model, &settings, self.device)?;
         let tally = self.recommend(interrupt, &lists, intake.room, |_| Ok(()))?;
@@ -330,7 +330,7 @@ impl Job<'_> {
             },
             books: Books {
                 items: items.clone(),
-                popularity: trained.popularity(interactions, &intake.related.editions),
+                popularity: trained.popularity(interactions, intake.related.editions(&settings).into_owned()),
                 weights: trained.evidence.item_weights().to_vec(),
                 lifts: std::mem::take(&mut trained.lifts),
             },

@@ -46,7 +46,7 @@ impl Trained {
     }
 
     /// Who has read what.
-    pub fn popularity(&self, interactions: &Interactions, editions: &Editions) -> Popularity {
+    pub fn popularity(&self, interactions: &Interactions, editions: Editions) -> Popularity {
         Popularity::new(interactions, &self.rated, self.evidence.rows(), editions)
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Work<'a> {
             return Err(no_ratings(rows, &self.rejects));
         }
         let related = self.books(database, &mut ratings)?;
-        let digest = digest(&ratings, &related);
+        let digest = digest(&ratings, &related, config);
         let need = Need {
             ratings: rows,
             users: (ratings.users.len() + related.groups.len()) as u64,
@@ -71,28 +71,14 @@ impl<'a> Work<'a> {
         Ok(Intake { rows, rejects: self.rejects.clone(), ratings, related, digest, room })
     }
 
-    /// How the books belong together, where there is a table of books; new ones join the ratings' books.
+    /// The stage of [`related`].
     fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Related> {
         let (config, console) = (self.config, self.console);
-        let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
-        if !makers_count && !config.output.one_edition {
-            return Ok(Related::default());
-        }
-        let mut related = self.clock.time("books", || {
+        let related = self.clock.time("books", || {
             let _spinner = console.spinner("books");
-            let codes = ratings.items.codes();
-            let shelf = books::read(database, config, Shelf::default, |shelf, book| {
-                let [title, author, publisher] =
-                    [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
-                shelf.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
-            })?;
-            drop(codes);
-            shelf.finish(ratings, config)
+            related(database, config, ratings)
         })?;
-        if !makers_count {
-            related.groups.clear();
-        }
-        let Related { groups, editions } = &related;
+        let (groups, editions) = (&related.groups, related.editions(config));
         let of = |maker| groups.iter().filter(|group: &&Group| group.maker == maker).count();
         let mut told = Vec::new();
         if !groups.is_empty() {
@@ -184,15 +170,39 @@ impl Intake {
     }
 }
 
-fn digest(ratings: &Encoded, related: &Related) -> String {
+/// How the books of `ratings` belong together, where there is a table of books; new ones join them.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> Result<Related> {
+    let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
+    if !makers_count && !config.output.one_edition {
+        return Ok(Related::default());
+    }
+    let codes = ratings.items.codes();
+    let shelf = books::read(database, config, Shelf::default, |shelf, book| {
+        let [title, author, publisher] =
+            [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
+        shelf.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
+    })?;
+    drop(codes);
+    let mut related = shelf.finish(ratings, config)?;
+    if !makers_count {
+        related.groups.clear();
+    }
+    Ok(related)
+}
+
+fn digest(ratings: &Encoded, related: &Related, config: &Config) -> String {
     let mut hash = Xxh3::new();
     hash.update(&ratings.digest().to_le_bytes());
     for group in &related.groups {
         hash.update(&[group.maker as u8]);
         group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
     }
-    if related.editions.count().0 > 0 {
-        related.editions.works(ratings.items.len()).iter().for_each(|work| hash.update(&work.to_le_bytes()));
+    let editions = related.editions(config);
+    if editions.count().0 > 0 {
+        editions.works(ratings.items.len()).iter().for_each(|work| hash.update(&work.to_le_bytes()));
     }
     format!("{:016x}", hash.digest())
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::types::ValueRef;
 
+use crate::catalog::editions::Editions;
 use crate::catalog::frame::Encoded;
 use crate::error::Result;
 use crate::store::{Database, readers};
@@ -49,11 +50,17 @@ pub struct Against {
 }
 
 /// The promises that need the ratings: nothing that a reader has rated, in any spelling, and
-/// nobody left out. `items` is the number of books when the set was published.
+/// nobody left out. `items` is the number of books when the set was published, `editions` are those of which a
+/// list shows one.
 ///
 /// # Errors
 /// Whatever SQLite says.
-pub fn against_ratings(database: &Database, ratings: &Encoded, items: usize) -> Result<Against> {
+pub fn against_ratings(
+    database: &Database,
+    ratings: &Encoded,
+    items: usize,
+    editions: &Editions,
+) -> Result<Against> {
     let (users, codes) = (ratings.users.codes(), ratings.items.codes());
     let by_spelling: HashMap<&str, u32> =
         (0..ratings.items.len()).map(|code| (ratings.items.spelling(code), code as u32)).collect();
@@ -93,8 +100,10 @@ pub fn against_ratings(database: &Database, ratings: &Encoded, items: usize) -> 
         Ok(())
     })?;
     for user in (0..present.len()).filter(|user| !present[*user]) {
-        // A reader who has read every book there is has nothing left to be recommended.
-        if ratings.interactions.of(user).0.len() < items {
+        // A reader who has read every work there is has nothing left to be recommended.
+        let own = ratings.interactions.of(user).0;
+        let is_left = |item: u32| ratings.items.is_rated(item as usize) && !editions.has(own, item);
+        if own.len() < items && (0..ratings.items.len() as u32).any(is_left) {
             let [_, left_out] = if fresh(user) { &mut firm } else { &mut since };
             left_out.broken += 1;
             left_out.example.get_or_insert_with(|| ratings.users.get(user).to_string());

@@ -50,9 +50,15 @@ fn no_work_stands_twice_in_a_list() {
         shop.add(7, isbn(book + 60), 8);
     }
     shop.add(901, isbn(5), 9);
+    // And who has read them all, if not all editions, has nothing left.
+    for book in 0..60 {
+        shop.add(902, isbn(book + 60), 8);
+    }
     shop.backfill(&[]);
     assert_eq!(repeated(&shop), (0, 0));
     assert!(shop.one::<i64>("SELECT count(*) FROM recommendations WHERE user_id = 7") <= 10);
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM recommendations WHERE user_id = 902"), 0);
+    shop.call(&["check"]).ok();
 
     let own = shop.one::<String>("SELECT isbn FROM ratings WHERE user_id = 901");
     let other = isbn(65);

@@ -1,6 +1,6 @@
 //! `--max-memory` is kept to, or the night does not begin and says what it would take.
 
-use crate::common::Shop;
+use crate::common::{Shop, isbn};
 
 /// The figure in "takes 123M at least".
 fn named(stderr: &str) -> String {
@@ -31,4 +31,24 @@ fn the_least_that_is_named_is_enough_and_kept_to() {
     shop.call(&factors).ok();
     assert_eq!(shop.one::<String>(lists), before);
     within("much").failed(78, "max_memory");
+}
+
+#[test]
+fn whatever_trains_or_solves_keeps_to_it() {
+    let shop = Shop::with_tastes(6000, 3000, 20);
+    let factors = ["--factors", "128", "--epochs", "2", "--json"];
+    shop.call(&[&["run"], &factors[..]].concat()).ok();
+    let within = |words: &[&str], most: &str| shop.call(&[words, &factors, &["--max-memory", most]].concat());
+    for command in [&["backfill"][..], &["evaluate"], &["tune", "--trials", "1"]] {
+        within(command, "82M").failed(78, "fewer factors (now 128)");
+    }
+    for reader in 0..200 {
+        shop.add(reader, isbn(3000 + reader as u64), 7);
+    }
+    let least = named(&within(&["backfill"], "82M").stderr);
+    let report = within(&["backfill"], &least).ok().json();
+    let bound: u64 = least.trim_end_matches('M').parse::<u64>().unwrap() * 1_000_000;
+    let peak = report["peak_memory_bytes"].as_u64().unwrap();
+    assert!(peak <= bound, "{peak} bytes at {least}");
+    assert_eq!(report["metrics"]["changed_users"], 200);
 }

@@ -72,7 +72,7 @@ pub fn explain(desk: &Desk<'_>, (user, isbn): (&str, &str)) -> Result<Outcome> {
     }
     if reader.own(item).is_some() {
         notes.push("(the reader has read this book already: it would not be recommended)".to_owned());
-    } else if reader.books.popularity.editions.has(reader.interactions.of(0).0, item) {
+    } else if reader.has(item) {
         notes.push("(the reader has read another edition: this one would not be recommended)".to_owned());
     }
     notes.extend(reader.changed());

@@ -26,11 +26,11 @@ pub fn predict(desk: &Desk<'_>, (user, isbn): (&str, &str)) -> Result<Outcome> {
     let items = &reader.books.items;
     let spelling = items.spelling(item as usize);
     let (score, stars, own) = (reader.score(item), reader.stars(item), reader.own(item));
-    let unread = (0..items.len() as u32).filter(|other| reader.own(*other).is_none());
+    let unread = (0..items.len() as u32).filter(|other| !reader.has(*other));
     let (all, ahead) = unread.fold((0u32, 0u32), |(all, ahead), other| {
         (all + 1, ahead + u32::from(other != item && reader.score(other) > score))
     });
-    let place = own.is_none().then_some(ahead + 1);
+    let place = (!reader.has(item)).then_some(ahead + 1);
     let listed = lists::of(&desk.database, reader.id.borrow())?;
     let listed = listed
         .iter()
@@ -48,6 +48,7 @@ pub fn predict(desk: &Desk<'_>, (user, isbn): (&str, &str)) -> Result<Outcome> {
     let mut lines = vec![match own {
         Some(stars) if stars.is_nan() => "has read it already, without giving stars".to_owned(),
         Some(stars) => format!("has read it already, and gave it {stars}"),
+        None if reader.has(item) => "has read another edition of it already".to_owned(),
         None => format!("score {score:.4}: place {} of {} unread books", count(ahead + 1), count(all)),
     }];
     match (stars, parts, fitted.rating) {

@@ -138,6 +138,11 @@ impl Reader {
         items.binary_search(&item).ok().map(|place| stars[place])
     }
 
+    /// Whether this reader has read a book in this edition or another, and lists do not show it therefore.
+    pub fn has(&self, item: u32) -> bool {
+        self.books.popularity.editions.has(self.interactions.of(0).0, item)
+    }
+
     /// What lists are ordered by.
     pub fn score(&self, item: u32) -> f32 {
         match (self.config.model.objective, &self.rating) {

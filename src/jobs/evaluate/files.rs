@@ -106,7 +106,7 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
         let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
             continue;
         };
-        groups.add(*item, Particulars::new(field(title), field(author), field(publisher)));
+        groups.add(Some(*item), Particulars::new(field(title), field(author), field(publisher)));
     }
-    Ok(groups.finish(config))
+    Ok(groups.finish())
 }

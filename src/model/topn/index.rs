@@ -276,7 +276,7 @@ impl<'a> Search<'a> {
             match self.edition_of(*code) {
                 Some(other) if other < entry => continue,
                 // In its place: the list has one edition of a work, the best.
-                Some(other) => self.heap.retain(|listed| *listed != other),
+                Some(other) => self.heap.retain(|listed| listed.item != other.item),
                 None if self.heap.len() == self.n => {
                     self.heap.pop();
                 }
@@ -298,7 +298,7 @@ impl<'a> Search<'a> {
         let editions = self.editions.of(item);
         // Of most there is none.
         let mut listed = if editions.is_empty() { [].iter() } else { self.heap.as_slice().iter() };
-        listed.find(|entry| editions.contains(&entry.item)).copied()
+        listed.find(|entry| self.editions.are_one(entry.item, item)).copied()
     }
 }
 

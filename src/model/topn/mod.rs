@@ -102,15 +102,18 @@ impl<'a> Best<'a> {
     ) -> Result<Vec<Vec<Scored>>> {
         let mut lists = self.known.search(factors, seen, users, self.n, interrupt, done)?;
         if !self.fresh.is_empty() {
-            let additions = self.fresh.search(factors, seen, users, self.new, interrupt, &|_| ())?;
+            // Of these, any may be an edition of one in the list, and others take its place.
+            let additions = self.fresh.search(factors, seen, users, self.n, interrupt, &|_| ())?;
             for (list, addition) in lists.iter_mut().zip(additions) {
-                let mut all = std::mem::take(list);
-                all.extend(addition);
+                let mut all: Vec<(Scored, bool)> = list.drain(..).map(|entry| (entry, false)).collect();
+                all.extend(addition.into_iter().map(|entry| (entry, true)));
                 all.sort();
-                for entry in all {
+                let mut new = 0;
+                for (entry, is_new) in all {
                     let is_shown = list.iter().any(|other| self.editions.are_one(other.item, entry.item));
-                    if list.len() < self.n && !is_shown {
+                    if list.len() < self.n && !is_shown && !(is_new && new == self.new) {
                         list.push(entry);
+                        new += usize::from(is_new);
                     }
                 }
             }
@@ -148,5 +151,13 @@ mod tests {
         let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
         let items = lists.iter().map(|list| list.iter().map(|entry| entry.item).collect::<Vec<_>>());
         assert_eq!(items.collect::<Vec<_>>(), [[7, 6, 1], [6, 5, 1]]);
+        // What is left out as an edition takes no place of another new one: 2 is the best, 5 its new edition.
+        let factors = Factors { items: vec![1.0, 3.0, 9.0, 2.0, 6.0, 8.0, 4.0, 5.0], ..factors };
+        let editions = Editions::of_works(vec![0, 1, 5, 3, 4, 5, 6, 7]);
+        let wanted = Wanted { n: 3, new: 1, is_new: &is_new };
+        let best = Best::new(&factors, &[], &editions, Device::Cpu, &wanted).expect("on the CPU");
+        let lists = best.of(&factors, &seen, &[0], &Interrupt::never(), &|_| ()).expect("no signal");
+        let items: Vec<u32> = lists[0].iter().map(|entry| entry.item).collect();
+        assert_eq!(items, [2, 4, 1]);
     }
 }

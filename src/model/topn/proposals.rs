@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::Scored;
 use super::index::{Ask, Index, Search};
+use crate::catalog::editions::Editions;
 use crate::error::Result;
 use crate::model::tensors::{integers, table, whole};
 
@@ -147,7 +148,9 @@ impl Index<'_> {
             ask.interrupt.check()?;
             let of = |place: &usize| ask.factors.user(users[*place] as usize);
             let rows: Vec<f32> = places.iter().flat_map(of).copied().collect();
-            let taken = places.par_iter().map(|place| self.taken(ask.search(users[*place]).seen, &row_of));
+            let taken = places
+                .par_iter()
+                .map(|place| self.taken(ask.search(users[*place]).seen, ask.editions, &row_of));
             let proposed = proposals.propose(&rows, &taken.collect::<Vec<_>>(), ask.n + SPARE)?;
             let settled = places.par_iter().zip(proposed);
             let settled = settled.map(|(place, rows)| self.settle(ask.search(users[*place]), ask, rows));
@@ -171,9 +174,13 @@ impl Index<'_> {
         row_of
     }
 
-    /// The rows all of whose items a user has.
-    fn taken(&self, seen: &[u32], row_of: &[u32]) -> Vec<u32> {
-        let rows = seen.iter().map(|code| row_of[*code as usize]).filter(|row| *row != u32::MAX);
+    /// The rows of which a user has all items, or other editions of them.
+    fn taken(&self, seen: &[u32], editions: &Editions, row_of: &[u32]) -> Vec<u32> {
+        let others = seen.iter().flat_map(|code| editions.of(*code));
+        let mut codes: Vec<u32> = seen.iter().chain(others).copied().collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let rows = codes.iter().map(|code| row_of[*code as usize]).filter(|row| *row != u32::MAX);
         let mut rows: Vec<u32> = rows.collect();
         rows.sort_unstable();
         let whole =
@@ -192,7 +199,7 @@ impl Index<'_> {
         for row in rows {
             let there = (row as usize) < self.rows();
             let codes = if there { self.codes_of(row as usize) } else { &[] };
-            if codes.iter().all(|code| search.seen.binary_search(code).is_ok()) {
+            if codes.iter().all(|code| ask.editions.has(search.seen, *code)) {
                 is_all = true;
                 continue;
             }
@@ -210,7 +217,6 @@ impl Index<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::editions::Editions;
     use crate::catalog::interactions::Interactions;
     use crate::interrupt::Interrupt;
     use crate::model::device::{self, Device};
@@ -234,7 +240,8 @@ mod tests {
             done: &|_| (),
         };
         let row_of = index.row_of(1500);
-        let taken: Vec<Vec<u32>> = (0..90).map(|user| index.taken(seen.of(user).0, &row_of)).collect();
+        let taken: Vec<Vec<u32>> =
+            (0..90).map(|user| index.taken(seen.of(user).0, &editions, &row_of)).collect();
         let proposed = proposals.propose(&factors.users, &taken, 10 + SPARE).expect("on the CPU");
         let settled = (0..90).zip(proposed).filter_map(|(user, rows)| {
             assert_eq!(rows.len(), 10 + SPARE);
