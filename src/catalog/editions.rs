@@ -7,6 +7,8 @@
 //!
 //! In doubt books are different: an edition too many in a list is a smaller harm than a book that nobody sees.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -92,10 +94,15 @@ impl Name {
     }
 }
 
+/// Letters apart from their accents, and full-width forms as the usual ones. Most titles have neither.
+fn decomposed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfkd().collect()) }
+}
+
 /// What stands outside brackets, and what inside.
 fn parted(text: &str) -> (String, String) {
     let (mut outside, mut inside, mut depth) = (String::new(), String::new(), 0usize);
-    for c in text.nfkd() {
+    for c in decomposed(text).chars() {
         match c {
             '(' | '[' => depth += 1,
             ')' | ']' => depth = depth.saturating_sub(1),
@@ -113,8 +120,8 @@ fn parted(text: &str) -> (String, String) {
 /// C, C++ and C# are not the same.
 fn words(text: &str) -> Vec<String> {
     let is_part = |c: char| c.is_alphanumeric() || "+#".contains(c);
-    let small: String = text
-        .nfkd()
+    let small: String = decomposed(text)
+        .chars()
         .filter(|c| !unicode_normalization::char::is_combining_mark(*c) && !"'’.".contains(*c))
         .flat_map(char::to_lowercase)
         .collect();

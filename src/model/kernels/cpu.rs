@@ -43,8 +43,8 @@ impl<'f> Prepared<'f> {
 
 /// Rows from this many ratings on come nearer by a few steps where that is enough. A direct solution of L
 /// ratings takes about L² d operations, as a product of matrices, and the steps 16 L d, as four passes over the
-/// row at a fraction of that speed: the two meet somewhere here whatever d is.
-const LONG: usize = 64;
+/// row at a fraction of that speed: the two meet somewhere here whatever d is. docs/figures.md has the sweep.
+const LONG: usize = 32;
 
 /// What a half-step comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
