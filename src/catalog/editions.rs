@@ -60,7 +60,7 @@ const COUNTS: [&str; 33] = [
 ];
 
 /// Beside the name of an author, they are no part of it.
-const TITLES: [&str; 9] = ["author", "dr", "editor", "jr", "md", "phd", "prof", "sir", "sr"];
+const HONORIFICS: [&str; 9] = ["author", "dr", "editor", "jr", "md", "phd", "prof", "sir", "sr"];
 
 /// What a book is called, as one may compare it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn surname(author: &str) -> Option<String> {
     let names = |text: &str| -> Vec<String> {
         // `J.R.R.` is three names.
         let names = words(&text.replace('.', " "));
-        names.into_iter().filter(|name| !TITLES.contains(&name.as_str())).collect()
+        names.into_iter().filter(|name| !HONORIFICS.contains(&name.as_str())).collect()
     };
     let (before, after) = (names(before), names(after));
     let mut surname = before.last()?.clone();
@@ -266,6 +266,8 @@ impl Editions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn works(titles: &[(&str, &str)]) -> Vec<Vec<u32>> {
@@ -346,6 +348,20 @@ mod tests {
         assert_eq!(editions(MOST_EDITIONS as u32 + 1), Editions::default());
         // Twice the same book is one.
         assert_eq!(Editions::new(vec![(book, Some(7)), (book, Some(7))]), Editions::default());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_title_is_a_name_or_none(
+            title in any::<String>(), author in any::<String>(), brackets in "[()\\[\\]: 0-9a-z]{0,30}",
+        ) {
+            let _ = (Name::new(&title, &author), Name::new(&brackets, &brackets));
+            // What is added in brackets, and says nothing, changes nothing.
+            let plain = Name::new(&title, &author).filter(|_| !title.contains([':', '(', ')', '[', ']']));
+            if let Some(name) = plain {
+                prop_assert_eq!(Name::new(&format!("{title} (Paperback)"), &author), Some(name));
+            }
+        }
     }
 
     #[test]
