@@ -49,6 +49,7 @@
 //   quality                     figures and baselines                      codes only
 //   report                      the page and its plots                     plain facts
 //   console, error, interrupt   what people see; what went wrong; when to stop
+//   failpoint                   where a test makes the process die or wait
 //
 // Dependence points down this table, never up: `catalog` knows no SQL and no tensors, `model` no SQL and
 // no columns, `store` no tensors. burn's `Backend` type stays inside `model`.
@@ -61,6 +62,8 @@ pub mod config;
 #[doc(hidden)]
 pub mod console;
 pub mod error;
+#[doc(hidden)]
+pub mod failpoint;
 #[doc(hidden)]
 pub mod interrupt;
 #[doc(hidden)]

@@ -13,11 +13,15 @@ use nightshelf::jobs;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let console = Console::new(cli.verbosity());
-    let work = || Interrupt::on_signals().and_then(|interrupt| jobs::dispatch(&cli, &console, &interrupt));
+    let work = || {
+        let config = jobs::configure(&cli, &console)?;
+        limit_threads(config.compute.threads);
+        jobs::dispatch(&cli, &config, &console, &Interrupt::on_signals()?)
+    };
     // No input should get us here; a driver or a library might. Cron still gets a code that it knows.
     let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Error::new(Kind::Failed, "a defect in nightshelf or in a library stopped the job; see above")
-            .hint("nothing was published; please report the lines above, and try --device cpu"))
+            .hint("please report the lines above, and try --device cpu; `nightshelf check` says whether what is published is whole"))
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -25,5 +29,13 @@ fn main() -> ExitCode {
             console.error(&error);
             ExitCode::from(error.kind().exit_code())
         }
+    }
+}
+
+/// Tells libraries that start threads of their own how many to start; 0 leaves it to them.
+fn limit_threads(threads: usize) {
+    for variable in ["POLARS_MAX_THREADS", "MATMUL_NUM_THREADS"].into_iter().filter(|_| threads > 0) {
+        // SAFETY: this program has started no other thread yet.
+        unsafe { std::env::set_var(variable, threads.to_string()) };
     }
 }

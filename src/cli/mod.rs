@@ -66,6 +66,29 @@ impl Cli {
             _ => Verbosity::Normal,
         }
     }
+
+    /// The settings that were typed with the command; `None` for one that takes none.
+    pub fn settings(&self) -> Option<&Settings> {
+        Some(match &self.command {
+            Command::Demo(args) => &args.settings,
+            Command::Init(args) => &args.settings,
+            Command::Import(args) => &args.target.settings,
+            Command::Run(args) => &args.settings,
+            Command::Backfill(args) => &args.target.settings,
+            Command::Forget(args) => &args.target.settings,
+            Command::Recommend(args) => &args.target.settings,
+            Command::Predict(args) | Command::Explain(args) => &args.target.settings,
+            Command::Similar(args) => &args.target.settings,
+            Command::Evaluate(args) => &args.settings,
+            Command::Tune(args) => &args.target.settings,
+            Command::Rollback(target) | Command::Check(target) => &target.settings,
+            Command::Runs(args) => &args.target.settings,
+            Command::Doctor(args) => &args.settings,
+            Command::Report(args) => &args.target.settings,
+            Command::Export(args) => &args.target.settings,
+            Command::Generate(_) => return None,
+        })
+    }
 }
 
 /// The commands.

@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::Config;
 use crate::error::{Error, Kind, Result, nearest};
+use crate::failpoint;
 
 /// One layer of settings: a table in the file's own shape, and what to call it in an error.
 #[derive(Debug)]
@@ -117,20 +118,45 @@ fn environment_layers(
     environment: impl IntoIterator<Item = (String, String)>,
     defaults: &Table,
 ) -> Result<Vec<Layer>> {
-    // Paths are flags of the command line, with variables of their own.
-    const PATHS: [&str; 2] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG"];
-    let mut variables: Vec<_> = environment
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("NIGHTSHELF_") && !PATHS.contains(&name.as_str()))
-        .collect();
+    let is_setting = |name: &str| all_keys(defaults).any(|known| Some(known) == key_of(name).as_ref());
+    let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| is_setting(name)).collect();
     variables.sort();
     variables
         .into_iter()
         .map(|(name, text)| {
-            let key = name["NIGHTSHELF_".len()..].to_lowercase();
+            let key = key_of(&name).unwrap_or_default();
             word_layer(name, &key, &text, defaults)
         })
         .collect()
+}
+
+/// The key that a variable would set; `None` for one that is not for nightshelf.
+fn key_of(variable: &str) -> Option<String> {
+    variable.strip_prefix("NIGHTSHELF_").map(str::to_lowercase)
+}
+
+/// Variables that look as if they were settings and are none, each with the nearest that is one.
+///
+/// They change nothing. Kubernetes sets some for every service of that name, and images set their own.
+///
+/// # Errors
+/// Never, unless the defaults do not hold.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
+    // Flags of the command line with variables of their own, and what tests set.
+    const OTHERS: [&str; 3] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG", failpoint::VARIABLE];
+    let defaults = default_table()?;
+    let known = || all_keys(&defaults).map(String::as_str);
+    let is_unknown = |name: &String| {
+        key_of(name).is_some_and(|key| !known().any(|known| known == key))
+            && !OTHERS.contains(&name.as_str())
+    };
+    let mut unknown: Vec<String> = names.into_iter().filter(is_unknown).collect();
+    unknown.sort();
+    let meant = |name: String| match nearest(&key_of(&name).unwrap_or_default(), known()) {
+        Some(near) => format!("{name} (did you mean NIGHTSHELF_{}?)", near.to_uppercase()),
+        None => name,
+    };
+    Ok(unknown.into_iter().map(meant).collect())
 }
 
 /// A layer of one key, from the text of a flag or a variable.
@@ -239,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
-        let error = load(None, &[("NIGHTSHELF_FACTOR", "3")], &[]).expect_err("unknown");
+        let error = load(None, &[], &[("factor", "3")]).expect_err("unknown");
         assert_eq!(error.kind(), Kind::Config);
         assert!(error.to_string().contains("did you mean factors?"), "{error}");
     }

@@ -7,6 +7,8 @@
 
 mod layers;
 
+pub use layers::unknown_variables;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

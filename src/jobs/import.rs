@@ -15,6 +15,7 @@ use crate::catalog::delimited::{Dialect, Field, Record, Records, number};
 use crate::cli::{FileKind, Import};
 use crate::config::Config;
 use crate::console::{Console, count, plain};
+use crate::failpoint;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
@@ -154,6 +155,7 @@ impl File {
                 .write(database, &rows, &self.stamp, &progress, finished)
                 .map_err(|error| self.resumable(error, before))?;
             progress = written;
+            failpoint::reach("import.batch");
             bar.advance(records.bytes_read().saturating_sub(shown));
             shown = records.bytes_read();
             if finished {

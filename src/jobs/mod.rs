@@ -34,117 +34,65 @@ use chrono::Local;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command, Settings};
-use crate::config::Config;
+use crate::config::{Config, unknown_variables};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::answers::Desk;
 
-/// Runs the command that was typed.
+/// Runs the command that was typed, with the settings that [`configure`] gave.
 ///
 /// # Errors
 /// Whatever the command says; its [`Kind`] decides the exit code.
-pub fn dispatch(cli: &Cli, console: &Console, interrupt: &Interrupt) -> Result<()> {
+pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<()> {
+    start_threads(config.compute.threads)?;
+    let desk = |db| Desk::open(db, config, console, interrupt);
     let outcome = match &cli.command {
-        Command::Demo(args) => {
-            let config = settle(&args.settings)?;
-            demo::demo(&args.db, &config, console, interrupt)?
-        }
-        Command::Init(args) => {
-            let config = settle(&args.settings)?;
-            init::init(&args.db, &args.out, args.force, &config, console, interrupt)?
-        }
-        Command::Import(args) => {
-            let config = settle(&args.target.settings)?;
-            import::import(args, &config, console, interrupt)?
-        }
-        Command::Run(args) => {
-            let config = settle(&args.settings)?;
-            match &args.db {
-                Some(db) if !args.print_config => {
-                    let (dry_run, force) = (args.dry_run, args.force);
-                    let night = nightly::Night { db, config: &config, dry_run, force };
-                    watched("run", db, &config, console, interrupt, || {
-                        nightly::run(&night, console, interrupt)
-                    })?
-                }
-                _ => return console.data(&config.to_toml()),
+        Command::Demo(args) => demo::demo(&args.db, config, console, interrupt)?,
+        Command::Init(args) => init::init(&args.db, &args.out, args.force, config, console, interrupt)?,
+        Command::Import(args) => import::import(args, config, console, interrupt)?,
+        Command::Run(args) => match &args.db {
+            Some(db) if !args.print_config => {
+                let night = nightly::Night { db, config, dry_run: args.dry_run, force: args.force };
+                watched("run", db, config, console, interrupt, || nightly::run(&night, console, interrupt))?
             }
-        }
+            _ => return console.data(&config.to_toml()),
+        },
         Command::Backfill(args) => {
-            let config = settle(&args.target.settings)?;
             let request = backfill::Request {
                 db: &args.target.db,
-                config: &config,
+                config,
                 since_run: args.since_run,
                 users: args.users.as_deref(),
                 full_if_needed: args.full_if_needed,
                 dry_run: args.dry_run,
             };
-            watched("backfill", request.db, &config, console, interrupt, || {
+            watched("backfill", request.db, config, console, interrupt, || {
                 backfill::backfill(&request, console, interrupt)
             })?
         }
         Command::Forget(args) => {
-            let config = settle(&args.target.settings)?;
-            forget::forget(&args.target.db, &args.user.user, &config, console, interrupt)?
+            forget::forget(&args.target.db, &args.user.user, config, console, interrupt)?
         }
-        Command::Recommend(args) => {
-            let config = settle(&args.target.settings)?;
-            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
-            answers::recommend(&desk, &args.user.user)?
-        }
-        Command::Predict(args) => {
-            let config = settle(&args.target.settings)?;
-            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
-            answers::predict(&desk, args.words())?
-        }
-        Command::Similar(args) => {
-            let config = settle(&args.target.settings)?;
-            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
-            answers::similar(&desk, &args.book.isbn)?
-        }
-        Command::Explain(args) => {
-            let config = settle(&args.target.settings)?;
-            let desk = Desk::open(&args.target.db, &config, console, interrupt)?;
-            answers::explain(&desk, args.words())?
-        }
+        Command::Recommend(args) => answers::recommend(&desk(&args.target.db)?, &args.user.user)?,
+        Command::Predict(args) => answers::predict(&desk(&args.target.db)?, args.words())?,
+        Command::Similar(args) => answers::similar(&desk(&args.target.db)?, &args.book.isbn)?,
+        Command::Explain(args) => answers::explain(&desk(&args.target.db)?, args.words())?,
         Command::Evaluate(args) => {
-            let config = settle(&args.settings)?;
             let variant = |key: &str, value: &str| with(&args.settings, &[(key, value.to_owned())]);
-            evaluate::evaluate(args, &config, variant, console, interrupt)?
+            evaluate::evaluate(args, config, variant, console, interrupt)?
         }
         Command::Tune(args) => {
-            let settings = &args.target.settings;
-            let config = settle(settings)?;
-            tune::tune(args, &config, |more| with(settings, more), console, interrupt)?
+            tune::tune(args, config, |more| with(&args.target.settings, more), console, interrupt)?
         }
-        Command::Rollback(args) => {
-            let config = settle(&args.settings)?;
-            watched("rollback", &args.db, &config, console, interrupt, || {
-                rollback::rollback(&args.db, &config, console, interrupt)
-            })?
-        }
-        Command::Check(args) => {
-            let config = settle(&args.settings)?;
-            check::check(&args.db, &config, console, interrupt)?
-        }
-        Command::Runs(args) => {
-            let config = settle(&args.target.settings)?;
-            diary::runs(&args.target.db, args.last, &config, console, interrupt)?
-        }
-        Command::Doctor(args) => {
-            let config = settle(&args.settings)?;
-            doctor::doctor(args.db.as_deref(), &config, console, interrupt)?
-        }
-        Command::Report(args) => {
-            let config = settle(&args.target.settings)?;
-            report::report(&args.target.db, args, &config, console, interrupt)?
-        }
-        Command::Export(args) => {
-            let config = settle(&args.target.settings)?;
-            export::export(args, cli.json, &config, console, interrupt)?
-        }
+        Command::Rollback(args) => watched("rollback", &args.db, config, console, interrupt, || {
+            rollback::rollback(&args.db, config, console, interrupt)
+        })?,
+        Command::Check(args) => check::check(&args.db, config, console, interrupt)?,
+        Command::Runs(args) => diary::runs(&args.target.db, args.last, config, console, interrupt)?,
+        Command::Doctor(args) => doctor::doctor(args.db.as_deref(), config, console, interrupt)?,
+        Command::Report(args) => report::report(&args.target.db, args, config, console, interrupt)?,
+        Command::Export(args) => export::export(args, cli.json, config, console, interrupt)?,
         Command::Generate(args) => generate::generate(&args.what, console)?,
     };
     // Pages and completions are data themselves.
@@ -215,19 +163,26 @@ fn with(settings: &Settings, more: &[(&str, String)]) -> Result<Config> {
     Config::load(settings.config.as_deref(), environment, &flags)
 }
 
-/// Settles the settings, and the number of threads with them.
-fn settle(settings: &Settings) -> Result<Config> {
-    let config = with(settings, &[])?;
-    let threads = config.compute.threads;
-    if threads > 0 {
-        for variable in ["POLARS_MAX_THREADS", "MATMUL_NUM_THREADS"] {
-            // SAFETY: nothing has started a thread yet: this is the first thing that a command does.
-            unsafe { std::env::set_var(variable, threads.to_string()) };
-        }
+/// The settings of the command that was typed; the defaults for one that takes none.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn configure(cli: &Cli, console: &Console) -> Result<Config> {
+    let Some(settings) = cli.settings() else {
+        return Ok(Config::default());
+    };
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let unknown = unknown_variables(names)?;
+    if !unknown.is_empty() {
+        console.warn(format!("no setting has the name of {}: ignored", unknown.join(", ")));
     }
+    with(settings, &[])
+}
+
+/// Starts the threads that all rooms share; 0 for one a core.
+fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
-        .map_err(|error| Error::new(Kind::Failed, format!("cannot start {threads} threads: {error}")))?;
-    Ok(config)
+        .map_err(|error| Error::new(Kind::Failed, format!("cannot start {threads} threads: {error}")))
 }

@@ -1,5 +1,6 @@
 //! Databases to try the program on, and the program.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -182,6 +183,31 @@ impl Shop {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Runs the program until it comes to a fail point (`NAME` or `NAME@VISIT`) and dies there, as of `kill -9`.
+    #[track_caller]
+    pub fn die_at(&self, place: &str, words: &[&str]) {
+        let mut command = self.command(words);
+        let output = command.env("NIGHTSHELF_FAIL_POINT", format!("{place}=kill")).output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{place} was not reached: {output:?}");
+    }
+
+    /// Starts the program and returns when it waits at a fail point.
+    #[track_caller]
+    pub fn wait_at(&self, place: &str, words: &[&str]) -> Waiting {
+        let file = self.folder.path().join(format!("{place}.waits"));
+        let action = format!("{place}=wait:{}", file.display());
+        let mut command = self.command(words);
+        command.env("NIGHTSHELF_FAIL_POINT", action).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut job = command.spawn().unwrap();
+        while !file.exists() {
+            if let Some(status) = job.try_wait().unwrap() {
+                panic!("{place} was not reached: {status} {:?}", job.wait_with_output());
+            }
+            std::thread::yield_now();
+        }
+        Waiting { job, file }
+    }
+
     /// What SPEC promises of the published tables, in plain SQL, and SQLite's own opinion.
     #[track_caller]
     pub fn keeps_its_promises(&self, top: u64) {
@@ -206,6 +232,20 @@ impl Shop {
             assert_eq!(self.one::<i64>(&sql), 0, "{sql}");
         }
         assert_eq!(self.one::<String>("PRAGMA integrity_check"), "ok");
+    }
+}
+
+/// A program that waits at a fail point.
+pub struct Waiting {
+    pub job: Child,
+    file: PathBuf,
+}
+
+impl Waiting {
+    /// Lets it go on, and waits for its end.
+    pub fn go_on(self) -> Ran {
+        std::fs::remove_file(&self.file).unwrap();
+        self.job.wait_with_output().unwrap().into()
     }
 }
 
