@@ -2,6 +2,6 @@
 -- and put back with them by `rollback`.
 
 CREATE TABLE nightshelf_readers (
-  user_id ANY PRIMARY KEY,  -- as in the ratings
+  user_id PRIMARY KEY,      -- as in the ratings
   digest  INTEGER NOT NULL  -- of this reader's books and ratings; XXH3, 64 bits
-) STRICT, WITHOUT ROWID
+) WITHOUT ROWID

@@ -2,7 +2,7 @@
 -- fills it, so that nobody ever sees it empty.
 
 CREATE TABLE recommendations (
-  user_id          ANY NOT NULL,     -- as in the ratings: INTEGER or TEXT
+  user_id          NOT NULL,         -- as in the ratings, INTEGER or TEXT: without a type it keeps what it gets
   rank             INTEGER NOT NULL, -- 1 is best, without gaps
   isbn             TEXT NOT NULL,    -- as the catalogue spells it
   isbn13           TEXT,             -- NULL where the key is no valid ISBN
@@ -12,4 +12,4 @@ CREATE TABLE recommendations (
   because          TEXT,             -- the reader's own book that contributed most
   run_id           INTEGER NOT NULL, -- see nightshelf_runs
   PRIMARY KEY (user_id, rank)
-) STRICT, WITHOUT ROWID
+) WITHOUT ROWID

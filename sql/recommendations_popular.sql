@@ -6,4 +6,4 @@ CREATE TABLE recommendations_popular (
   isbn13 TEXT,                -- NULL where the key is no valid ISBN
   score  REAL NOT NULL,       -- how many readers the book has
   run_id INTEGER NOT NULL     -- see nightshelf_runs
-) STRICT
+)

@@ -1,11 +1,12 @@
 -- nightshelf's own tables. The application's tables are never touched.
 -- `recommendations` and `recommendations_popular` are made by the first publish, full from the start:
--- see sql/recommendations.sql.
+-- see sql/recommendations.sql. None of them is STRICT: a program with a SQLite before 3.37 could not open the
+-- database at all.
 
 CREATE TABLE IF NOT EXISTS nightshelf_meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 -- One row for each time the job ran.
 CREATE TABLE IF NOT EXISTS nightshelf_runs (
@@ -23,7 +24,7 @@ CREATE TABLE IF NOT EXISTS nightshelf_runs (
   timings      TEXT,           -- JSON: seconds by stage
   input_digest TEXT,           -- the same for the same ratings
   error        TEXT
-) STRICT;
+);
 
 -- Rows of the input that could not be used: how many, why, and a few of them.
 CREATE TABLE IF NOT EXISTS nightshelf_rejects (
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS nightshelf_rejects (
   reason    TEXT NOT NULL,
   count     INTEGER NOT NULL,
   examples  TEXT NOT NULL      -- JSON: a few of the rows
-) STRICT;
+);
 
 -- How far the import of each file has come, so that it can be resumed.
 CREATE TABLE IF NOT EXISTS nightshelf_imports (
@@ -42,7 +43,7 @@ CREATE TABLE IF NOT EXISTS nightshelf_imports (
   modified TEXT NOT NULL,
   records  INTEGER NOT NULL,   -- read so far
   finished INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 
 -- What `tune` has tried, so that it can go on where it was stopped.
 CREATE TABLE IF NOT EXISTS nightshelf_trials (
@@ -55,4 +56,4 @@ CREATE TABLE IF NOT EXISTS nightshelf_trials (
   seconds     REAL NOT NULL,
   finished_at TEXT NOT NULL,     -- RFC 3339, UTC
   PRIMARY KEY (task, trial, factors)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;

@@ -50,6 +50,8 @@ mod operations;
 mod quality;
 #[path = "promises/report.rs"]
 mod report;
+#[path = "promises/shapes.rs"]
+mod shapes;
 #[path = "promises/tune.rs"]
 mod tune;
 #[path = "promises/unchanged.rs"]

@@ -147,8 +147,7 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Result<Vec<
     let defaults = default_table()?;
     let known = || all_keys(&defaults).map(String::as_str);
     let is_unknown = |name: &String| {
-        key_of(name).is_some_and(|key| !known().any(|known| known == key))
-            && !OTHERS.contains(&name.as_str())
+        key_of(name).is_some_and(|key| !known().any(|known| known == key)) && !OTHERS.contains(&name.as_str())
     };
     let mut unknown: Vec<String> = names.into_iter().filter(is_unknown).collect();
     unknown.sort();

@@ -27,7 +27,7 @@ use crate::store::lock::Lock;
 use crate::store::publish::{Names, Origin, Recommendation};
 use crate::store::readers::{self, Noted, Replacement};
 use crate::store::runs::{self, Current, Ending, RunKind, Story};
-use crate::store::{Database, slots};
+use crate::store::{Database, rehearsal, slots};
 
 /// What a backfill goes through, in `timings`.
 const STAGES: [&str; 8] = ["read", "normalise", "encode", "load", "books", "fold_in", "recommend", "publish"];
@@ -102,6 +102,8 @@ fn run(
         return full_night(work, database, run_id, intake);
     }
     plan.tell(console);
+    let Encoded { users, items, .. } = &intake.ratings;
+    rehearsal::rows(database, Names { run_id, users, items }, work.config.output.top)?;
     plan.carry_out(work, database, run_id, &intake).map(Outcome::from)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -44,12 +44,11 @@ fn make(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) ->
     let patience = config.output.patience();
     if db.exists() {
         let earlier = Database::open(db, patience, interrupt.clone())?;
-        let made_by_demo = earlier
-            .connection()
-            .query_row("SELECT 1 FROM nightshelf_meta WHERE key = 'demo'", [], |_| Ok(()))
-            .optional()
-            .unwrap_or_default();
-        if made_by_demo.is_none() {
+        let sql = "SELECT 1 FROM nightshelf_meta WHERE key = 'demo'";
+        let made_by_demo = earlier.read("looking at the database", |connection| {
+            Ok(connection.query_row(sql, [], |_| Ok(())).is_ok())
+        })?;
+        if !made_by_demo {
             return Err(Error::new(
                 Kind::Failed,
                 format!("{} is there already, and no demo made it", db.display()),
@@ -76,7 +75,7 @@ fn make(db: &Path, config: &Config, console: &Console, interrupt: &Interrupt) ->
     }
     let shop = Bookshop::new(config.model.seed);
     let mut database = Database::open_or_create(db, patience, interrupt.clone())?;
-    crate::store::runs::prepare(&mut database)?;
+    crate::store::own_tables::prepare(&mut database)?;
     database.write("making the bookshop", |transaction| {
         Ok(transaction.execute("INSERT OR REPLACE INTO nightshelf_meta VALUES ('demo', 'bookshop')", [])?)
     })?;

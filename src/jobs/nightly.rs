@@ -9,6 +9,7 @@ use crate::catalog::frame::Encoded;
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::Result;
+use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::gate::{self, Finding, Past};
@@ -23,7 +24,7 @@ use crate::model::settled::Settled;
 use crate::store::lock::Lock;
 use crate::store::publish::{self, Draft, Names, Origin, Recommendation};
 use crate::store::runs::{self, Ending, RunKind, Story};
-use crate::store::{Database, slots};
+use crate::store::{Database, rehearsal, slots};
 
 /// What a night goes through, in `timings`.
 const STAGES: [&str; 8] =
@@ -66,6 +67,7 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), &settings)?;
+    failpoint::reach("night.begun");
     let done = job.work.take_in(&database).and_then(|intake| match job.unchanged(&database, &intake)? {
         Some(rows) => job.leave(&mut database, run_id, &intake, rows),
         None => job.finish(&mut database, run_id, intake),
@@ -131,7 +133,10 @@ impl Job<'_> {
             && current.input_digest.as_deref() == Some(&intake.digest)
             && settings.is_some_and(|settings| settings.decisive() == self.work.config.decisive());
         // Only then is it worth looking whether all of it still stands, and nothing else does.
-        if !same || keep::verify(&database.folder(), current.run_id, Some(&intake.digest)).is_err() {
+        if !same
+            || database.read("looking at the published tables", slots::are_outdated)?
+            || keep::verify(&database.folder(), current.run_id, Some(&intake.digest)).is_err()
+        {
             return Ok(None);
         }
         let (all, own) = runs::rows_of(database, current.run_id)?;
@@ -161,6 +166,9 @@ impl Job<'_> {
     }
 
     fn finish(&mut self, database: &mut Database, run_id: i64, intake: Intake) -> Result<Outcome> {
+        let Encoded { users, items, .. } = &intake.ratings;
+        rehearsal::rows(database, Names { run_id, users, items }, self.work.config.output.top)?;
+        rehearsal::exchange(database)?;
         let outlook = std::thread::scope(|scope| {
             // If this fails, it is tried again when the room is needed.
             let beside = database.again();
@@ -382,7 +390,10 @@ impl Job<'_> {
             // A model that nobody sees the lists of. If this fails, the next run removes it.
             let _ = std::fs::remove_dir_all(keep::path(&folder, run_id));
         })?;
-        // It is published: older models that stay for once are no reason to say otherwise.
+        // It is published: what stays for once is no reason to say otherwise.
+        if let Err(error) = publish::leave_strict(database) {
+            console.warn(format!("the set before is still in STRICT tables: {error}"));
+        }
         if let Ok(runs) = runs::on_the_shelf(database) {
             keep::forget_all_but(&folder, &runs);
         }

@@ -3,20 +3,76 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use crate::error::Result;
-use crate::store::slots::{PUBLISHED, Published, Slot, objects};
+use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+use crate::store::shape::Shape;
+use crate::store::slots::{PUBLISHED, Published, RowCounts, Slot};
 use crate::store::source::Table;
-use crate::store::{Database, HOLD, quote};
+use crate::store::{Database, HOLD, pause, quote};
 
 /// Rows that are deleted or copied in the first transaction of many; later ones adapt.
 const FIRST_BATCH: usize = 10_000;
 
 /// Rows that a table may be dropped with. Their pages only become free ones, which takes some 50 ns a row:
 /// less than [`HOLD`] for all of these together, and a tenth of the time that deleting them takes.
-const DROPPED: usize = 500_000;
+const DROPPED: u64 = 500_000;
 
 /// Rows that are counted in one go.
-const COUNTED: usize = 50_000;
+const COUNTED: u64 = 50_000;
+
+/// What a table's rows lie in order by: the rowid, or the primary key where there is none. Going through a table
+/// by it takes one look at each row, whatever else the table is indexed by.
+struct Key(Vec<String>);
+
+impl Key {
+    fn of(connection: &Connection, table: &str) -> Result<Self> {
+        let sql = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+        let without_rowid: bool = connection.query_row(sql, [table], |row| row.get(0))?;
+        let sql = "SELECT name, pk FROM pragma_table_xinfo(?1) ORDER BY pk";
+        let columns: Vec<(String, i64)> = connection
+            .prepare(sql)?
+            .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        if without_rowid {
+            return Ok(Self(columns.iter().filter(|(_, pk)| *pk > 0).map(|(name, _)| quote(name)).collect()));
+        }
+        let is_hidden = |rowid: &&str| columns.iter().any(|(name, _)| name.eq_ignore_ascii_case(rowid));
+        let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|rowid| !is_hidden(rowid));
+        rowid.map(|rowid| Self(vec![rowid.to_owned()])).ok_or_else(|| {
+            Error::new(
+                Kind::Config,
+                format!("the rows of {table} cannot be told apart: columns hide its rowid"),
+            )
+            .hint("give one of its columns rowid, oid and _rowid_ another name")
+        })
+    }
+
+    fn columns(&self) -> String {
+        self.0.join(", ")
+    }
+
+    /// As many question marks as there are columns, of which the first has this number.
+    fn marks(&self, first: usize) -> String {
+        (first..first + self.0.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The key of the row that stands `rows` further on than `reached`, and how to ask for it.
+    fn after(
+        &self,
+        table: &str,
+        reached: &[Value],
+        rows: u64,
+        connection: &Connection,
+    ) -> Result<Option<Vec<Value>>> {
+        let key = self.columns();
+        let from = match reached {
+            [] => String::new(),
+            _ => format!("WHERE ({key}) > ({})", self.marks(1)),
+        };
+        let sql = format!("SELECT {key} FROM {table} {from} ORDER BY {key} LIMIT 1 OFFSET {}", rows - 1);
+        Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(reached), row).optional()?)
+    }
+}
 
 /// Empties a slot and drops its tables.
 ///
@@ -29,59 +85,85 @@ pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
     };
     // In this mode, each commit moves other pages to where pages became free.
     let is_full_vacuum = database.read(looking, vacuum)? == 1;
-    for Published { name, key, .. } in PUBLISHED {
+    for Published { name, .. } in PUBLISHED {
         let name = slot.name(name);
-        let Some(objects) = database.read(looking, |connection| objects(connection, &name))? else {
+        let found = database.read(looking, |connection| match Shape::find(connection, &name)? {
+            Some(shape) => Ok(Some((shape.indexes.len() as u64, Key::of(connection, &name)?))),
+            None => Ok(None),
+        })?;
+        let Some((indexes, key)) = found else {
             continue;
         };
-        let few = if is_full_vacuum { FIRST_BATCH } else { DROPPED } / objects.len();
+        let few = if is_full_vacuum { FIRST_BATCH as u64 } else { DROPPED } / (1 + indexes);
         let table = quote(&name);
-        let last = format!("SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET ?1");
-        let delete = format!("DELETE FROM {table} WHERE ({key}) <= ({})", marks(key));
-        let mut left = rows_at_most(database, &table, key)?;
+        let delete = format!("DELETE FROM {table} WHERE ({}) <= ({})", key.columns(), key.marks(1));
+        let mut left = rows(database, &name)?;
         let mut batch = Batch::default();
         while left > few {
             let (deleted, held) = database.write("clearing an old set", |transaction| {
-                let last =
-                    transaction.prepare_cached(&last)?.query_row([batch.rows as i64 - 1], row).optional()?;
-                let Some(last) = last else {
+                let Some(last) = key.after(&table, &[], batch.rows as u64, transaction)? else {
                     return Ok(left);
                 };
-                Ok(transaction.prepare_cached(&delete)?.execute(params_from_iter(last))?)
+                Ok(transaction.prepare_cached(&delete)?.execute(params_from_iter(last))? as u64)
             })?;
+            failpoint::reach("clear.batch");
             left = left.saturating_sub(deleted);
             batch.adapt(held);
         }
         let drop = format!("DROP TABLE {table}");
         database.write("clearing an old set", |transaction| Ok(transaction.execute_batch(&drop)?))?;
+        failpoint::reach("clear.dropped");
     }
     Ok(())
 }
 
-/// How many rows a table has, or a few more.
-fn rows_at_most(database: &Database, table: &str, key: &str) -> Result<usize> {
-    let first = format!("SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET {COUNTED}");
-    let next = format!(
-        "SELECT {key} FROM {table} WHERE ({key}) > ({}) ORDER BY {key} LIMIT 1 OFFSET {COUNTED}",
-        marks(key)
-    );
-    let mut sql = &first;
-    let (mut rows, mut reached) = (COUNTED, Vec::new());
-    loop {
-        let found = database.read("counting the rows of an old set", |connection| {
-            Ok(connection.prepare_cached(sql)?.query_row(params_from_iter(&reached), row).optional()?)
-        })?;
-        match found {
-            Some(key) => (reached, sql) = (key, &next),
-            None => return Ok(rows),
+/// How many rows each table has that is published under a name, or stands in a slot.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn rows_of_set(database: &Database, name: impl Fn(&str) -> String) -> Result<RowCounts> {
+    let mut counts = RowCounts::new();
+    for table in &PUBLISHED {
+        let name = name(table.name);
+        let there =
+            database.read("counting rows", |connection| Ok(Table::find(connection, &name)?.is_some()))?;
+        if there {
+            counts.insert(table.name.to_owned(), rows(database, &name)?);
         }
-        rows += COUNTED + 1;
     }
+    Ok(counts)
 }
 
-/// As many question marks as a key has columns.
-fn marks(key: &str) -> String {
-    key.split(',').map(|_| "?").collect::<Vec<_>>().join(", ")
+/// How many rows a table has.
+fn rows(database: &Database, name: &str) -> Result<u64> {
+    let table = quote(name);
+    if database.journal_mode()? == "wal" {
+        return database.read("counting rows", |connection| count(connection, &format!("FROM {table}"), &[]));
+    }
+    // In goes: nobody could commit meanwhile.
+    let key = database.read("counting rows", |connection| Key::of(connection, name))?;
+    let (mut counted, mut reached) = (0, Vec::new());
+    loop {
+        let since = std::time::Instant::now();
+        let next =
+            database.read("counting rows", |connection| key.after(&table, &reached, COUNTED, connection))?;
+        match next {
+            Some(next) => (reached, counted) = (next, counted + COUNTED),
+            None => break,
+        }
+        pause(since.elapsed());
+    }
+    let rest = match reached.as_slice() {
+        [] => format!("FROM {table}"),
+        _ => format!("FROM {table} WHERE ({}) > ({})", key.columns(), key.marks(1)),
+    };
+    Ok(counted + database.read("counting rows", |connection| count(connection, &rest, &reached))?)
+}
+
+fn count(connection: &Connection, from: &str, parameters: &[Value]) -> Result<u64> {
+    let sql = format!("SELECT count(*) {from}");
+    let rows = connection.query_row(&sql, params_from_iter(parameters), |row| row.get::<_, i64>(0))?;
+    Ok(rows.unsigned_abs())
 }
 
 /// All columns of a row.
@@ -94,43 +176,66 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<Value>> {
 /// # Errors
 /// Whatever SQLite says, busy or full.
 pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
-    for Published { name, key, .. } in PUBLISHED {
+    for Published { name, .. } in PUBLISHED {
         let (source, target) = (from.name(name), to.name(name));
-        let columns = database.read("looking at the set from before", |connection| {
-            columns_in_both(connection, &source, &target)
+        let found = database.read("looking at the set from before", |connection| {
+            match columns_in_both(connection, &source, &target)? {
+                Some(columns) => Ok(Some((columns, Key::of(connection, &source)?))),
+                None => Ok(None),
+            }
         })?;
         // A set of a version that did not note yet what lists were made from.
-        let Some(columns) = columns else {
+        let Some((columns, key)) = found else {
             continue;
         };
         let (source, target) = (quote(&source), quote(&target));
+        let insert = format!("INSERT INTO {target} ({columns}) SELECT {columns} FROM {source}");
+        let (columns, marks) = (key.columns(), [key.marks(1), key.marks(1 + key.0.len())]);
         let mut batch = Batch::default();
-        let mut offset = 0;
+        let mut reached: Option<Vec<Value>> = None;
         loop {
-            let sql = format!(
-                "INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} \
-                 ORDER BY {key} LIMIT ?1 OFFSET ?2"
-            );
-            let (copied, held) = database.write("copying the set from before", |transaction| {
-                Ok(transaction.prepare_cached(&sql)?.execute((batch.rows as i64, offset as i64))?)
+            let ((next, copied), held) = database.write("copying the set from before", |transaction| {
+                let from = reached.clone().unwrap_or_default();
+                let next = key.after(&source, &from, batch.rows as u64, transaction)?;
+                let [first, second] = &marks;
+                let which = match (&reached, &next) {
+                    (None, None) => String::new(),
+                    (None, Some(_)) => format!(" WHERE ({columns}) <= ({first})"),
+                    (Some(_), None) => format!(" WHERE ({columns}) > ({first})"),
+                    (Some(_), Some(_)) => {
+                        format!(" WHERE ({columns}) > ({first}) AND ({columns}) <= ({second})")
+                    }
+                };
+                let sql = format!("{insert}{which} ORDER BY {columns}");
+                let bounds = from.iter().chain(next.iter().flatten());
+                let copied = transaction.prepare_cached(&sql)?.execute(params_from_iter(bounds))?;
+                Ok((next, copied))
             })?;
-            offset += copied;
-            if copied < batch.rows {
+            failpoint::reach("copy.batch");
+            if next.is_none() {
                 break;
             }
-            batch.adapt(held);
+            reached = next;
+            if copied == batch.rows {
+                batch.adapt(held);
+            }
         }
     }
     Ok(())
 }
 
-/// `None` if one of the tables is not there.
+/// The columns that two tables share, without generated ones; `None` if one of the tables is not there.
 fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<Option<String>> {
-    let (Some(one), Some(other)) = (Table::find(connection, one)?, Table::find(connection, other)?) else {
+    if Table::find(connection, one)?.is_none() || Table::find(connection, other)?.is_none() {
         return Ok(None);
-    };
-    let shared: Vec<_> = one.columns.iter().filter(|name| other.has(name)).map(|name| quote(name)).collect();
-    Ok(Some(shared.join(", ")))
+    }
+    let sql = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0 AND name COLLATE NOCASE IN \
+               (SELECT name FROM pragma_table_xinfo(?2) WHERE hidden = 0)";
+    let shared: Vec<String> = connection
+        .prepare(sql)?
+        .query_map([one, other], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(shared.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")))
 }
 
 /// How many rows fit into one transaction of [`HOLD`].
@@ -168,8 +273,8 @@ mod tests {
         let connection = Connection::open(&path).expect("a database");
         let sql = format!(
             "PRAGMA auto_vacuum = FULL;
-             CREATE TABLE nightshelf_a_recommendations (user_id ANY, rank INTEGER, PRIMARY KEY (user_id, rank))
-                 STRICT, WITHOUT ROWID;
+             CREATE TABLE nightshelf_a_recommendations (user_id, rank INTEGER, PRIMARY KEY (user_id, rank))
+                 WITHOUT ROWID;
              WITH RECURSIVE n (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM n WHERE at + 1 < {rows})
                  INSERT INTO nightshelf_a_recommendations
                  SELECT iif(at % 20 < 10, at / 10, 'reader ' || (at / 10)), at % 10 FROM n"
@@ -177,11 +282,14 @@ mod tests {
         connection.execute_batch(&sql).expect("rows");
         drop(connection);
         let mut database = Database::open(&path, Duration::from_secs(5), Interrupt::never()).expect("opened");
-        let found =
-            rows_at_most(&database, "nightshelf_a_recommendations", "user_id, rank").expect("counted");
-        assert!((rows..=rows + COUNTED + 3).contains(&found), "{found}");
-        clear(&mut database, Slot::A).expect("cleared");
-        let of = |sql| database.connection().query_row(sql, [], |row| row.get::<_, i64>(0)).expect("asked");
+        let name = "nightshelf_a_recommendations";
+        assert_eq!(super::rows(&database, name).expect("counted"), rows);
+        let wal = Connection::open(&path).expect("opened");
+        wal.pragma_update(None, "journal_mode", "wal").expect("in WAL mode");
+        assert_eq!(super::rows(&database, name).expect("counted"), rows);
+        let [slot, _] = database.read("looking", Slot::free).expect("a slot");
+        clear(&mut database, slot).expect("cleared");
+        let of = |sql| wal.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("asked");
         assert_eq!(of("SELECT count(*) FROM sqlite_schema"), 0);
         assert!(of("PRAGMA page_count") < 10);
     }

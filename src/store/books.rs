@@ -36,7 +36,7 @@ pub fn read<T>(
     mut each: impl FnMut(&mut T, Book<'_>),
 ) -> Result<T> {
     let source = &config.source;
-    database.read("reading the books", |connection| {
+    database.read_in_goes("reading the books", |connection| {
         let mut found = begin();
         let Some(table) = Table::find(connection, &source.books)? else {
             return Ok(found);

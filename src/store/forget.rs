@@ -4,7 +4,7 @@ use rusqlite::Transaction;
 
 use crate::catalog::vocabulary::UserRef;
 use crate::error::Result;
-use crate::store::slots::{LISTS, READERS, Slot};
+use crate::store::slots::{LISTS, READERS, Slot, previous_rows};
 use crate::store::source::Table;
 use crate::store::{Database, readers};
 
@@ -15,13 +15,28 @@ use crate::store::{Database, readers};
 /// Whatever SQLite says; nothing is changed then.
 pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
     let (gone, _) = database.write("forgetting a reader", |transaction| {
+        let previous = Slot::previous(transaction)?;
+        let mut rows = previous_rows(transaction)?;
         let mut gone = 0;
         for table in [LISTS.name, READERS.name] {
-            for name in [table.to_owned(), Slot::A.name(table), Slot::B.name(table)] {
-                if Table::find(transaction, &name)?.is_some() {
-                    gone += readers::delete(transaction, &name, user)?;
+            for slot in Slot::SETS.into_iter().map(Some).chain([None]) {
+                let name = slot.map_or(table.to_owned(), |slot| slot.name(table));
+                if Table::find(transaction, &name)?.is_none() {
+                    continue;
+                }
+                let here = readers::delete(transaction, &name, user)?;
+                gone += here;
+                // The set before is whole without this reader.
+                if let Some(left) = rows.as_mut().and_then(|rows| rows.get_mut(table))
+                    && slot.is_some()
+                    && slot == previous
+                {
+                    *left = left.saturating_sub(here as u64);
                 }
             }
+        }
+        if let (Some(slot), Some(rows)) = (previous, &rows) {
+            slot.note_as_previous(transaction, rows)?;
         }
         Ok(gone + forget_examples(transaction, user)?)
     })?;

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params, params_from_iter};
 
-use super::{Database, quote};
+use super::{Database, own_tables, quote};
 use crate::catalog::delimited::Field;
 use crate::catalog::rejects::Rejects;
 use crate::cli::FileKind;
@@ -131,8 +131,8 @@ impl Target {
     /// # Errors
     /// [`Kind::Config`] if the table cannot take the rows; else as [`Database::write`].
     pub fn begin(&self, database: &mut Database, stamp: &Stamp, anew: bool) -> Result<(Table, Progress)> {
+        own_tables::prepare(database)?;
         let (begun, _) = database.write("preparing the import", |transaction| {
-            transaction.execute_batch(include_str!("../../sql/schema.sql"))?;
             let made = self.make(transaction)?;
             let table = self.look(transaction)?;
             let progress = if made || anew { Progress::default() } else { earlier(transaction, stamp)? };

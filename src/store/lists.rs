@@ -1,13 +1,15 @@
 //! The published lists, as an application reads them.
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, Params, Row};
 
 use crate::catalog::vocabulary::{UserId, UserRef};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+use crate::store::readers::{self, IS_READER};
 use crate::store::slots::{LISTS, POPULAR, READERS};
 use crate::store::source::Table;
-use crate::store::{Database, quote, readers};
+use crate::store::{Database, quote};
 
 /// A row of `recommendations`, or of `recommendations_popular`.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +54,7 @@ impl Listed {
 /// # Errors
 /// Whatever SQLite says.
 pub fn of(database: &Database, user: UserRef<'_>) -> Result<Vec<Listed>> {
-    let sql = format!("SELECT {} FROM recommendations WHERE user_id = ?1 ORDER BY rank", Listed::COLUMNS);
+    let sql = format!("SELECT {} FROM recommendations WHERE {IS_READER} ORDER BY rank", Listed::COLUMNS);
     database.read("looking at the reader's list", |connection| match user {
         UserRef::Integer(id) => rows(connection, LISTS.name, &sql, [id]),
         UserRef::Text(id) => rows(connection, LISTS.name, &sql, [id]),
@@ -90,52 +92,56 @@ pub fn each(database: &Database, mut each: impl FnMut(UserRef<'_>, Listed)) -> R
     })
 }
 
-/// Reads some columns of all rows of `recommendations`, by reader and rank; all are of one set.
+/// Rows that are read in one go where nobody can commit meanwhile.
+const GO: usize = 50_000;
+
+/// Reads some columns of all rows of `recommendations`, by reader and rank; all are of one set, and each list is
+/// whole.
 ///
-/// Without WAL in goes, as nobody could write for as long as one look at all of them takes; there it fails
-/// if a new set is published meanwhile.
+/// Without WAL in goes of some readers, as nobody could commit for as long as one look at all of them takes; there
+/// it fails if a new set is published meanwhile.
 pub(super) fn scan<T>(
     database: &Database,
     columns: &str,
     of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     mut each: impl FnMut(&Value, T),
 ) -> Result<()> {
-    let pragma = |name| database.connection().pragma_query_value(None, name, |row| row.get::<_, String>(0));
-    let step = if pragma("journal_mode")? == "wal" { i64::MAX } else { 50_000 };
-    let mut after: Option<(Value, i64)> = None;
+    let most = if database.journal_mode()? == "wal" { usize::MAX } else { GO };
+    let mut after: Option<Value> = None;
     let mut of_run = None;
     loop {
         let sql = format!(
-            "SELECT {columns}, user_id, rank FROM recommendations {} ORDER BY user_id, rank LIMIT {step}",
-            if after.is_some() { "WHERE (user_id, rank) > (?1, ?2)" } else { "" }
+            "SELECT {columns}, user_id FROM recommendations {} ORDER BY user_id COLLATE BINARY, rank",
+            if after.is_some() { "WHERE user_id COLLATE BINARY > ?1" } else { "" }
         );
-        let go = database.read("reading the published rows", |connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
-            let (user, rank) = (statement.column_count() - 2, statement.column_count() - 1);
-            let mut rows = match &after {
-                Some((user, rank)) => statement.query(params![user, rank])?,
-                None => statement.query([])?,
-            };
-            let mut go: Vec<(Value, i64, T)> = Vec::new();
-            // In the same breath as the rows: while these are read, no other set can be published.
+        let (go, published, is_last) = database.read("reading the published rows", |connection| {
+            // In the same moment as the rows, which tells of which set they are.
             let newest = "SELECT max(run_id) FROM recommendations_popular";
             let published: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
+            let mut statement = connection.prepare_cached(&sql)?;
+            let user = statement.column_count() - 1;
+            let mut rows = statement.query(rusqlite::params_from_iter(&after))?;
+            let mut go: Vec<(Value, T)> = Vec::new();
             while let Some(row) = rows.next()? {
-                go.push((row.get(user)?, row.get(rank)?, of(row)?));
+                let reader: Value = row.get(user)?;
+                // A list is read in one go: a backfill may put another in its place between two.
+                if go.len() >= most && go.last().is_some_and(|(last, _)| *last != reader) {
+                    return Ok((go, published, false));
+                }
+                go.push((reader, of(row)?));
             }
-            Ok((go, published))
+            Ok((go, published, true))
         })?;
-        let (go, published) = go;
         if *of_run.get_or_insert(published) != published {
             let error = Error::new(Kind::Busy, "new lists were published while those of before were read");
             return Err(error.hint("give the same command again"));
         }
-        let is_last = (go.len() as i64) < step;
-        after = go.last().map(|(user, rank, _)| (user.clone(), *rank));
-        go.into_iter().for_each(|(user, _, row)| each(&user, row));
+        after = go.last().map(|(user, _)| user.clone());
+        go.into_iter().for_each(|(user, row)| each(&user, row));
         if is_last {
             return Ok(());
         }
+        failpoint::reach("lists.go");
     }
 }
 

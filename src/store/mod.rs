@@ -2,21 +2,26 @@
 //!
 //! Reading happens in one short transaction ([`source`]). Writing happens in many small ones,
 //! always through [`Database::write`], which is where we promise not to keep the application
-//! waiting. [`publish`] makes the new recommendations visible all at once, [`readers`] one reader's
+//! waiting. [`publish`] makes the new recommendations visible all at once ([`exchange`] of [`slots`], which have the
+//! [`shape`] of the published tables; [`rehearsal`] asks beforehand whether that would do), [`readers`] one reader's
 //! list at a time, [`lists`] shows them, [`forget`] none of it any more, not even what [`scrub`] finds in free pages;
 //! [`runs`] keeps the diary; [`check`] asks whether what we promise about the tables is true.
 
 pub mod batches;
 pub mod books;
 pub mod check;
+pub mod exchange;
 pub mod forget;
 pub mod import;
 pub mod lists;
 pub mod lock;
+pub mod own_tables;
 pub mod publish;
 pub mod readers;
+pub mod rehearsal;
 pub mod runs;
 pub mod scrub;
+pub mod shape;
 pub mod slots;
 pub mod source;
 pub mod survey;
@@ -96,6 +101,8 @@ impl Database {
             connection.busy_timeout(WAIT)?;
             // The application may not enforce them; that is for it to say.
             connection.pragma_update(None, "foreign_keys", false)?;
+            // Views, triggers and foreign keys name a table, whichever that is after an exchange.
+            connection.pragma_update(None, "legacy_alter_table", true)?;
             // We do it ourselves, when we do not hold the lock.
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
             // A spilled cache would lock readers out before the commit.
@@ -123,9 +130,28 @@ impl Database {
         Self::open(&self.path, self.patience, self.interrupt.clone())
     }
 
-    /// For reading outside of any transaction of ours.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
+    /// The same database once more, for an exchange of names alone: to rename a table, SQLite reads all of the
+    /// schema, also what needs collations that only the application has. Here they are there, and order nothing;
+    /// so nothing may be written through this connection to the application's tables.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn for_exchange(&self) -> Result<Self> {
+        let again = self.again()?;
+        again.connection.collation_needed(|connection, name| {
+            connection.create_collation(name, |one: &str, other: &str| one.cmp(other))
+        })?;
+        Ok(again)
+    }
+
+    /// How the database keeps its journal: `wal`, `delete` and so on.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn journal_mode(&self) -> Result<String> {
+        self.read("looking at the database", |connection| {
+            Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?)
+        })
     }
 
     /// Where the database lies, with links resolved.
@@ -145,13 +171,32 @@ impl Database {
         name.into()
     }
 
-    /// Runs `work`, which reads, and again from the start for as long as others keep readers out
-    /// (they do while committing to a rollback-journal database).
+    /// Runs `work`, which reads, in one transaction: all that it sees is of one moment. Runs it again from the
+    /// start for as long as others keep readers out (they do while committing to a rollback-journal database).
+    ///
+    /// Without WAL nobody can commit for as long as this takes: for long reads there is
+    /// [`Database::read_in_goes`].
     ///
     /// # Errors
     /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal, and whatever
     /// SQLite says otherwise.
     pub fn read<T>(&self, doing: &str, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
+        self.read_in_goes(doing, |connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+    }
+
+    /// Runs `work`, which reads, without a transaction around it: each of its statements sees a moment of its own.
+    /// Between two of them rows may come, change and go. So whoever reads a table in goes, by key, sees every row
+    /// that stands still meanwhile once, one that changes as it was or as it is, and one that moves to another key
+    /// perhaps not at all or twice.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn read_in_goes<T>(&self, doing: &str, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         let deadline = Instant::now() + self.patience;
         loop {
             self.interrupt.check()?;
@@ -178,13 +223,47 @@ impl Database {
     pub fn write<T>(
         &mut self,
         doing: &str,
+        work: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<(T, Duration)> {
+        self.transact(doing, true, work)
+    }
+
+    /// Runs `work` as [`Database::write`] does, and takes everything back that it did.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub fn rehearse<T>(&mut self, doing: &str, work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.transact(doing, false, work).map(|(value, _)| value)
+    }
+
+    /// As [`Database::write`], for the last word of a job that was asked to stop: it does not ask again whether it
+    /// was, and waits for a second at most.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub fn write_last<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let interrupt = std::mem::replace(&mut self.interrupt, Interrupt::never());
+        let patience = std::mem::replace(&mut self.patience, Duration::from_secs(1));
+        let done = self.transact(doing, true, work);
+        (self.interrupt, self.patience) = (interrupt, patience);
+        done.map(|(value, _)| value)
+    }
+
+    fn transact<T>(
+        &mut self,
+        doing: &str,
+        keep: bool,
         mut work: impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> Result<(T, Duration)> {
         let deadline = Instant::now() + self.patience;
         let [mut commit_wait, longest] = COMMIT_WAIT;
         loop {
             self.interrupt.check()?;
-            let (done, held) = self.attempt(commit_wait, &mut work);
+            let (done, held) = self.attempt(keep, commit_wait, &mut work);
             match done {
                 Ok(value) => {
                     // While nobody waits for us: so the log does not grow beyond one transaction.
@@ -205,6 +284,7 @@ impl Database {
     /// One try, and how long it held the write lock.
     fn attempt<T>(
         &mut self,
+        keep: bool,
         commit_wait: Duration,
         work: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> (Result<T>, Duration) {
@@ -217,7 +297,11 @@ impl Database {
         let since = Instant::now();
         let done = work(&transaction).and_then(|value| {
             transaction.busy_timeout(commit_wait)?;
-            transaction.commit()?;
+            if keep {
+                transaction.commit()?
+            } else {
+                transaction.rollback()?
+            }
             Ok(value)
         });
         let held = since.elapsed();
@@ -232,6 +316,11 @@ impl Database {
         // application's tables, and so change how its own queries are planned.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
+}
+
+/// Waits between two goes of a long read, so that whoever waited for it gets in.
+pub(crate) fn pause(held: Duration) {
+    std::thread::sleep(breath(held));
 }
 
 /// Quotes an identifier for SQL.

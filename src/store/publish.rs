@@ -4,9 +4,11 @@ use rusqlite::{Connection, Statement, Transaction, params};
 
 use crate::catalog::vocabulary::{Items, UserRef, Users};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::store::batches::{self, Batch};
-use crate::store::slots::{self, LISTS, POPULAR, READERS, Slot};
-use crate::store::{Database, quote, scrub};
+use crate::store::shape::Shape;
+use crate::store::slots::{LISTS, POPULAR, PUBLISHED, READERS, Slot, previous_rows};
+use crate::store::{Database, exchange, quote, scrub};
 
 /// Rows that one statement inserts: the table is opened, and its end looked for, once for all of them.
 const TOGETHER: usize = 32;
@@ -135,21 +137,35 @@ pub(super) fn bind_user(
 pub struct Draft<'a> {
     database: &'a mut Database,
     slot: Slot,
+    /// Where the current set goes.
+    retired: Slot,
     names: Names<'a>,
     table: String,
     batch: Batch,
+    written: u64,
 }
 
 impl<'a> Draft<'a> {
-    /// Makes an empty set in the free slot.
+    /// Makes an empty set in a free slot.
     ///
     /// # Errors
     /// Whatever SQLite says.
     pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
-        let slot = database.read("looking for a free slot", Slot::free)?;
-        batches::clear(database, slot)?;
-        database.write("preparing the new set", |transaction| slots::prepare(transaction, slot))?;
-        Ok(Self { database, slot, names, table: slot.name(LISTS.name), batch: Batch::default() })
+        let [slot, retired] = free_slots(database)?;
+        database.write("preparing the new set", |transaction| {
+            exchange::free_users_names(transaction)?;
+            exchange::prepare(transaction, slot)
+        })?;
+        failpoint::reach("draft.prepared");
+        Ok(Self {
+            database,
+            slot,
+            retired,
+            names,
+            table: slot.name(LISTS.name),
+            batch: Batch::default(),
+            written: 0,
+        })
     }
 
     /// Adds rows: all rows together come in the order of reader and rank, which is that of the primary key.
@@ -158,6 +174,7 @@ impl<'a> Draft<'a> {
     /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
     pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
         let (table, names) = (&self.table, self.names);
+        self.written += rows.len() as u64;
         in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
             names.insert(transaction, table, rows)
         })
@@ -176,11 +193,22 @@ impl<'a> Draft<'a> {
     ) -> Result<()> {
         self.add_popular(popular)?;
         self.add_digests(digests)?;
-        let slot = self.slot;
-        self.database.write("publishing", |transaction| {
-            slots::flip(transaction, slot)?;
+        failpoint::reach("draft.written");
+        let Self { database, slot, retired, written, .. } = self;
+        let there = batches::rows_of_set(database, |name| slot.name(name))?;
+        if there.get(LISTS.name) != Some(&written) {
+            let message = format!("of {written} rows {there:?} are in the new set; it was not published");
+            return Err(Error::new(Kind::Failed, message).hint(
+                "a constraint of recommendations may replace or ignore rows: see its CREATE statement",
+            ));
+        }
+        let rows = batches::rows_of_set(database, str::to_owned)?;
+        // A connection of its own: after an exchange that failed, nobody goes on with it.
+        database.for_exchange()?.write("publishing", |transaction| {
+            exchange::exchange(transaction, slot, retired, &rows)?;
             finish(transaction)
         })?;
+        failpoint::reach("exchange.committed");
         Ok(())
     }
 
@@ -201,7 +229,8 @@ impl<'a> Draft<'a> {
     }
 
     fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
-        let insert = format!("INSERT INTO {} VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
+        let insert =
+            format!("INSERT INTO {} (user_id, digest) VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
         let (users, readers) = (self.names.users, (0..digests.len()).collect::<Vec<_>>());
         in_batches(self.database, &mut self.batch, &readers, |transaction, readers| {
             let mut statement = transaction.prepare_cached(&insert)?;
@@ -226,6 +255,7 @@ fn in_batches<T>(
     while !rest.is_empty() {
         let (now, later) = rest.split_at(batch.rows.min(rest.len()));
         let ((), held) = database.write("writing the new set", |transaction| write(transaction, now))?;
+        failpoint::reach("draft.rows");
         if now.len() == batch.rows {
             batch.adapt(held);
         }
@@ -234,42 +264,116 @@ fn in_batches<T>(
     Ok(())
 }
 
-/// Empties the free slot, which holds the set before the previous one: while there is other work to do, so
-/// that nobody waits for it. [`Draft::begin`] does what is left.
+/// Empties the slots that are not in use, of which one holds the set before the previous one: while there is other
+/// work to do, so that nobody waits for it. [`Draft::begin`] does what is left.
 ///
 /// # Errors
 /// Whatever SQLite says.
 pub fn make_room(database: &mut Database) -> Result<()> {
-    let slot = database.read("looking for a free slot", Slot::free)?;
-    batches::clear(database, slot)?;
+    free_slots(database)?;
     scrub::clear(database)
+}
+
+/// Two empty slots.
+fn free_slots(database: &mut Database) -> Result<[Slot; 2]> {
+    for slot in database.read("looking for free slots", Slot::unused)? {
+        batches::clear(database, slot)?;
+    }
+    database.read("looking for free slots", Slot::free)
 }
 
 /// Puts the set before the current one back, whatever its size, in one short transaction.
 ///
 /// # Errors
-/// [`Kind::Failed`] if there is none.
+/// [`Kind::Failed`] if there is none, or not all of it is there any more.
 pub fn rollback(
     database: &mut Database,
     mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
 ) -> Result<()> {
-    let nothing = || {
+    let looking = "looking for the set before";
+    let mut slot = database.read(looking, Slot::previous)?.ok_or_else(|| {
         Error::new(Kind::Failed, "there is no set before the current one to go back to")
             .hint("the set before the current one is kept from the second `nightshelf run` on")
-    };
-    let looking = "looking for the set before";
-    let mut slot = database.read(looking, Slot::previous)?.ok_or_else(nothing)?;
-    if !database.read(looking, |connection| slots::fits(connection, slot))? {
+    })?;
+    check_is_whole(database, slot)?;
+    let [mut free, retired] = free_slots(database)?;
+    if !database.read(looking, |connection| exchange::fits(connection, slot))? {
         // An index was added or dropped since: the old set is written anew, in the new shape.
-        let free = database.read(looking, Slot::free)?;
-        batches::clear(database, free)?;
-        database.write("preparing the set from before", |transaction| slots::prepare(transaction, free))?;
-        batches::copy(database, slot, free)?;
-        slot = free;
+        reshape(database, slot, free)?;
+        std::mem::swap(&mut slot, &mut free);
     }
-    database.write("rolling back", |transaction| {
-        slots::flip(transaction, slot)?;
+    failpoint::reach("rollback.prepared");
+    let rows = batches::rows_of_set(database, str::to_owned)?;
+    database.for_exchange()?.write("rolling back", |transaction| {
+        exchange::exchange(transaction, slot, retired, &rows)?;
         finish(transaction)
     })?;
+    failpoint::reach("exchange.committed");
+    // It is done: what cannot be tidied now is tidied by the next night.
+    let _ = free_slots(database);
     Ok(())
+}
+
+/// Whether the set before is all there: its tables, and the rows that they had when they gave way.
+fn check_is_whole(database: &Database, slot: Slot) -> Result<()> {
+    let broken = |what: String| {
+        Error::new(Kind::Failed, format!("the set before the current one is not whole: {what}"))
+            .hint("the current set stands; `nightshelf run --force` makes a new one")
+    };
+    let there = batches::rows_of_set(database, |name| slot.name(name))?;
+    for name in [LISTS.name, POPULAR.name] {
+        if !there.contains_key(name) {
+            return Err(broken(format!("there is no table {}", slot.name(name))));
+        }
+    }
+    let noted = database.read("looking for the set before", previous_rows)?;
+    for (name, then) in noted.into_iter().flatten() {
+        let now = there.get(&name).copied().unwrap_or_default();
+        if now != then {
+            return Err(broken(format!("{} has {now} rows, and had {then}", slot.name(&name))));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the set in the slot `from` anew into the slot `to`, in the shape that published tables have now.
+fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
+    database.write("preparing the set from before", |transaction| {
+        exchange::free_users_names(transaction)?;
+        exchange::prepare(transaction, to)
+    })?;
+    batches::copy(database, from, to)
+}
+
+/// Writes the set before anew where its tables are `STRICT`, as those of an earlier nightshelf are: while there is
+/// one such table, a program with a SQLite before 3.37 cannot read anything in the database.
+///
+/// # Errors
+/// Whatever SQLite says; the set before is then as it was.
+pub fn leave_strict(database: &mut Database) -> Result<()> {
+    let strict = database.read("looking at the set from before", |connection| {
+        let Some(slot) = Slot::previous(connection)? else {
+            return Ok(None);
+        };
+        let mut strict = false;
+        for table in &PUBLISHED {
+            let shape = Shape::find(connection, &slot.name(table.name))?;
+            strict |= shape.is_some_and(|shape| shape.is_strict() && !is_strict_now(connection, table.name));
+        }
+        Ok(strict.then_some(slot))
+    })?;
+    let Some(slot) = strict else {
+        return Ok(());
+    };
+    let [to, _] = free_slots(database)?;
+    reshape(database, slot, to)?;
+    let rows = batches::rows_of_set(database, |name| to.name(name))?;
+    database
+        .write("changing the set from before over", |transaction| to.note_as_previous(transaction, &rows))?;
+    batches::clear(database, slot)
+}
+
+/// Whether the user has made the published table `STRICT`.
+fn is_strict_now(connection: &Connection, table: &str) -> bool {
+    Shape::find(connection, table).is_ok_and(|shape| shape.is_some_and(|shape| shape.is_strict()))
 }

@@ -9,11 +9,15 @@ use rusqlite::{Connection, Transaction};
 use crate::catalog::vocabulary::{UserId, UserRef, Users};
 use crate::console::Bar;
 use crate::error::Result;
+use crate::failpoint;
 use crate::store::batches::Batch;
 use crate::store::publish::{Names, Recommendation, bind_user};
 use crate::store::slots::{LISTS, READERS};
 use crate::store::source::Table;
 use crate::store::{Database, quote};
+
+/// Whether a row is of the reader `?1`, whatever collation a user has given to the column: 'Ann' is not 'ann'.
+pub(super) const IS_READER: &str = "user_id COLLATE BINARY = ?1";
 
 /// What the published lists were made from.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +106,7 @@ pub fn replace(
         let ((), held) = database.write("replacing lists", |transaction| {
             now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement))
         })?;
+        failpoint::reach("backfill.batch");
         batch.adapt(held);
         finished += count;
         bar.advance(count as u64);
@@ -117,7 +122,7 @@ fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Re
         delete(transaction, READERS.name, replacement.user)?;
         return Ok(());
     };
-    let upsert = "INSERT INTO nightshelf_readers VALUES (?1, ?2) \
+    let upsert = "INSERT INTO nightshelf_readers (user_id, digest) VALUES (?1, ?2) \
                   ON CONFLICT DO UPDATE SET digest = excluded.digest";
     let mut statement = transaction.prepare_cached(upsert)?;
     bind_user(&mut statement, 1, replacement.user)?;
@@ -129,7 +134,7 @@ fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Re
 /// Deletes a reader's rows; how many there were.
 pub(super) fn delete(connection: &Connection, table: &str, user: UserRef<'_>) -> Result<usize> {
     let mut statement =
-        connection.prepare_cached(&format!("DELETE FROM {} WHERE user_id = ?", quote(table)))?;
+        connection.prepare_cached(&format!("DELETE FROM {} WHERE {IS_READER}", quote(table)))?;
     bind_user(&mut statement, 1, user)?;
     Ok(statement.raw_execute()?)
 }

@@ -1,7 +1,5 @@
 //! The diary: one row for each time the job ran, and what it could not use.
 
-use std::time::Duration;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
@@ -10,9 +8,7 @@ use crate::catalog::rejects::Rejects;
 use crate::error::{Error, Kind, Result};
 use crate::store::slots::{LISTS, POPULAR, Slot};
 use crate::store::source::Table;
-use crate::store::{Database, lists, quote};
-
-const SCHEMA: &str = include_str!("../../sql/schema.sql");
+use crate::store::{Database, lists, own_tables, quote};
 
 /// What a run was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,35 +46,13 @@ pub struct Story {
     pub error: Option<String>,
 }
 
-/// Makes our own tables where they are missing.
-///
-/// # Errors
-/// Whatever SQLite says.
-pub fn prepare(database: &mut Database) -> Result<()> {
-    const OURS: [&str; 5] = [
-        "nightshelf_meta",
-        "nightshelf_runs",
-        "nightshelf_rejects",
-        "nightshelf_imports",
-        "nightshelf_trials",
-    ];
-    let there = database.read("looking for nightshelf's own tables", |connection| {
-        OURS.iter().try_fold(true, |all, table| Ok(all && Table::find(connection, table)?.is_some()))
-    })?;
-    if there {
-        return Ok(());
-    }
-    database.write("making nightshelf's own tables", |transaction| Ok(transaction.execute_batch(SCHEMA)?))?;
-    Ok(())
-}
-
 /// Begins a run: a row with the status `running`. Rows that still say so are of runs that died,
 /// since whoever calls this holds the lock.
 ///
 /// # Errors
 /// Whatever SQLite says.
 pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Value) -> Result<i64> {
-    prepare(database)?;
+    own_tables::prepare(database)?;
     let (run_id, _) = database.write("beginning the run", |transaction| {
         transaction.execute(
             "UPDATE nightshelf_runs SET status = 'interrupted', finished_at = ?1, \
@@ -163,10 +137,10 @@ pub fn ended(database: &mut Database, run_id: i64, error: &Error, rejects: &Reje
     let text = error.to_string();
     // The error itself is on its way to the user; a row that cannot be written now is closed by
     // the next run.
-    let connection = database.connection();
-    let _ = connection.busy_timeout(Duration::from_secs(1));
-    let _ = connection.execute(sql, params![run_id, status, now(), text]);
-    let _ = note_rejects(connection, run_id, rejects);
+    let _ = database.write_last("noting how the run ended", |transaction| {
+        transaction.execute(sql, params![run_id, status, now(), text])?;
+        note_rejects(transaction, run_id, rejects)
+    });
 }
 
 /// Replaces what is known of rejected rows of one run.

@@ -15,7 +15,7 @@ use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, Source};
 use crate::console::{Console, plain};
 use crate::error::{Error, Kind, Result, nearest};
-use crate::store::{Database, breath, quote};
+use crate::store::{Database, pause, quote};
 
 /// Rows between two looks at signals and at the bar.
 const STRIDE: u64 = 1 << 13;
@@ -42,7 +42,7 @@ pub struct Reading {
 /// [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
 /// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
 pub fn read(database: &Database, config: &Config, console: &Console) -> Result<Reading> {
-    database.read("reading the ratings", |connection| {
+    database.read_in_goes("reading the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
         let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
             true => Error::from(error).while_doing("the query in [source] does not work"),
@@ -81,8 +81,7 @@ pub(super) fn scan(
     mut each: impl FnMut(&Row<'_>),
 ) -> Result<()> {
     let width = statement.column_count() - usize::from(by_rowid);
-    let pragma = |name| database.connection().pragma_query_value(None, name, |row| row.get::<_, String>(0));
-    let pauses = by_rowid && pragma("journal_mode")? != "wal";
+    let pauses = by_rowid && database.journal_mode()? != "wal";
     let (mut next, mut count) = (Some(i64::MIN), 0u64);
     while let Some(from) = next.take() {
         let since = Instant::now();
@@ -103,7 +102,7 @@ pub(super) fn scan(
         }
         drop(rows);
         if next.is_some() {
-            std::thread::sleep(breath(since.elapsed()));
+            pause(since.elapsed());
         }
     }
     Ok(())

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::store::Database;
-use crate::store::runs::{now, prepare};
+use crate::store::own_tables::prepare;
+use crate::store::runs::now;
 use crate::store::source::Table;
 
 /// A trial that was made.

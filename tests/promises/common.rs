@@ -106,6 +106,7 @@ impl Shop {
     pub fn open(&self) -> Connection {
         let connection = Connection::open(&self.path).unwrap();
         connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        teach(&connection);
         connection
     }
 
@@ -233,6 +234,16 @@ impl Shop {
         }
         assert_eq!(self.one::<String>("PRAGMA integrity_check"), "ok");
     }
+}
+
+/// A collation and a function that only the application knows, not the program under test.
+fn teach(connection: &Connection) {
+    use rusqlite::functions::FunctionFlags;
+    connection.create_collation("icu_root", |a: &str, b: &str| b.cmp(a)).unwrap();
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection
+        .create_scalar_function("sortconcat", 1, flags, |context| context.get::<Option<String>>(0))
+        .unwrap();
 }
 
 /// A program that waits at a fail point.

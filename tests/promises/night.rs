@@ -73,7 +73,7 @@ fn the_tables_have_the_promised_columns() {
     };
     assert_eq!(
         columns("recommendations"),
-        "user_id|ANY|1|1 rank|INTEGER|1|2 isbn|TEXT|1|0 isbn13|TEXT|0|0 score|REAL|1|0 \
+        "user_id||1|1 rank|INTEGER|1|2 isbn|TEXT|1|0 isbn13|TEXT|0|0 score|REAL|1|0 \
          predicted_rating|REAL|0|0 source|TEXT|1|0 because|TEXT|0|0 run_id|INTEGER|1|0"
     );
     assert_eq!(
@@ -81,7 +81,7 @@ fn the_tables_have_the_promised_columns() {
         "rank|INTEGER|0|1 isbn|TEXT|1|0 isbn13|TEXT|0|0 score|REAL|1|0 run_id|INTEGER|1|0"
     );
     let listed = shop.rows("SELECT type, wr, strict FROM pragma_table_list WHERE name = 'recommendations'");
-    assert_eq!(listed, ["table|1|1"]);
+    assert_eq!(listed, ["table|1|0"]);
     let popular = shop.rows("SELECT score FROM recommendations_popular ORDER BY rank");
     let scores: Vec<f64> = popular.iter().map(|score| score.parse().unwrap()).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
