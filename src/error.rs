@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::machine;
+
 /// What an operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -133,9 +135,14 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Error::new(Kind::Busy, message)
                 .hint("another program kept the database locked; try again later"),
-            Some(Code::DiskFull) => {
-                Error::new(Kind::Io, message).hint("free some space on the database's disk and run again")
-            }
+            Some(Code::DiskFull) => Error::new(Kind::Io, message).hint(match machine::full_temporary_folder() {
+                Some(folder) => format!(
+                    "the folder for temporary files, {}, is full: free some space there, or name another in \
+                     SQLITE_TMPDIR, and run again",
+                    folder.display()
+                ),
+                None => "free some space on the database's disk and run again".to_owned(),
+            }),
             Some(Code::ReadOnly) => Error::new(Kind::Io, message)
                 .hint("the job needs to write to the database file and to its folder"),
             Some(Code::CannotOpen | Code::PermissionDenied) => Error::new(Kind::NoInput, message)

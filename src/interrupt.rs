@@ -48,8 +48,8 @@ impl Interrupt {
     pub fn check(&self) -> Result<()> {
         match self.signal.load(Ordering::Relaxed) as i32 {
             0 => Ok(()),
-            SIGTERM => Err(Error::new(Kind::Terminated, "terminated; nothing was published")),
-            _ => Err(Error::new(Kind::Interrupted, "interrupted; nothing was published")),
+            SIGTERM => Err(Error::new(Kind::Terminated, "terminated")),
+            _ => Err(Error::new(Kind::Interrupted, "interrupted")),
         }
     }
 }

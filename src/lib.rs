@@ -49,6 +49,7 @@
 //   quality                     figures and baselines                      codes only
 //   report                      the page and its plots                     plain facts
 //   console, error, interrupt   what people see; what went wrong; when to stop
+//   machine, files, panics      how much memory there is; whole files; libraries that panic
 //   failpoint                   where a test makes the process die or wait
 //
 // Dependence points down this table, never up: `catalog` knows no SQL and no tensors, `model` no SQL and
@@ -64,12 +65,17 @@ pub mod console;
 pub mod error;
 #[doc(hidden)]
 pub mod failpoint;
+mod files;
 #[doc(hidden)]
 pub mod interrupt;
 #[doc(hidden)]
 pub mod jobs;
 #[doc(hidden)]
+pub mod machine;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
+pub mod panics;
 #[doc(hidden)]
 pub mod quality;
 mod recommender;

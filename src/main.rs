@@ -8,9 +8,10 @@ use nightshelf::cli::Cli;
 use nightshelf::console::Console;
 use nightshelf::error::{Error, Kind};
 use nightshelf::interrupt::Interrupt;
-use nightshelf::jobs;
+use nightshelf::{jobs, panics};
 
 fn main() -> ExitCode {
+    panics::install();
     let cli = Cli::parse();
     let console = Console::new(cli.verbosity());
     let work = || {

@@ -9,7 +9,7 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::catalog::interactions::Interactions;
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{Example, Part, Rejects};
 use crate::catalog::spellings;
 use crate::catalog::vocabulary::{Items, NewBook, UserRef, Users};
 use crate::config::Config;
@@ -184,7 +184,7 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
     let books = spellings::judge(&frame, config)?;
     for (reason, rows, examples) in books.dropped.iter() {
-        rejects.add_many(reason, rows, || examples.join(", "));
+        rejects.add_many(reason, rows, examples.iter().cloned());
     }
     let mut frame = frame;
     // The spellings are the largest part of it.
@@ -319,8 +319,9 @@ fn within_scale(
     }
     let off = frame.filter(&!&mask)?;
     for (isbn, rating) in off.column("isbn")?.str()?.iter().zip(off.column("rating")?.f32()?.iter()) {
-        rejects.add("rating_off_scale", || {
-            format!("{}, {}", isbn.unwrap_or_default(), rating.unwrap_or_default())
+        rejects.add("rating_off_scale", || Example {
+            rating: rating.map(|rating| Part::Real(f64::from(rating))),
+            ..Example::isbn(isbn.unwrap_or_default())
         });
     }
     Ok((frame.filter(&mask)?, Some((low, high))))

@@ -1,12 +1,13 @@
 //! From spellings to books. Each distinct spelling is judged once, however many rows have it.
 
 use std::cmp::Reverse;
+use std::iter::once_with;
 
 use polars::prelude::*;
 use rayon::prelude::*;
 
 use crate::catalog::isbn::{self, Key, Reason};
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{Example, Rejects};
 use crate::catalog::vocabulary::Items;
 use crate::config::{Config, Invalid, KeyKind};
 use crate::error::Result;
@@ -109,10 +110,14 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
         let rows = spelling.rows.len() as u64;
         match &spelling.verdict {
             Verdict::Item { key, repaired: true, .. } => {
-                mended.add_many(reason, rows, || format!("{} → {key}", spelling.text));
+                mended.add_many(
+                    reason,
+                    rows,
+                    once_with(|| Example::note(format!("{} → {key}", spelling.text))),
+                );
             }
-            Verdict::Item { .. } => opaque.add_many(reason, rows, || spelling.text.to_owned()),
-            Verdict::Dropped(_) => dropped.add_many(reason, rows, || spelling.text.to_owned()),
+            Verdict::Item { .. } => opaque.add_many(reason, rows, once_with(|| Example::note(spelling.text))),
+            Verdict::Dropped(_) => dropped.add_many(reason, rows, once_with(|| Example::isbn(spelling.text))),
         }
     }
 
@@ -131,7 +136,7 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
             let opaque = matches!(spelling.verdict, Verdict::Item { opaque: Some(_), .. });
             is_isbn.push(!opaque && config.items.key == KeyKind::Isbn);
         } else if let Some(name) = names.last() {
-            let example = || format!("{} = {name}", spelling.text);
+            let example = once_with(|| Example::note(format!("{} = {name}", spelling.text)));
             mended.add_many(OTHER_SPELLING, spelling.rows.len() as u64, example);
         }
         let code = Some(keys.len() as u32 - 1);

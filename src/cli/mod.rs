@@ -320,7 +320,7 @@ pub struct Settings {
     /// Threads to use; 0 for one a core.
     #[arg(long, value_name = "T")]
     pub threads: Option<String>,
-    /// Bytes of memory to take at most, as `2G` or `800M`.
+    /// Bytes of memory to take at most, as `2G` or `800M`; else what the machine or its cgroup allows.
     #[arg(long, value_name = "BYTES")]
     pub max_memory: Option<String>,
     /// Where `run`, `backfill` and `rollback` leave figures in Prometheus's text format.

@@ -332,12 +332,12 @@ pub struct Compute {
     pub device: String,
     /// Threads; 0 for one a core.
     pub threads: usize,
-    /// Bytes of memory to take at most, as `2G` or `800M`; empty for no bound.
+    /// Bytes of memory to take at most, as `2G` or `800M`; empty for what the machine or its cgroup allows.
     pub max_memory: String,
 }
 
 impl Compute {
-    /// The bound in bytes; `None` if there is none.
+    /// The bound in bytes; `None` if none is set.
     pub fn most_memory(&self) -> Option<u64> {
         bytes(&self.max_memory)
     }

@@ -473,12 +473,12 @@ fn named(
     chosen.sort_unstable();
     chosen.dedup();
     if !unknown.is_empty() {
-        let message =
-            format!("{} of {} readers have no ratings, such as {:?}", unknown.len(), names.len(), unknown[0]);
+        let message = format!("{} of {} readers have no ratings", unknown.len(), names.len());
+        console.warn(format!("{message}, such as {:?}", unknown[0]));
         if unknown.len() == names.len() {
+            // Without an id: the message is kept.
             return Err(Error::new(Kind::NoRatings, message).hint("--users takes a user_id a line"));
         }
-        console.warn(message);
     }
     Ok((chosen, gone))
 }

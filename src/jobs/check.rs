@@ -49,7 +49,7 @@ pub fn check(db: &Path, config: &Config, console: &Console, interrupt: &Interrup
         if finding.broken > 0 {
             text.push_str(&format!(": {} broken", finding.broken));
             if let Some(example) = &finding.example {
-                text.push_str(&format!(", such as reader {example}"));
+                text.push_str(&format!(", such as {example}"));
             }
         }
         text.push('\n');

@@ -12,9 +12,10 @@ use crate::console::{Console, count, plain};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::jobs::{Outcome, keep};
+use crate::machine;
 use crate::model::device;
 use crate::store::lock::Lock;
-use crate::store::{Database, runs, slots, source};
+use crate::store::{Database, runs, slots, snapshot, source};
 
 /// A set older than this is worth a word.
 const STALE: TimeDelta = TimeDelta::hours(48);
@@ -84,8 +85,16 @@ pub fn doctor(
         Err(error) => seen.bad("device", &error),
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory = available_memory().map_or(String::new(), |bytes| format!(", {} free", megabytes(bytes)));
-    seen.good("machine", format!("{cores} cores{memory}"));
+    let free =
+        machine::available_memory().map_or(String::new(), |bytes| format!(", {} free", megabytes(bytes)));
+    seen.good("machine", format!("{cores} cores{free}"));
+    match (config.compute.max_memory.as_str(), machine::memory()) {
+        ("", Some(most)) => {
+            seen.good("memory", format!("{} {} (max_memory)", most.source, megabytes(most.bytes)))
+        }
+        ("", None) => seen.odd("memory", "the system does not say how much there is", "set max_memory"),
+        (set, _) => seen.good("memory", format!("max_memory allows {set}")),
+    }
     seen.good("sqlite", format!("SQLite {}, in the program", rusqlite::version()));
     if let Some(db) = db {
         let patience = Duration::from_secs(config.output.patience.min(10));
@@ -100,22 +109,8 @@ pub fn doctor(
 fn examine(database: &mut Database, config: &Config, seen: &mut Examination) -> Result<()> {
     let size = fs::metadata(database.path()).map_or(0, |about| about.len());
     seen.good("database", format!("{}, {}", database.path().display(), megabytes(size)));
-    let journal = database.read("looking at the database", |connection| {
-        Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?)
-    });
-    match journal {
-        Ok(mode) if mode == "wal" => {
-            seen.good("journal", "WAL");
-            // Without WAL nobody could write for as long as this takes.
-            let checked = database.read("checking the database", |connection| {
-                Ok(connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?)
-            });
-            match checked {
-                Ok(word) if word == "ok" => seen.good("integrity", "quick_check is ok"),
-                Ok(what) => seen.bad("integrity", &damaged(&what)),
-                Err(error) => seen.bad("integrity", &error),
-            }
-        }
+    match database.journal_mode() {
+        Ok(mode) if mode == "wal" => seen.good("journal", "WAL"),
         Ok(mode) => seen.odd(
             "journal",
             format!("{mode}: readers and writers wait for each other"),
@@ -123,6 +118,7 @@ fn examine(database: &mut Database, config: &Config, seen: &mut Examination) -> 
         ),
         Err(error) => seen.bad("journal", &error),
     }
+    integrity(database, seen);
     match source::count(database, config) {
         Ok(0) => seen.odd("ratings", "the ratings table is empty", "`nightshelf import` loads files"),
         Ok(rows) => seen.good("ratings", format!("{} rows", count(rows))),
@@ -131,6 +127,15 @@ fn examine(database: &mut Database, config: &Config, seen: &mut Examination) -> 
     match database.read("looking at the tables", slots::refuse_foreign_tables) {
         Ok(()) => seen.good("tables", "no table of yours is in the way"),
         Err(error) => seen.bad("tables", &error),
+    }
+    match database.read("looking at the tables", slots::children) {
+        Ok(children) if children.is_empty() => {}
+        Ok(children) => seen.odd(
+            "foreign keys",
+            format!("{} refers to recommendations, whose rows are others every night", children.join(", ")),
+            "let it keep user_id and isbn without a foreign key",
+        ),
+        Err(error) => seen.bad("foreign keys", &error),
     }
     // A write that changes nothing.
     match database.write("trying to write", |_| Ok(())).and_then(|_| try_folder(database)) {
@@ -152,6 +157,35 @@ fn examine(database: &mut Database, config: &Config, seen: &mut Examination) -> 
     Ok(())
 }
 
+/// What SQLite says of the whole file, and of what stands in the published tables and their indexes.
+fn integrity(database: &Database, seen: &mut Examination) {
+    let checked = snapshot::read(database, "checking the database", |connection| {
+        let whole = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        Ok((whole, snapshot::faults_of_published(connection)?))
+    });
+    match checked {
+        Err(error) if error.kind() == Kind::Io => seen.bad("integrity", &error),
+        Err(error) => {
+            seen.odd("integrity", error.to_string(), error.next_step().unwrap_or("try again later"))
+        }
+        Ok((_, faults)) if !faults.is_empty() => seen.bad(
+            "integrity",
+            &Error::new(
+                Kind::Failed,
+                format!("published tables and their indexes do not agree: {}", faults[0]),
+            )
+            .hint("REINDEX recommendations, or `nightshelf run --force`, which writes all of them anew"),
+        ),
+        Ok((Ok(word), _)) if word == "ok" => seen.good("integrity", "tables and indexes are whole"),
+        Ok((Ok(what), _)) => seen.bad("integrity", &damaged(&what)),
+        Ok((Err(error), _)) => seen.odd(
+            "integrity",
+            format!("the published tables are whole; the others cannot be looked at here: {error}"),
+            "ask from within your application: PRAGMA integrity_check",
+        ),
+    }
+}
+
 fn damaged(what: &str) -> Error {
     Error::new(Kind::Io, format!("the database is damaged: {what}"))
         .hint("restore a copy, or see `.recover` in the sqlite3 shell")
@@ -162,13 +196,11 @@ fn try_folder(database: &Database) -> Result<()> {
     let own = database.folder();
     let folders = database.path().parent().into_iter().chain(own.is_dir().then_some(own.as_path()));
     for folder in folders {
-        let file = folder.join(format!(".nightshelf-doctor-{}", std::process::id()));
-        fs::write(&file, "").map_err(|error| {
-            Error::file(&error, "write", &file).hint(
+        tempfile::tempfile_in(folder).map_err(|error| {
+            Error::file(&error, "write to", folder).hint(
                 "this user must be able to write to the folder: SQLite's journal and the model lie there",
             )
         })?;
-        fs::remove_file(&file).map_err(|error| Error::file(&error, "remove", &file))?;
     }
     Ok(())
 }
@@ -268,11 +300,4 @@ fn tell(seen: &Examination, console: &Console) -> Outcome {
 
 fn megabytes(bytes: u64) -> String {
     format!("{} MB", count(bytes.div_ceil(1_000_000)))
-}
-
-/// What the system could still give, in bytes; `None` where it does not tell.
-fn available_memory() -> Option<u64> {
-    let about = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = about.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

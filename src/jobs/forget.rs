@@ -8,6 +8,7 @@ use crate::catalog::vocabulary::{UserId, UserRef};
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::keep::{self, Model};
@@ -31,34 +32,49 @@ pub fn forget(
     let patience = config.output.patience();
     let mut database = Database::open(db, patience, interrupt.clone())?;
     let _lock = Lock::take(&database)?;
-    let (mut rows, mut models, mut ratings) = (0, 0, 0);
+    let (mut rows, mut models, mut ratings) = (0, 0, Some(0));
     for id in UserId::readings(word) {
         rows += forget::forget(&mut database, id.borrow())?;
+        failpoint::reach("forget.rows");
         models += forget_in_models(&database.folder(), id.borrow(), console)?;
-        ratings += source::read_reader(&database, config, id.borrow())?.rows;
+        let left = source::read_reader(&database, config, id.borrow()).map(|reading| reading.rows);
+        match left {
+            Ok(left) => ratings = ratings.map(|ratings| ratings + left),
+            // What somebody has a right to have forgotten does not wait for a table to be mended.
+            Err(error) => {
+                console.warn(format!(
+                    "whether the application still has ratings of this reader is unknown: {error}"
+                ));
+                ratings = None;
+            }
+        }
     }
     // What earlier nights have freed still holds their sets. Also where nothing was found: an earlier
     // attempt may have been cut off here.
     scrub::scrub(&mut database)?;
-    if rows + models == 0 {
+    let truncated = database.truncate_log()?;
+    if rows + models == 0 && ratings == Some(0) {
         let error = Error::new(Kind::NoInput, format!("nothing is kept of a reader {word:?}"));
-        return Err(match ratings {
-            0 => error.hint("give the user_id as it stands in the ratings table"),
-            _ => error.hint("there are ratings, which the next run takes up: delete them to keep it so"),
-        });
+        return Err(error.hint("give the user_id as it stands in the ratings table"));
     }
     console.say(format!(
         "forget     {} rows and examples, and factors in {models} models, are gone",
         count(rows)
     ));
-    if ratings > 0 {
+    if let Some(ratings @ 1..) = ratings {
         console.warn(format!(
             "the ratings table still has {} ratings of this reader: delete them, or the next run takes \
              them up again",
             count(ratings)
         ));
     }
-    Ok(json!({ "rows": rows, "models": models, "ratings_left": ratings }).into())
+    if truncated == Some(false) {
+        console.warn(
+            "somebody keeps the database open in the middle of a read, so its write-ahead log (-wal) could not be \
+             emptied and still holds what was deleted: give the same command again once that has ended",
+        );
+    }
+    Ok(json!({ "rows": rows, "models": models, "ratings_left": ratings, "log_truncated": truncated }).into())
 }
 
 /// In how many models the reader was.

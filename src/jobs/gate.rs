@@ -59,27 +59,33 @@ impl Past {
     }
 
     /// What there is less of tonight, by more than the share `most` of it.
-    pub fn shrunk(&self, intake: &Intake, most: f64) -> Vec<String> {
+    pub fn shrunk(&self, intake: &Intake, most: f64) -> Shrinkage {
         let (now, before) = (intake.counts(0), &self.current.counts);
         let run = self.current.run_id;
         // In a small club, one who leaves is a large share.
-        if before["users"].as_u64().unwrap_or_default() < FEWEST_READERS as u64 {
-            return Vec::new();
+        if before["users"].as_u64().is_some_and(|users| users < FEWEST_READERS as u64) {
+            return Shrinkage::default();
         }
         let figures = |counts: &Value| {
             let ratings = &counts["ratings"];
             [&ratings["kept"], &counts["users"], &ratings["rated"], &counts["spread"]].map(Value::as_f64)
         };
         let names = ["ratings", "readers", "ratings with stars", "the spread of stars (standard deviation)"];
-        let fewer = names.into_iter().zip(figures(&now).into_iter().zip(figures(before)));
-        let fewer = fewer.filter_map(|(what, (now, before))| {
-            let (now, before) = (now?, before?);
-            (now < before * (1.0 - most)).then(|| {
+        let mut shrinkage = Shrinkage::default();
+        for (what, (now, before)) in names.into_iter().zip(figures(&now).into_iter().zip(figures(before))) {
+            let (Some(now), Some(before)) = (now, before) else {
+                shrinkage.missing.push(what);
+                continue;
+            };
+            if now < before * (1.0 - most) {
                 let less = (1.0 - now / before) * 100.0;
-                format!("{what}: {} now, {} in run {run}, {less:.0}% less", amount(now), amount(before))
-            })
-        });
-        fewer.chain(self.lost(&intake.ratings, most)).collect()
+                let line =
+                    format!("{what}: {} now, {} in run {run}, {less:.0}% less", amount(now), amount(before));
+                shrinkage.objections.push(line);
+            }
+        }
+        shrinkage.objections.extend(self.lost(&intake.ratings, most));
+        shrinkage
     }
 
     /// Whether the readers of then have lost more of their ratings than the share `most`: rows that
@@ -136,6 +142,15 @@ impl Past {
     }
 }
 
+/// How tonight's input compares with that of the run before.
+#[derive(Debug, Default)]
+pub struct Shrinkage {
+    /// Why nothing should be made of it.
+    pub objections: Vec<String>,
+    /// What cannot be compared, because it was not noted.
+    pub missing: Vec<&'static str>,
+}
+
 /// A number as people write it.
 fn amount(number: f64) -> String {
     if number.fract() == 0.0 { count(number as u64) } else { format!("{number:.2}") }
@@ -181,7 +196,10 @@ impl Finding {
         gate["lead"] = json!({ "mean": lead.mean, "interval": lead.interval });
         let (figure, readers) = (measure.name(), count(ours.len()));
         self.lines.push(format!("{figure} {our_figure:.4} of {readers} readers; {name} {their_figure:.4}"));
-        if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && ours.len() >= ENOUGH_READERS) {
+        // Of a figure that is no number nothing can be said, least of all that it is good enough.
+        if !(lead.mean.is_finite() && lead.interval[1].is_finite()) {
+            self.objections.push(format!("{figure} of the model or of {name} is no number"));
+        } else if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && ours.len() >= ENOUGH_READERS) {
             self.objections.push(format!(
                 "{name} serves readers better: {figure} {our_figure:.4}, {name} {their_figure:.4}, of {readers} \
                  readers"
@@ -204,7 +222,9 @@ impl Finding {
         self.lines.push(format!(
             "{readers} of them were judged in run {run}, too: {figure} {figure_then:.4} then, {figure_now:.4} now"
         ));
-        if lead.interval[1] < -margin * metrics::mean(then).abs() {
+        if !lead.interval[1].is_finite() {
+            self.objections.push(format!("{figure} of the model or of run {run} is no number"));
+        } else if lead.interval[1] < -margin * metrics::mean(then).abs() {
             self.objections.push(format!(
                 "the model is worse than that of run {run}: {figure} {figure_now:.4}, {figure_then:.4} then, of \
                  {readers} readers; {:.0}% is allowed",

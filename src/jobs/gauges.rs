@@ -5,14 +5,14 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files;
 use crate::interrupt::Interrupt;
 use crate::store::Database;
 use crate::store::runs::{self, Entry};
@@ -42,17 +42,9 @@ pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, interrupt: &Interrup
         .unwrap_or_default();
     let before = fs::read_to_string(file).unwrap_or_default();
     let text = exposition(&db.to_string_lossy(), attempt, &entries, &before);
-    let failed = |error: &std::io::Error| Error::file(error, "write", file);
-    // The collector takes only names that end in .prom, so it never sees half a file.
-    let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
-    let written = fs::write(&unfinished, text)
-        // It runs as another user, whatever our umask says.
-        .and_then(|()| fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o644)))
-        .and_then(|()| fs::rename(&unfinished, file));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&unfinished);
-        failed(&error)
-    })
+    // The collector runs as another user, whatever our umask says. It takes only names that end in .prom, so it
+    // never sees half a file.
+    files::replace(file, text.as_bytes(), Some(0o644))
 }
 
 /// The file's text; `before` is what it was, from which the last attempts of other commands stay.

@@ -12,6 +12,7 @@ use rusqlite::types::Value;
 use serde_json::json;
 
 use crate::catalog::delimited::{Dialect, Field, Record, Records, number};
+use crate::catalog::rejects::{Example, Part};
 use crate::cli::{FileKind, Import};
 use crate::config::Config;
 use crate::console::{Console, count, plain};
@@ -144,10 +145,7 @@ impl File {
                 progress.records = record.number;
                 match row(&record, &self.dialect, table.fields(), config.source.implicit_rating) {
                     Ok(row) => rows.push(row),
-                    Err(reason) => {
-                        let line = || record.fields.join(self.dialect.separator.text());
-                        progress.rejects.add(reason, || line().chars().take(200).collect());
-                    }
+                    Err(reason) => progress.rejects.add(reason, || example(&record, &self.dialect)),
                 }
             }
             let finished = read < batch;
@@ -186,7 +184,7 @@ impl File {
         console.say(line);
         for (reason, _, examples) in rejects.iter() {
             for example in examples {
-                console.detail(format!("  {reason}: {}", plain(example)));
+                console.detail(format!("  {reason}: {}", plain(&example.to_string())));
             }
         }
     }
@@ -197,7 +195,7 @@ impl File {
             Some((reason, _, examples)) => error.hint(format!(
                 "--columns, --separator and --header say how to read it; most rows were rejected as \
                  {reason}: {}",
-                plain(&examples.join(" | "))
+                plain(&examples.iter().map(Example::to_string).collect::<Vec<_>>().join(" | "))
             )),
             None => error.hint("it has names of columns, but nothing below them"),
         }
@@ -259,6 +257,25 @@ fn row(
         }
     };
     wanted.iter().map(value).collect()
+}
+
+/// A record that could not be used: its parts, as the table would take them. Where fields have moved, nobody knows
+/// which is the reader's id; the number of the record leads to it in the file.
+fn example(record: &Record, dialect: &Dialect) -> Example {
+    let columns = dialect.columns.len();
+    let number = Example { record: Some(record.number), ..Example::default() };
+    if record.fields.len() != columns {
+        return Example { note: Some(format!("{} fields of {columns}", record.fields.len())), ..number };
+    }
+    let part = |field: Field| {
+        let place = dialect.columns.iter().position(|column| *column == field)?;
+        Some(match integer_or_text(record.fields.get(place)?) {
+            Value::Integer(value) => Part::Integer(value),
+            _ => Part::text(&record.fields[place]),
+        })
+    };
+    let [user, isbn, rating] = [Field::User, Field::Isbn, Field::Rating].map(part);
+    Example { user, isbn, rating, ..number }
 }
 
 /// An integer only if it is written as one would write it: "007" is a name.

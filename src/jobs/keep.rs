@@ -19,10 +19,12 @@ use crate::catalog::editions::Editions;
 use crate::catalog::vocabulary::{Items, Users};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::jobs::lists::Popularity;
 use crate::model::rating::RatingModel;
 use crate::model::settled::Settled;
 use crate::model::{Factors, saved};
+use crate::store::sidecar;
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
@@ -225,10 +227,14 @@ impl Model {
         remove(&unfinished)?;
         remove(&replaced)?;
         let written = self.write_files(&unfinished).and_then(|()| {
+            // As the database is to be read, so are these.
+            sidecar::adopt(&unfinished, folder).map_err(|error| Error::file(&error, "write", &unfinished))?;
+            failpoint::reach("model.written");
             if finished.exists() {
                 rename(&finished, &replaced)?;
             }
             rename(&unfinished, &finished)?;
+            failpoint::reach("model.renamed");
             sync(folder)
         });
         // On success there is nothing under this name; after a full disk it makes room.
@@ -238,7 +244,7 @@ impl Model {
     }
 
     fn write_files(&self, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
+        sidecar::make_folder(folder).map_err(|error| Error::file(&error, "make", folder))?;
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         saved::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;

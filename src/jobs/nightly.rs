@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::catalog::frame::Encoded;
 use crate::config::Config;
 use crate::console::{Console, count};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
-use crate::jobs::gate::{self, Finding, Past};
+use crate::jobs::gate::{self, Finding, Past, Shrinkage};
 use crate::jobs::keep::{self, Books, Model, Readers};
 use crate::jobs::lists::{Fitted, Lists, Tally};
 use crate::jobs::room::Room;
@@ -72,9 +72,22 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
         Some(rows) => job.leave(&mut database, run_id, &intake, rows),
         None => job.finish(&mut database, run_id, intake),
     });
-    done.inspect_err(|error| {
-        runs::ended(&mut database, run_id, error, &job.work.rejects);
+    done.map_err(|error| {
+        let error = stopped(error);
+        runs::ended(&mut database, run_id, &error, &job.work.rejects);
+        error
     })
+}
+
+/// The error of a night, which has published nothing if it was stopped.
+fn stopped(error: Error) -> Error {
+    match error.kind() {
+        Kind::Interrupted | Kind::Terminated => {
+            Error::new(error.kind(), format!("{error}; nothing was published"))
+                .hint("the lists of before stand")
+        }
+        _ => error,
+    }
 }
 
 /// Does the whole job for ratings that were taken in already, as the run `run_id`.
@@ -88,7 +101,7 @@ pub fn go_on(
     run_id: i64,
     intake: Intake,
 ) -> Result<Outcome> {
-    Job { device, force: false, work }.finish(database, run_id, intake)
+    Job { device, force: false, work }.finish(database, run_id, intake).map_err(stopped)
 }
 
 /// A night that may be published.
@@ -234,17 +247,20 @@ impl Job<'_> {
         }
         let mut finding = self.work.clock.time("evaluate", || -> Result<Finding> {
             let past = Past::find(database)?;
-            let shrunk = past.as_ref().map(|past| past.shrunk(intake, config.gate.shrink));
-            let mut finding = match shrunk {
+            let Shrinkage { objections, missing } =
+                past.as_ref().map(|past| past.shrunk(intake, config.gate.shrink)).unwrap_or_default();
+            let mut finding = match objections.is_empty() || self.force {
+                true => gate::examine(intake, past.as_ref(), config, device, console, database.interrupt())?,
                 // Known without training anything.
-                Some(shrunk) if !shrunk.is_empty() && !self.force => {
-                    let mut finding = Finding::none(readers, "the input shrank");
-                    finding.objections = shrunk;
-                    return Ok(finding);
-                }
-                _ => gate::examine(intake, past.as_ref(), config, device, console, database.interrupt())?,
+                false => Finding::none(readers, "the input shrank"),
             };
-            finding.objections.extend(shrunk.into_iter().flatten());
+            finding.objections.extend(objections);
+            if !missing.is_empty() {
+                finding
+                    .lines
+                    .push(format!("the run before noted no {}: not compared", missing.join(", no ")));
+                finding.metrics["gate"]["missing"] = json!(missing);
+            }
             Ok(finding)
         })?;
         let mut lines = finding.lines.iter();
@@ -252,7 +268,9 @@ impl Job<'_> {
             console.say(format!("evaluate   {first}, {:.1} s", self.work.clock.of("evaluate")));
         }
         lines.for_each(|line| console.say(format!("           {line}")));
+        let judged = finding.metrics["gate"]["not_judged"].is_null();
         let verdict = match (finding.objections.is_empty(), self.force) {
+            (true, _) if !judged => "not judged",
             (true, _) => "passed",
             (false, false) => "refused",
             (false, true) => "forced",

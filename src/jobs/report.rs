@@ -12,10 +12,10 @@ use crate::cli::Report;
 use crate::config::Config;
 use crate::console::{Console, count, plain};
 use crate::error::{Kind, Result};
+use crate::files;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
-use crate::jobs::export::write;
 use crate::jobs::gate::SEED;
 use crate::jobs::keep::Readers;
 use crate::jobs::work::{Intake, Work};
@@ -76,7 +76,7 @@ pub fn report(
         }
     }
     let html = page(&facts)?;
-    write::file(&args.out, html.as_bytes())?;
+    files::replace(&args.out, html.as_bytes(), None)?;
     console.say(format!("report     {}: {} kB", args.out.display(), count(html.len() / 1000)));
     Ok(json!({ "file": args.out.display().to_string(), "bytes": html.len() }).into())
 }
@@ -264,7 +264,7 @@ fn hygiene(intake: &Intake, named: bool) -> Vec<Hygiene> {
         .map(|(what, rows, examples)| Hygiene {
             what,
             rows,
-            examples: examples.iter().take(3).map(|example| plain(example)).collect(),
+            examples: examples.iter().take(3).map(|example| plain(&example.to_string())).collect(),
         })
         .collect();
     if ratings.duplicates > 0 {

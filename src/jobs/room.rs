@@ -7,6 +7,7 @@
 use crate::config::Config;
 use crate::console::count;
 use crate::error::{Error, Kind, Result};
+use crate::machine::{self, Memory};
 
 /// What is there before anything is read: the program, SQLite's cache, buffers of threads.
 const BASE: u64 = 64 << 20;
@@ -70,13 +71,13 @@ impl Room {
     /// # Errors
     /// [`Kind::Config`] if it is not enough, naming the least that would do.
     pub fn new(config: &Config, need: Need) -> Result<Self> {
-        let most = config.compute.most_memory().unwrap_or(u64::MAX);
-        let least = need.least();
-        if least > most {
-            let hint = format!("set it to that or more; fewer factors (now {}) take less", need.factors);
-            return Err(too_little(config, "all of this", least).hint(hint));
+        let (most, least) = (Most::find(config), need.least());
+        if least > most.bytes {
+            let hint =
+                format!("fewer factors (now {}) take less; max_memory sets another bound", need.factors);
+            return Err(most.too_little("all of this", least).hint(hint));
         }
-        Ok(Self { spare: most - least, need })
+        Ok(Self { spare: most.bytes - least, need })
     }
 
     /// Readers whose lists are made together.
@@ -92,18 +93,37 @@ impl Room {
 /// As [`Room::new`].
 pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
     let need = Need { ratings, users: 0, items: 0, factors: 0, top: 0 }.to_read();
-    match config.compute.most_memory() {
-        Some(most) if need > most => {
-            let reading = format!("reading {} ratings", count(ratings));
-            Err(too_little(config, &reading, need).hint("the models take about as much again"))
-        }
-        _ => Ok(()),
+    let most = Most::find(config);
+    if need > most.bytes {
+        let reading = format!("reading {} ratings", count(ratings));
+        return Err(most.too_little(&reading, need).hint("the models take about as much again"));
     }
+    Ok(())
 }
 
-fn too_little(config: &Config, what: &str, least: u64) -> Error {
-    let (given, megabytes) = (&config.compute.max_memory, least.div_ceil(1_000_000));
-    Error::new(Kind::Config, format!("max_memory is {given}, but {what} takes {megabytes}M at least"))
+/// The most that may be taken, and who says so.
+struct Most {
+    bytes: u64,
+    source: String,
+}
+
+impl Most {
+    /// What is set, or what the machine or its cgroup allows.
+    fn find(config: &Config) -> Self {
+        if let Some(bytes) = config.compute.most_memory() {
+            return Self { bytes, source: format!("max_memory is {}", config.compute.max_memory) };
+        }
+        let unbounded = Self { bytes: u64::MAX, source: String::new() };
+        machine::memory().map_or(unbounded, |Memory { bytes, source }| Self {
+            bytes,
+            source: format!("{source} {}M", bytes / 1_000_000),
+        })
+    }
+
+    fn too_little(&self, what: &str, least: u64) -> Error {
+        let (source, megabytes) = (&self.source, least.div_ceil(1_000_000));
+        Error::new(Kind::Config, format!("{source}, but {what} takes {megabytes}M at least"))
+    }
 }
 
 #[cfg(test)]

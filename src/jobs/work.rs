@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::frame::{self, Encoded};
 use crate::catalog::groups::{Group, Maker, Particulars, Related};
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{Example, Rejects};
 use crate::catalog::shelf::Shelf;
 use crate::catalog::spellings::LOST_ZEROS;
 use crate::config::Config;
@@ -41,9 +41,12 @@ impl<'a> Work<'a> {
     /// [`Kind::NoRatings`] if there is none to use; [`Kind::Config`] if it takes more memory than it may; else as [`source::read`] and [`books::read`].
     pub fn take_in(&mut self, database: &Database) -> Result<Intake> {
         let (config, console) = (self.config, self.console);
-        if !config.compute.max_memory.is_empty() {
-            room::check_reading(config, source::count(database, config)?)?;
-        }
+        let rows = match config.compute.max_memory.as_str() {
+            // Unasked for only where it is quick.
+            "" => source::count_of_table(database, config)?,
+            _ => Some(source::count(database, config)?),
+        };
+        rows.map_or(Ok(()), |rows| room::check_reading(config, rows))?;
         let reading = self.clock.time("read", || source::read(database, config, console))?;
         let rows = reading.rows;
         self.rejects = reading.rejects;
@@ -115,11 +118,25 @@ impl<'a> Work<'a> {
         for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
             self.console.say(format!("           {} {what}", count(rows)));
         }
+        let (rated, spread) = ratings.interactions.stars();
+        let only_ones = rated > 0 && spread == 0.0 && ratings.scale.is_some_and(|(_, high)| high == 1.0);
+        if only_ones && rated < ratings.interactions.len() && self.config.source.implicit_rating == 0.0 {
+            self.console.warn(
+                "all ratings are 0 or 1, and a 0 counts as \"read, not rated\": if it means \"disliked\" here, set \
+                 implicit_rating = -1 under [source] in the configuration file (or NIGHTSHELF_IMPLICIT_RATING=-1)",
+            );
+        }
+        if ratings.users.len() == 1 {
+            self.console.warn(
+                "there is only one reader, and nobody to compare with: recommendations take several readers who have \
+                 books in common",
+            );
+        }
         for (reason, rows, examples) in self.rejects.iter() {
             self.console.detail(format!(
                 "             {reason}: {}, such as {}",
                 count(rows),
-                examples.join("; ")
+                examples.iter().map(Example::to_string).collect::<Vec<_>>().join("; ")
             ));
         }
         if let Some((low, high)) = ratings.scale {

@@ -32,6 +32,14 @@ pub struct Biases {
     pub priors: [Prior; 2],
 }
 
+impl Biases {
+    /// Whether all numbers are.
+    pub fn are_finite(&self) -> bool {
+        let lines = self.priors.iter().flat_map(|prior| [prior.start, prior.slope]);
+        self.users.iter().chain(&self.items).copied().chain(lines).all(f32::is_finite)
+    }
+}
+
 /// The bias to expect of a row by its number of ratings: p(n) = a + c ln n.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prior {

@@ -27,7 +27,7 @@ use super::biases::Biases;
 use super::kernels::{AlsBackend, Ridge, Side};
 use super::settled::Settled;
 use super::tensors::{numbers, table};
-use super::{Factors, Watch, als, dot};
+use super::{Factors, Watch, als, dot, not_finite};
 use crate::catalog::interactions::Interactions;
 use crate::config;
 use crate::error::Result;
@@ -241,6 +241,9 @@ pub fn fit<B: AlsBackend>(
     settings.rating_epochs = epochs;
     let mean = mean(rated);
     let biases = Biases::fit(rated, &rated.transposed(), mean, &settings);
+    if !biases.are_finite() {
+        return Err(not_finite("the biases of stars"));
+    }
     let left = biases.left_of(rated, mean);
     let factors = factors::<B>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
     Ok(RatingModel { mean, factors, biases, directions, scale, epochs })

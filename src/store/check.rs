@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use crate::catalog::editions::Editions;
 use crate::catalog::frame::Encoded;
 use crate::error::Result;
-use crate::store::{Database, readers};
+use crate::store::{Database, lists, readers, snapshot};
 
 /// One promise, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Finding {
     pub promise: String,
     /// In how many places it is not.
     pub broken: u64,
-    /// A reader for whom it is not.
+    /// For whom or what it is not.
     pub example: Option<String>,
 }
 
@@ -25,16 +25,23 @@ pub struct Finding {
 /// # Errors
 /// Whatever SQLite says.
 pub fn tables(database: &Database, top: usize) -> Result<Vec<Finding>> {
-    database.read("checking the published tables", |connection| {
+    snapshot::read(database, "checking the published tables", |connection| {
         let mut statement = connection.prepare(include_str!("../../sql/check.sql"))?;
         let findings = statement.query_map([top as i64], |row| {
             Ok(Finding {
                 promise: row.get(0)?,
                 broken: row.get::<_, i64>(1)?.unsigned_abs(),
-                example: text(row.get_ref(2)?),
+                example: text(row.get_ref(2)?).map(|reader| format!("reader {reader}")),
             })
         })?;
-        Ok(findings.collect::<rusqlite::Result<_>>()?)
+        let mut findings: Vec<Finding> = findings.collect::<rusqlite::Result<_>>()?;
+        let faults = snapshot::faults_of_published(connection)?;
+        findings.push(Finding {
+            promise: "tables and their indexes agree".into(),
+            broken: faults.len() as u64,
+            example: faults.into_iter().next(),
+        });
+        Ok(findings)
     })
 }
 
@@ -75,30 +82,29 @@ pub fn against_ratings(
     ];
     let (mut firm, mut since) = (empty.clone(), empty.clone());
     let mut present = vec![false; ratings.users.len()];
-    database.read("checking against the ratings", |connection| {
-        (firm, since) = (empty.clone(), empty.clone());
-        let mut statement = connection.prepare("SELECT user_id, isbn, isbn13 FROM recommendations")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let Some((id, user)) = readers::id(row.get_ref(0)?).and_then(|id| Some((id, *users.get(&id)?)))
+    lists::scan(
+        database,
+        "isbn, isbn13",
+        |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?)),
+        |user, (spelling, isbn13)| {
+            let Some((id, user)) = readers::id(user.into()).and_then(|id| Some((id, *users.get(&id)?)))
             else {
-                continue;
+                return;
             };
             let user = user as usize;
             present[user] = true;
-            let spelling = row.get_ref(1)?.as_str().unwrap_or_default();
-            let item = match row.get_ref(2)? {
-                ValueRef::Text(isbn13) => codes.get(std::str::from_utf8(isbn13).unwrap_or_default()),
-                _ => by_spelling.get(spelling),
+            let spelling = spelling.unwrap_or_default();
+            let item = match &isbn13 {
+                Some(isbn13) => codes.get(isbn13.as_str()),
+                None => by_spelling.get(spelling.as_str()),
             };
             if item.is_some_and(|item| ratings.interactions.of(user).0.binary_search(item).is_ok()) {
                 let [rated, _] = if fresh(user) { &mut firm } else { &mut since };
                 rated.broken += 1;
-                rated.example.get_or_insert_with(|| format!("{id} and {spelling}"));
+                rated.example.get_or_insert_with(|| format!("reader {id} and {spelling}"));
             }
-        }
-        Ok(())
-    })?;
+        },
+    )?;
     for user in (0..present.len()).filter(|user| !present[*user]) {
         // A reader who has read every work there is has nothing left to be recommended.
         let own = ratings.interactions.of(user).0;
@@ -106,7 +112,7 @@ pub fn against_ratings(
         if own.len() < items && (0..ratings.items.len() as u32).any(is_left) {
             let [_, left_out] = if fresh(user) { &mut firm } else { &mut since };
             left_out.broken += 1;
-            left_out.example.get_or_insert_with(|| ratings.users.get(user).to_string());
+            left_out.example.get_or_insert_with(|| format!("reader {}", ratings.users.get(user)));
         }
     }
     let stale = (0..present.len()).filter(|user| !fresh(*user)).count() + noted.others.len();

@@ -2,6 +2,7 @@
 
 use rusqlite::Transaction;
 
+use crate::catalog::rejects;
 use crate::catalog::vocabulary::UserRef;
 use crate::error::Result;
 use crate::store::slots::{LISTS, READERS, Slot, previous_rows};
@@ -43,51 +44,26 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
     Ok(gone)
 }
 
+/// Takes a reader's rows out of the examples of rejected ones.
 fn forget_examples(transaction: &Transaction<'_>, user: UserRef<'_>) -> Result<usize> {
     if Table::find(transaction, "nightshelf_rejects")?.is_none() {
         return Ok(0);
     }
-    let id = match user {
-        UserRef::Integer(id) => id.to_string(),
-        UserRef::Text(id) => id.to_owned(),
-    };
     let mut statement = transaction.prepare("SELECT reject_id, examples FROM nightshelf_rejects")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let rows: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
     let mut gone = 0;
-    for (reject_id, examples) in rows {
-        let Ok(mut examples) = serde_json::from_str::<Vec<String>>(&examples) else {
-            continue;
-        };
+    for (reject_id, text) in rows {
+        // What cannot be read is of an earlier version, and may be about anybody.
+        let mut examples = rejects::from_json(&text);
         let before = examples.len();
-        examples.retain(|example| !mentions(example, &id));
-        if examples.len() < before {
-            gone += before - examples.len();
-            let examples = serde_json::Value::from(examples).to_string();
+        examples.retain(|example| !example.is_of(user));
+        gone += before - examples.len();
+        let left = rejects::to_json(&examples);
+        if left != text {
             let sql = "UPDATE nightshelf_rejects SET examples = ?2 WHERE reject_id = ?1";
-            transaction.execute(sql, (reject_id, examples))?;
+            transaction.execute(sql, (reject_id, left))?;
         }
     }
     Ok(gone)
-}
-
-/// Whether an id stands in a text as a word of its own.
-fn mentions(text: &str, id: &str) -> bool {
-    let bounds = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
-    text.match_indices(id)
-        .any(|(at, _)| bounds(text[..at].chars().next_back()) && bounds(text[at + id.len()..].chars().next()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_found_as_a_word_only() {
-        for (text, found) in
-            [("42, \"x\", 5", true), ("142;x;5", false), ("42", true), ("x42", false), ("a 42é", false)]
-        {
-            assert_eq!(mentions(text, "42"), found, "{text}");
-        }
-    }
 }

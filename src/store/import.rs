@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params, params_from_ite
 
 use super::{Database, own_tables, quote};
 use crate::catalog::delimited::Field;
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{self, Example, Part, Rejects};
 use crate::cli::FileKind;
 use crate::config::Source;
 use crate::error::{Error, Kind, Result};
@@ -42,7 +42,7 @@ impl Stamp {
 }
 
 /// How far a file has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Records read.
     pub records: u64,
@@ -273,8 +273,7 @@ impl Table {
                         // A trigger may have rolled everything back: that is no refusal of a row.
                         if is_refusal(failure.code) && !transaction.is_autocommit() =>
                     {
-                        let said = said.unwrap_or_default();
-                        progress.rejects.add("refused_by_table", || format!("{} ({said})", shown(row)));
+                        progress.rejects.add("refused_by_table", || self.example(row, said));
                     }
                     other => other?,
                 }
@@ -282,6 +281,22 @@ impl Table {
             save(transaction, stamp, &progress, finished)?;
             Ok(progress)
         })
+    }
+
+    /// A row that a constraint refused, and what SQLite says of it.
+    fn example(&self, row: &[Value], note: Option<String>) -> Example {
+        let part = |field| {
+            let place = self.fields.iter().position(|own| *own == field)?;
+            row.get(place).map(|value| match value {
+                Value::Null => Part::Null,
+                Value::Integer(value) => Part::Integer(*value),
+                Value::Real(value) => Part::Real(*value),
+                Value::Text(text) => Part::text(text),
+                Value::Blob(bytes) => Part::Blob { blob: bytes.len() as u64 },
+            })
+        };
+        let [user, isbn, rating] = [Field::User, Field::Isbn, Field::Rating].map(part);
+        Example { user, isbn, rating, note, ..Example::default() }
     }
 
     fn put(&self, connection: &Connection, row: &[Value]) -> rusqlite::Result<()> {
@@ -301,16 +316,6 @@ fn is_refusal(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
 }
 
-fn shown(row: &[Value]) -> String {
-    let texts = row.iter().map(|value| match value {
-        Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::Null | Value::Blob(_) => String::new(),
-    });
-    texts.collect::<Vec<_>>().join(", ")
-}
-
 fn save(connection: &Connection, stamp: &Stamp, progress: &Progress, finished: bool) -> Result<()> {
     let integer = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let Stamp { file, size, modified } = stamp;
@@ -323,7 +328,7 @@ fn save(connection: &Connection, stamp: &Stamp, progress: &Progress, finished: b
         .execute(params![file, size, modified, integer(progress.records), finished])?;
     connection.execute("DELETE FROM nightshelf_rejects WHERE run_id IS NULL AND origin = ?1", [file])?;
     for (reason, count, examples) in progress.rejects.iter() {
-        let examples = serde_json::Value::from(examples.to_vec()).to_string();
+        let examples = rejects::to_json(examples);
         connection.execute(
             "INSERT INTO nightshelf_rejects (origin, reason, count, examples) VALUES (?1, ?2, ?3, ?4)",
             params![file, reason, integer(count), examples],
@@ -352,14 +357,7 @@ fn earlier(connection: &Connection, stamp: &Stamp) -> Result<Progress> {
     while let Some(row) = rows.next()? {
         let (reason, count): (String, i64) = (row.get(0)?, row.get(1)?);
         let examples: String = row.get(2)?;
-        let examples: Vec<String> = serde_json::from_str(&examples).unwrap_or_default();
-        let others = count.unsigned_abs().saturating_sub(examples.len() as u64);
-        for example in examples {
-            rejects.add(&reason, || example);
-        }
-        if others > 0 {
-            rejects.add_many(&reason, others, String::new);
-        }
+        rejects.add_many(&reason, count.unsigned_abs(), rejects::from_json(&examples));
     }
     Ok(Progress { records: records.unsigned_abs(), rejects })
 }

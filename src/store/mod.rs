@@ -22,7 +22,9 @@ pub mod rehearsal;
 pub mod runs;
 pub mod scrub;
 pub mod shape;
+pub mod sidecar;
 pub mod slots;
+pub mod snapshot;
 pub mod source;
 pub mod survey;
 pub mod titles;
@@ -66,6 +68,8 @@ fn breath(held: Duration) -> Duration {
 pub struct Database {
     connection: Connection,
     path: PathBuf,
+    /// The file that was opened, whatever lies at its path later: device and number.
+    file: (u64, u64),
     patience: Duration,
     interrupt: Interrupt,
 }
@@ -115,7 +119,8 @@ impl Database {
             .and_then(prepare)
             .map_err(|error| Error::from(error).while_doing(&doing))?;
         let path = std::fs::canonicalize(path).map_err(|error| Error::file(&error, "read", path))?;
-        let database = Self { connection, path, patience, interrupt };
+        let file = identity(&path).map_err(|error| Error::file(&error, "read", &path))?;
+        let database = Self { connection, path, file, patience, interrupt };
         // The file is looked at only now: this finds what is no database, and waits for a busy one.
         let sql = "SELECT count(*) FROM sqlite_schema";
         database.read(&doing, |connection| Ok(connection.query_row(sql, [], |_| Ok(()))?))?;
@@ -263,6 +268,7 @@ impl Database {
         let [mut commit_wait, longest] = COMMIT_WAIT;
         loop {
             self.interrupt.check()?;
+            self.check_is_there()?;
             let (done, held) = self.attempt(keep, commit_wait, &mut work);
             match done {
                 Ok(value) => {
@@ -277,6 +283,19 @@ impl Database {
                     commit_wait = (commit_wait * 2).min(longest);
                 }
                 Err(error) => return Err(error.while_doing(doing)),
+            }
+        }
+    }
+
+    /// Fails if the file at the path is no longer the one that was opened: what is written then is seen by nobody.
+    fn check_is_there(&self) -> Result<()> {
+        match identity(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            found => {
+                let what = if found.is_ok() { "replaced by another file" } else { "removed" };
+                let message = format!("the database {} was {what} while the job ran", self.path.display());
+                Err(Error::new(Kind::Io, message)
+                    .hint("what is there now was not touched: run again; to restore a copy, wait for the job to end"))
             }
         }
     }
@@ -309,6 +328,33 @@ impl Database {
         (done.and_then(|value| Ok(reset.map(|()| value)?)), held)
     }
 
+    /// Carries the whole write-ahead log over and makes its file empty, so that nothing stays readable there. Asks
+    /// again for a while where somebody is reading, a little at a time: new writers wait for as long as one try does.
+    ///
+    /// Returns whether it is empty; `None` where there is no such log.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn truncate_log(&self) -> Result<Option<bool>> {
+        const TRIES: u32 = 100;
+        if self.journal_mode()? != "wal" {
+            return Ok(None);
+        }
+        for _ in 0..TRIES {
+            self.checkpoint();
+            self.connection.busy_timeout(COMMIT_WAIT[0])?;
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy = self.connection.query_row(sql, [], |row| row.get::<_, bool>(0));
+            self.connection.busy_timeout(WAIT)?;
+            if !busy? {
+                return Ok(Some(true));
+            }
+            self.interrupt.check()?;
+            pause(Duration::ZERO);
+        }
+        Ok(Some(false))
+    }
+
     /// Carries finished pages of the write-ahead log over into the database, without making
     /// anybody wait. What readers still need stays for later.
     fn checkpoint(&self) {
@@ -316,6 +362,13 @@ impl Database {
         // application's tables, and so change how its own queries are planned.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
+}
+
+/// What a file is, whatever it is called.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(path)?;
+    Ok((about.dev(), about.ino()))
 }
 
 /// Waits between two goes of a long read, so that whoever waited for it gets in.

@@ -91,11 +91,8 @@ impl Names<'_> {
     /// Binds the nine columns of a row to the parameters that come after the first `before`.
     fn bind(&self, statement: &mut Statement<'_>, before: usize, row: &Recommendation) -> Result<()> {
         if !row.score.is_finite() {
-            let user = self.users.get(row.user as usize);
-            return Err(Error::new(
-                Kind::Failed,
-                format!("publishing: a score of reader {user} is not finite"),
-            ));
+            // Without the reader's id: the message is kept.
+            return Err(Error::new(Kind::Failed, "publishing: a score of a reader is not finite"));
         }
         let (isbn, isbn13) = self.book(row.item);
         bind_user(statement, before + 1, self.users.get(row.user as usize))?;

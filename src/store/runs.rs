@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{self, Rejects};
 use crate::error::{Error, Kind, Result};
 use crate::store::slots::{LISTS, POPULAR, Slot};
 use crate::store::source::Table;
@@ -153,7 +153,7 @@ pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> 
         connection.execute(
             "INSERT INTO nightshelf_rejects (run_id, origin, reason, count, examples) \
              VALUES (?1, 'ratings', ?2, ?3, ?4)",
-            params![run_id, reason, count as i64, Value::from(examples.to_vec()).to_string()],
+            params![run_id, reason, count as i64, rejects::to_json(examples)],
         )?;
     }
     Ok(())

@@ -161,6 +161,23 @@ pub fn are_outdated(connection: &Connection) -> Result<bool> {
     PUBLISHED.iter().try_fold(false, |any, table| Ok(any || table.is_outdated(connection)?))
 }
 
+/// Tables with foreign keys that point at a published one, which an exchange cannot keep.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn children(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT child.name FROM pragma_table_list AS child, pragma_foreign_key_list(child.name) AS key \
+               WHERE child.schema = 'main' AND child.type = 'table' AND child.name NOT LIKE 'nightshelf_%' \
+               AND key.\"table\" = ?1 COLLATE NOCASE ORDER BY 1";
+    let mut children = Vec::new();
+    for table in &PUBLISHED {
+        let mut statement = connection.prepare(sql)?;
+        let found = statement.query_map([table.name], |row| row.get(0))?;
+        children.extend(found.collect::<rusqlite::Result<Vec<String>>>()?);
+    }
+    Ok(children)
+}
+
 /// How many rows each table of a set has, by the published name.
 pub type RowCounts = BTreeMap<String, u64>;
 

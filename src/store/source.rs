@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
 
 use crate::catalog::frame::RatingColumns;
-use crate::catalog::rejects::Rejects;
+use crate::catalog::rejects::{Example, Part, Rejects};
 use crate::catalog::vocabulary::UserRef;
 use crate::config::{Config, Source};
 use crate::console::{Console, plain};
@@ -62,7 +62,7 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
         scan(database, &mut statement, select.by_rowid, |row| {
             reading.rows += 1;
             if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
-                reading.rejects.add(reason, || show(row, width));
+                reading.rejects.add(reason, || example(row, width));
             }
             if reading.rows.is_multiple_of(STRIDE) {
                 bar.advance(STRIDE);
@@ -134,7 +134,7 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
             }
             reading.rows += 1;
             if let Err(reason) = take(row, width, source.implicit_rating, &mut reading.columns) {
-                reading.rejects.add(reason, || show(row, width));
+                reading.rejects.add(reason, || example(row, width));
             }
         }
         Ok(reading)
@@ -156,6 +156,17 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
         let count = |row: &Row<'_>| row.get::<_, i64>(0);
         Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())
     })
+}
+
+/// How many rows the ratings table has, if it is a table: counting those of a view or a query may take any time.
+///
+/// # Errors
+/// As [`read`].
+pub fn count_of_table(database: &Database, config: &Config) -> Result<Option<u64>> {
+    let is_table = database.read("looking at the ratings", |connection| {
+        Ok(Select::resolve(connection, &config.source)?.by_rowid)
+    })?;
+    is_table.then(|| count(database, config)).transpose()
 }
 
 /// What to read.
@@ -191,8 +202,9 @@ impl Select {
     /// The rows with one value in a column.
     fn of(&self, column: &str) -> String {
         match self.by_rowid {
-            true => format!("{} WHERE {column} = ?1 ORDER BY rowid", self.sql),
-            false => format!("SELECT * FROM ({}\n) WHERE {column} = ?1", self.sql),
+            // Whatever collation the application has given to the column, and whether it is known here.
+            true => format!("{} WHERE {column} COLLATE BINARY = ?1 ORDER BY rowid", self.sql),
+            false => format!("SELECT * FROM ({}\n) WHERE {column} COLLATE BINARY = ?1", self.sql),
         }
     }
 
@@ -410,18 +422,19 @@ fn moment(value: ValueRef<'_>) -> f64 {
     }
 }
 
-/// A rejected row as text, for people.
-fn show(row: &Row<'_>, width: usize) -> String {
-    (0..width.min(3))
-        .map(|index| match row.get_ref(index) {
-            Ok(ValueRef::Null) | Err(_) => "NULL".to_owned(),
-            Ok(ValueRef::Integer(value)) => value.to_string(),
-            Ok(ValueRef::Real(value)) => value.to_string(),
-            Ok(ValueRef::Text(text)) => format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(60)])),
-            Ok(ValueRef::Blob(bytes)) => format!("a blob of {} bytes", bytes.len()),
+/// A rejected row, in its parts.
+fn example(row: &Row<'_>, width: usize) -> Example {
+    let part = |index: usize| {
+        let value = row.get_ref(index).ok().filter(|_| index < width);
+        value.map(|value| match value {
+            ValueRef::Null => Part::Null,
+            ValueRef::Integer(value) => Part::Integer(value),
+            ValueRef::Real(value) => Part::Real(value),
+            ValueRef::Text(text) => Part::text(&String::from_utf8_lossy(text)),
+            ValueRef::Blob(bytes) => Part::Blob { blob: bytes.len() as u64 },
         })
-        .collect::<Vec<_>>()
-        .join(", ")
+    };
+    Example { user: part(0), isbn: part(1), rating: part(2), ..Example::default() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::store::source::Table;
 use crate::store::{Database, quote};
 
@@ -51,8 +51,11 @@ pub fn survey(database: &Database) -> Result<Vec<Surveyed>> {
 }
 
 fn table(connection: &Connection, name: &str) -> Result<Option<Surveyed>> {
-    let Some(Table { name, columns, has_rowid }) = Table::find(connection, name)? else {
-        return Ok(None);
+    // A view may be broken, or call what only the application knows: that is no reason to look no further.
+    let Table { name, columns, has_rowid } = match Table::find(connection, name) {
+        Ok(Some(table)) => table,
+        Err(error) if error.kind() == Kind::Busy => return Err(error),
+        _ => return Ok(None),
     };
     // Of a view, counting all rows may take any time.
     let most = if has_rowid { i64::MAX } else { MOST_COUNTED };
@@ -66,9 +69,10 @@ fn table(connection: &Connection, name: &str) -> Result<Option<Surveyed>> {
         let sample = rows.collect::<rusqlite::Result<_>>()?;
         Ok((connection.query_row(&count, [], |row| row.get(0))?, sample))
     };
-    // A view may be broken: that is for its owner to see, and no reason to look no further.
-    let Ok((rows, sample)) = look() else {
-        return Ok(None);
+    let (rows, sample) = match look().map_err(Error::from) {
+        Ok(found) => found,
+        Err(error) if error.kind() == Kind::Busy => return Err(error),
+        Err(_) => return Ok(None),
     };
     let references = connection
         .prepare("SELECT \"from\", \"table\", coalesce(\"to\", '') FROM pragma_foreign_key_list(?1)")?

@@ -6,13 +6,13 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use polars::prelude::*;
 
 use crate::error::{Error, Kind, Result};
+use crate::panics;
 
 /// What a Parquet file begins and ends with.
 pub(super) const MAGIC: &[u8] = b"PAR1";
@@ -107,11 +107,7 @@ impl Read for ParquetText {
 /// Lets the library work on a file. Of some damaged ones it panics, and says so where nobody should have to
 /// read it: both become an error about the file.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| ()));
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
-    panic::set_hook(hook);
-    match done {
+    match panics::caught(work) {
         Ok(done) => done.map_err(|error| damaged(path, &error.to_string())),
         Err(_) => Err(damaged(path, "its parts contradict each other")),
     }

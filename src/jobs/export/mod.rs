@@ -11,6 +11,7 @@ use crate::cli::{Export, ExportWhat, Format};
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::answers::Desk;
@@ -58,7 +59,7 @@ pub fn export(
         console.bytes(&bytes)?;
         return Ok(Outcome::default());
     }
-    write::file(&args.out, &bytes)?;
+    files::replace(&args.out, &bytes, None)?;
     console.say(format!("export     {} rows to {}", count(rows), args.out.display()));
     Ok(json!({ "rows": rows, "bytes": bytes.len(), "file": args.out.display().to_string() }).into())
 }

@@ -1,8 +1,5 @@
 //! Tables in the formats of other programs.
 
-use std::fs;
-use std::path::Path;
-
 use polars::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
@@ -27,21 +24,6 @@ pub fn table(mut frame: DataFrame, format: Format) -> Result<(usize, Vec<u8>)> {
         Format::Table | Format::Svg => {}
     }
     Ok((rows, bytes))
-}
-
-/// Writes a file whole or not at all.
-///
-/// # Errors
-/// [`Kind::Io`] if that fails.
-pub fn file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    let written = fs::write(part, bytes).and_then(|()| fs::rename(part, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(part);
-        Error::file(&error, "write", path)
-    })
 }
 
 /// A value as JSON; in CSV, numbers and texts are written as JSON has them, but for the quotes.

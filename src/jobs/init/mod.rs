@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::console::{Console, count, plain};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::store::survey::{self, Surveyed};
@@ -42,12 +43,12 @@ pub fn init(
         return Err(Error::new(Kind::Failed, format!("{} is there already", out.display()))
             .hint("--out names another file, --force writes over this one"));
     }
-    std::fs::write(out, &text).map_err(|error| Error::file(&error, "write", out))?;
+    files::replace(out, text.as_bytes(), None)?;
     let program = std::env::current_exe().unwrap_or_else(|_| "nightshelf".into());
     let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (full_db, full_out) = (absolute(db), absolute(out));
     let crontab = format!(
-        "17 3 * * *  {} run --quiet --db {} --config {}",
+        "17 4 * * *  {} run --quiet --db {} --config {}",
         word(&program),
         word(&full_db),
         word(&full_out)

@@ -20,6 +20,7 @@ use crate::cli;
 use crate::config::{self, Config, Objective};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::interrupt::Interrupt;
 use crate::jobs::Outcome;
 use crate::jobs::judge::{Case, Judge, Measure};
@@ -308,10 +309,5 @@ fn refuse_a_file_of_ones_own(path: &Path) -> Result<()> {
 
 fn write(path: &Path, config: &Config, found: &str) -> Result<()> {
     let text = format!("{HEAD}: {found}.\n# jobs/nightly.toml explains the keys.\n\n{}", config.to_toml());
-    let unfinished = path.with_extension("unfinished");
-    let written = fs::write(&unfinished, text).and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&unfinished);
-        Error::file(&error, "write", path)
-    })
+    files::replace(path, text.as_bytes(), None)
 }

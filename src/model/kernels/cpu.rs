@@ -161,3 +161,68 @@ pub fn half_step(
     }
     Ok((solutions, sums.loss))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::interactions::Interactions;
+    use crate::model::initial;
+
+    /// All rows of a ridge, solved or nearer by some steps.
+    struct Solved<'a> {
+        ridge: &'a Ridge<'a>,
+        prepared: &'a Prepared<'a>,
+        near: bool,
+    }
+
+    impl pulp::WithSimd for Solved<'_> {
+        type Output = (Vec<f32>, Sums);
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> Self::Output {
+            let Self { ridge, prepared: Prepared { features, spectrum }, near } = self;
+            let mut solutions = vec![0.0; ridge.rows() * spectrum.values.len()];
+            let system = &mut RowSystem::default();
+            let rows =
+                SolveRows { ridge, features, spectrum, near, system, first: 0, solutions: &mut solutions };
+            let sums = rows.with_simd(simd);
+            (solutions, sums)
+        }
+    }
+
+    #[test]
+    fn kinds_of_processors_agree_to_the_tolerance_of_their_numbers() {
+        let (users, items) = (12, 300);
+        let triples: Vec<(u32, u32, f32)> = (0..items as u32)
+            .flat_map(|item| (0..users as u32).map(move |user| (user, item, (item * 7 % 10) as f32)))
+            .filter(|(user, item, _)| (item * 31 + user) % (2 * user + 1) == 0)
+            .collect();
+        let (rows, _) = Interactions::from_triples(users, items, &triples);
+        let penalties = vec![2.0; users];
+        for d in [7, 16, 40, 65] {
+            let features: Vec<f32> = initial(items, d, 7).iter().map(|x| x * 20.0).collect();
+            let ridge = Ridge {
+                offsets: &rows.offsets,
+                columns: &rows.items,
+                targets: Some(&rows.ratings),
+                weights: None,
+                penalties: &penalties,
+                unobserved_weight: 0.1,
+            };
+            let prepared = &Prepared::new(&features, d, 0.1).expect("finite");
+            for near in [false, true] {
+                let all = simd::in_all_registers(|| Solved { ridge: &ridge, prepared, near });
+                let (_, (expected, sums)) = &all[0];
+                for (registers, (solutions, own)) in &all {
+                    for (x, expected) in solutions.iter().zip(expected) {
+                        assert!(
+                            (x - expected).abs() < 1e-3 * (1.0 + expected.abs()),
+                            "{registers}: {x} {expected}"
+                        );
+                    }
+                    assert!((own.loss - sums.loss).abs() < 1e-4 * sums.loss, "{registers}: {own:?} {sums:?}");
+                }
+            }
+        }
+    }
+}

@@ -163,6 +163,20 @@ pub fn scaled<S: Simd>(simd: S, number: f32, a: &[f32], b: &[f32], out: &mut [f3
     }
 }
 
+/// What comes of it in each kind of registers that this processor has, not in the widest alone.
+#[cfg(test)]
+pub fn in_all_registers<W: pulp::WithSimd>(work: impl Fn() -> W) -> Vec<(&'static str, W::Output)> {
+    #[allow(unused_mut)]
+    let mut all = vec![("one number", work().with_simd(pulp::Scalar::new()))];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (v3, v4) = (pulp::x86::V3::try_new(), pulp::x86::V4::try_new());
+        all.extend(v3.map(|simd| ("8 numbers", Simd::vectorize(simd, work()))));
+        all.extend(v4.map(|simd| ("16 numbers", Simd::vectorize(simd, work()))));
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +223,7 @@ mod tests {
         #[test]
         fn whatever_the_length_it_is_what_plain_loops_give(d in 1usize..70, length in 0usize..11, seed in 0u64..99) {
             pulp::Arch::new().dispatch(Check { d, length, seed });
+            in_all_registers(|| Check { d, length, seed });
         }
     }
 }

@@ -152,6 +152,12 @@ impl<'a> Index<'a> {
         dot(user, factors.item(codes[0] as usize)) * lift(self.lifts, codes[0] as usize)
     }
 
+    /// The lifted length of an item.
+    pub(super) fn length(&self, factors: &Factors, item: u32) -> f32 {
+        let row = factors.item(item as usize);
+        dot(row, row).sqrt() * lift(self.lifts, item as usize)
+    }
+
     /// The lists of some users, on the CPU.
     pub(super) fn look(&self, ask: &Ask<'_>, users: &[u32]) -> Result<Vec<Vec<Scored>>> {
         let some = |users: &[u32]| {
@@ -311,6 +317,7 @@ fn lift(lifts: &[f32], item: usize) -> f32 {
 mod tests {
     use super::*;
     use crate::model::initial;
+    use crate::model::topn::proposals::Proposal;
     use proptest::prelude::*;
 
     fn scored(factors: &Factors, lifts: &[f32], user: usize, item: usize) -> f32 {
@@ -365,7 +372,12 @@ mod tests {
             let mut index = Index::new(&factors, &lifts, &editions, Device::Cpu, |_| true).expect("on the CPU");
             let device = burn_ndarray::NdArrayDevice::Cpu;
             let proposals = index.on_device::<device::Cpu>(&factors, device).expect("on the CPU");
-            for proposals in [None, Some(proposals), Some(Box::new(Terse) as Box<dyn Propose>)] {
+            let mut rows = vec![0.0; index.rows() * factors.width];
+            rows.chunks_exact_mut(factors.width).enumerate().for_each(|(row, values)| index.write(&factors, row, values));
+            let coarse = |bits| -> Option<Box<dyn Propose>> {
+                Some(Box::new(Coarse { width: factors.width, rows: rows.clone(), bits }))
+            };
+            for proposals in [None, Some(proposals), Some(Box::new(Terse)), coarse(10), coarse(7), coarse(3)] {
                 index.proposals = proposals;
                 let users = Vec::from_iter(0..90);
                 let lists = index.search(&factors, &seen, &users, n, &Interrupt::never(), &|_| ());
@@ -383,9 +395,41 @@ mod tests {
             7
         }
 
-        fn propose(&self, _: &[f32], taken: &[Vec<u32>], _: usize) -> Result<Vec<Vec<u32>>> {
-            let free = |taken: &Vec<u32>| (0..).find(|row| !taken.contains(row));
+        fn propose(&self, _: &[f32], taken: &[Vec<u32>], _: usize) -> Result<Vec<Vec<Proposal>>> {
+            let free = |taken: &Vec<u32>| (0..).find(|row| !taken.contains(row)).map(|row| (row, f32::NAN));
             Ok(taken.iter().map(|taken| free(taken).into_iter().collect()).collect())
+        }
+    }
+
+    /// A device that keeps few bits of a factor, as tensor cores do.
+    #[derive(Debug)]
+    struct Coarse {
+        width: usize,
+        rows: Vec<f32>,
+        bits: u32,
+    }
+
+    impl Propose for Coarse {
+        fn at_once(&self) -> usize {
+            50
+        }
+
+        fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<Proposal>>> {
+            let coarse = |number: f32| f32::from_bits(number.to_bits() & (u32::MAX << (23 - self.bits)));
+            let best = |(user, taken): (&[f32], &Vec<u32>)| {
+                let rows = self.rows.chunks_exact(self.width).zip(0u32..);
+                let rows = rows.filter(|(_, row)| !taken.contains(row));
+                let product =
+                    |item: &[f32]| user.iter().zip(item).map(|(x, y)| coarse(*x) * coarse(*y)).sum();
+                let mut all: Vec<Proposal> = rows.map(|(item, row)| (row, product(item))).collect();
+                all.sort_by(|a, b| b.1.total_cmp(&a.1));
+                let is_short = all.len() < count;
+                all.truncate(count);
+                // What is missing is past the last row.
+                all.extend(is_short.then_some((u32::MAX, f32::NEG_INFINITY)));
+                all
+            };
+            Ok(users.chunks_exact(self.width).zip(taken).map(best).collect())
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! [`index`] looks through the books on the CPU, those with long factors first, and for most of them only
 //! at [`screen`]s of small integers. A GPU looks at all of them and makes [`proposals`], which the index
-//! then checks. Whoever looks, the lists are those of scoring every book: to the last bit, and on any
-//! machine. Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
+//! then checks. Whoever looks, the lists are those of scoring every book on the
+//! same kind of processor, to the last bit: other vector registers add up in another order. Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
 //!
 //! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
 
@@ -23,7 +23,7 @@ use crate::interrupt::Interrupt;
 use index::Index;
 
 /// One entry of a list.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Scored {
     /// The item's code.
     pub item: u32,
@@ -41,6 +41,13 @@ impl Ord for Scored {
 impl PartialOrd for Scored {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// Equal is what neither comes before: to `==` of numbers, -0 would equal 0, and what is not a number not itself.
+impl PartialEq for Scored {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
     }
 }
 
@@ -125,6 +132,15 @@ impl<'a> Best<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_compare_as_they_are_ordered() {
+        let entry = |score: f32| Scored { item: 3, score };
+        for (one, other) in [(0.0, -0.0), (f32::NAN, f32::NAN), (1.0, 1.0), (-f32::NAN, f32::NAN)] {
+            let (one, other) = (entry(one), entry(other));
+            assert_eq!(one == other, one.cmp(&other) == Ordering::Equal, "{one:?} {other:?}");
+        }
+    }
 
     #[test]
     fn new_items_get_no_more_places_than_they_may() {

@@ -6,8 +6,9 @@
 //! at once would do it in one go; that of burn 0.21 asks for more shared memory than there is from the
 //! thirteenth on.)
 //!
-//! What a device rounds away is made good by [`super::index`], which scores what is proposed and knows
-//! whether anything else could be better.
+//! What a device rounds away is made good by [`super::index`], which scores what is proposed. How far a device may be
+//! off, the same scores tell: of each proposal both are known, the device's and the exact one. From the greatest
+//! difference it follows whether anything else could be better.
 
 use std::fmt::Debug;
 
@@ -19,7 +20,7 @@ use super::Scored;
 use super::index::{Ask, Index, Search};
 use crate::catalog::editions::Editions;
 use crate::error::Result;
-use crate::model::tensors::{integers, table, whole};
+use crate::model::tensors::{integers, numbers, table, whole};
 
 /// Rows in a group.
 const GROUP: usize = 64;
@@ -30,8 +31,13 @@ const SCORES: usize = 1 << 28;
 /// Users whose lists are made together, at most.
 const USERS: usize = 4096;
 
-/// How far a score may be off on a device, as a share of |x||y|: tensor cores keep ten bits of a factor.
-const ROUNDING: f32 = 2e-3;
+/// How many times as far off as the worst proposal of a batch another score of it may be. A batch has tens of
+/// thousands of them, whose errors are those of the same product.
+const CAUTION: f32 = 4.0;
+
+/// The greatest error that makes proposals worth asking for: with a product as coarse as this, the search on the CPU is
+/// the quicker one.
+const USELESS: f32 = 0.05;
 
 /// Rows that a GPU proposes beyond those that are asked for: as a rule the last of them are so much worse
 /// that rounding does not matter.
@@ -42,15 +48,18 @@ pub trait Propose: Debug + Send + Sync {
     /// How many users may be asked about at a time.
     fn at_once(&self) -> usize;
 
-    /// The best `count` rows of each user, or all if there are fewer, in no particular order. `users` are
-    /// their factors, one after the other; `taken` the rows that they shall not get, for each user.
+    /// The best `count` rows of each user and their scores, or all if there are fewer, in no particular order. `users`
+    /// are their factors, one after the other; `taken` the rows that they shall not get, for each user.
     ///
     /// Rows that are taken, and places past the last row, stand in for what is missing.
     ///
     /// # Errors
     /// [`crate::error::Kind::NoDevice`] if the device fails.
-    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<u32>>>;
+    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<Proposal>>>;
 }
+
+/// A row, and what it is to a user in the eyes of who proposes it.
+pub type Proposal = (u32, f32);
 
 /// Rows on a device.
 #[derive(Debug)]
@@ -96,7 +105,7 @@ impl<B: Backend<FloatElem = f32>> Propose for OnDevice<B> {
         (SCORES / self.rows.dims()[1]).clamp(1, USERS)
     }
 
-    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<u32>>> {
+    fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<Proposal>>> {
         let (lines, groups) = (taken.len(), self.rows.dims()[1] / GROUP);
         let with_one = users.chunks_exact(self.width).flat_map(|user| user.iter().copied().chain([1.0]));
         let mut scores =
@@ -119,13 +128,18 @@ impl<B: Backend<FloatElem = f32>> Propose for OnDevice<B> {
         let best = Self::greatest(grouped.clone().max_dim(2).reshape([lines, groups]), of_groups);
         let wanted = best.clone().reshape([lines, of_groups, 1]).repeat_dim(2, GROUP);
         let within = grouped.gather(1, wanted).reshape([lines, of_groups * GROUP]);
-        let places = Self::greatest(within, count.min(of_groups * GROUP));
+        let places = Self::greatest(within.clone(), count.min(of_groups * GROUP));
+        let scores = numbers(within.gather(1, places.clone()))?;
         let (best, places) = (whole(best)?, whole(places)?);
-        let each = places.len() / lines.max(1);
-        let lines = places.chunks_exact(each.max(1)).zip(best.chunks_exact(of_groups));
+        let each = (places.len() / lines.max(1)).max(1);
+        let lines =
+            places.chunks_exact(each).zip(scores.chunks_exact(each)).zip(best.chunks_exact(of_groups));
         let row =
             |best: &[u32], place: u32| best[place as usize / GROUP] * GROUP as u32 + place % GROUP as u32;
-        Ok(lines.map(|(places, best)| places.iter().map(|place| row(best, *place)).collect()).collect())
+        let line = |((places, scores), best): ((&[u32], &[f32]), &[u32])| {
+            places.iter().zip(scores).map(|(place, score)| (row(best, *place), *score)).collect()
+        };
+        Ok(lines.map(line).collect())
     }
 }
 
@@ -152,8 +166,12 @@ impl Index<'_> {
                 .par_iter()
                 .map(|place| self.taken(ask.search(users[*place]).seen, ask.editions, &row_of));
             let proposed = proposals.propose(&rows, &taken.collect::<Vec<_>>(), ask.n + SPARE)?;
+            let off = places.par_iter().zip(&proposed);
+            let off = off.map(|(place, rows)| self.error(&ask.search(users[*place]), ask, rows));
+            let rounding = rounding(off.reduce(|| 0.0, f32::max), ask.factors.width);
             let settled = places.par_iter().zip(proposed);
-            let settled = settled.map(|(place, rows)| self.settle(ask.search(users[*place]), ask, rows));
+            let settled =
+                settled.map(|(place, rows)| self.settle(ask.search(users[*place]), ask, rows, rounding));
             for (place, list) in places.iter().zip(settled.collect::<Vec<_>>()) {
                 (ask.done)(usize::from(list.is_some()));
                 lists[*place] = list;
@@ -188,15 +206,40 @@ impl Index<'_> {
         whole.map(|own| own[0]).collect()
     }
 
-    /// A user's list from the rows that were proposed, unless another row might belong into it.
-    fn settle(&self, mut search: Search<'_>, ask: &Ask<'_>, mut rows: Vec<u32>) -> Option<Vec<Scored>> {
-        let proposed = rows.len();
-        rows.sort_unstable();
-        rows.dedup();
+    /// How far the scores of a user's proposals are off at most, as a share of |x||y|; infinite if one is no number.
+    fn error(&self, search: &Search<'_>, ask: &Ask<'_>, proposed: &[Proposal]) -> f32 {
+        let is_out = |score: f32| score < OUT / 2.0;
+        let there = proposed.iter().filter(|(row, score)| (*row as usize) < self.rows() && !is_out(*score));
+        let share = there.map(|(row, score)| {
+            let codes = self.codes_of(*row as usize);
+            let most = search.probe.length * self.length(ask.factors, codes[0]);
+            let off = (self.score(ask.factors, search.factors, codes) - score).abs();
+            match off / most {
+                share if share.is_finite() => share,
+                // Of a row of zeros every score is 0.
+                _ if off == 0.0 => 0.0,
+                _ => f32::INFINITY,
+            }
+        });
+        share.fold(0.0, f32::max)
+    }
+
+    /// A user's list from the rows that were proposed, unless another row might belong into it. `rounding` is how far a
+    /// score may be off, as a share of |x||y|.
+    fn settle(
+        &self,
+        mut search: Search<'_>,
+        ask: &Ask<'_>,
+        mut proposed: Vec<Proposal>,
+        rounding: f32,
+    ) -> Option<Vec<Scored>> {
+        let count = proposed.len();
+        proposed.sort_unstable_by_key(|(row, _)| *row);
+        proposed.dedup_by_key(|(row, _)| *row);
         // One that cannot be had, or twice the same: nothing else was left.
-        let mut is_all = rows.len() < proposed;
+        let mut is_all = proposed.len() < count;
         let mut least = f32::INFINITY;
-        for row in rows {
+        for (row, _) in proposed {
             let there = (row as usize) < self.rows();
             let codes = if there { self.codes_of(row as usize) } else { &[] };
             if codes.iter().all(|code| ask.editions.has(search.seen, *code)) {
@@ -209,8 +252,17 @@ impl Index<'_> {
         }
         // What was not proposed is worse on the device than the worst that was; both scores may be off.
         let longest = self.screen.blocks().first().map_or(0.0, |block| block.longest);
-        let most = least + 2.0 * ROUNDING * search.probe.length * longest;
+        let most = least + 2.0 * rounding * search.probe.length * longest;
         (is_all || most < search.floor).then(|| search.heap.into_sorted_vec())
+    }
+}
+
+/// How far any score of a batch may be off, from the worst of its proposals: never less than what the sum of `width`
+/// products in 32-bit numbers may be off on both sides.
+fn rounding(worst: f32, width: usize) -> f32 {
+    match worst <= USELESS {
+        true => (CAUTION * worst).max(2.0 * f32::EPSILON * width as f32),
+        false => f32::INFINITY,
     }
 }
 
@@ -243,9 +295,12 @@ mod tests {
         let taken: Vec<Vec<u32>> =
             (0..90).map(|user| index.taken(seen.of(user).0, &editions, &row_of)).collect();
         let proposed = proposals.propose(&factors.users, &taken, 10 + SPARE).expect("on the CPU");
+        let off = proposed.iter().zip(0..).map(|(rows, user)| index.error(&ask.search(user), &ask, rows));
+        let rounding = rounding(off.fold(0.0, f32::max), 8);
+        assert!(rounding < 1e-4, "{rounding}");
         let settled = (0..90).zip(proposed).filter_map(|(user, rows)| {
             assert_eq!(rows.len(), 10 + SPARE);
-            index.settle(ask.search(user), &ask, rows)
+            index.settle(ask.search(user), &ask, rows, rounding)
         });
         assert!(settled.count() > 85);
     }

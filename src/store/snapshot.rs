@@ -1,0 +1,94 @@
+//! Long looks at a database, in which nobody is kept waiting.
+//!
+//! In WAL mode one may read for as long as one likes. With a rollback journal nobody can commit for as long as anybody
+//! reads; there a large database is copied first, a little at a time, and the copy is looked at.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::slots::{PUBLISHED, Slot};
+use crate::store::source::Table;
+use crate::store::{Database, pause, quote};
+
+/// Bytes that are read in some 50 ms, whatever is done with them: no copy is worth it.
+const SMALL: i64 = 16 << 20;
+
+/// Pages that are copied in one go.
+const GO: i32 = 1000;
+
+/// Runs `work`, which reads for long, on the database or on a copy of it; all that it sees is of one moment.
+///
+/// # Errors
+/// As [`Database::read`]; [`Kind::Failed`] if there is no room for the copy among temporary files, [`Kind::Busy`] if others
+/// write so much that it never ends.
+pub fn read<T>(
+    database: &Database,
+    doing: &str,
+    mut work: impl FnMut(&Connection) -> Result<T>,
+) -> Result<T> {
+    let size = database.read(doing, |connection| {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
+    })?;
+    if size <= SMALL || database.journal_mode()? == "wal" {
+        return database.read(doing, work);
+    }
+    let file = NamedTempFile::new().map_err(|error| Error::file(&error, "write", &std::env::temp_dir()))?;
+    let room = rustix::fs::statvfs(file.path()).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    if room.is_ok_and(|room| room < size.unsigned_abs()) {
+        let message =
+            format!("there is no room for a copy of the database in {}", std::env::temp_dir().display());
+        return Err(Error::new(Kind::Failed, message).hint(
+            "without WAL a large database is looked at in a copy: free some space there, or name another folder in TMPDIR",
+        ));
+    }
+    let mut copy = Connection::open(file.path())?;
+    fill(database, &mut copy).map_err(|error| error.while_doing(doing))?;
+    work(&copy).map_err(|error| error.while_doing(doing))
+}
+
+fn fill(database: &Database, copy: &mut Connection) -> Result<()> {
+    let deadline = Instant::now() + database.patience;
+    let backup = Backup::new(&database.connection, copy)?;
+    loop {
+        database.interrupt.check()?;
+        let since = Instant::now();
+        match backup.step(GO)? {
+            StepResult::Done => return Ok(()),
+            // Whatever others write makes it begin anew.
+            _ if since > deadline => {
+                return Err(Error::new(Kind::Busy, "the database is written to all the time")
+                    .hint("try again when less is going on, or turn WAL on: PRAGMA journal_mode = WAL"));
+            }
+            StepResult::More => pause(since.elapsed()),
+            _ => pause(Duration::ZERO),
+        }
+    }
+}
+
+/// What SQLite finds wrong with the published tables, those of the set before, and their indexes: with what stands in
+/// them, not with their pages alone.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn faults_of_published(connection: &Connection) -> Result<Vec<String>> {
+    let previous = Slot::previous(connection)?;
+    let mut faults = Vec::new();
+    for table in &PUBLISHED {
+        let names = [Some(table.name.to_owned()), previous.map(|slot| slot.name(table.name))];
+        for name in names.into_iter().flatten() {
+            if Table::find(connection, &name)?.is_none() {
+                continue;
+            }
+            let mut statement = connection.prepare(&format!("PRAGMA integrity_check({})", quote(&name)))?;
+            let found = statement.query_map([], |row| row.get::<_, String>(0))?;
+            faults
+                .extend(found.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().filter(|word| word != "ok"));
+        }
+    }
+    Ok(faults)
+}
