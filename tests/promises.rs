@@ -52,6 +52,8 @@ mod quality;
 mod report;
 #[path = "promises/shapes.rs"]
 mod shapes;
+#[path = "promises/surroundings.rs"]
+mod surroundings;
 #[path = "promises/tune.rs"]
 mod tune;
 #[path = "promises/unchanged.rs"]

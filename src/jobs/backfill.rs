@@ -15,6 +15,7 @@ use crate::catalog::vocabulary::{UserId, UserRef};
 use crate::config::Config;
 use crate::console::{Console, count};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::jobs::keep::{self, Model, Readers};
 use crate::jobs::lists::{Fitted, Lists, Popularity};
@@ -72,6 +73,7 @@ pub fn backfill(request: &Request<'_>, console: &Console, interrupt: &Interrupt)
     let _lock = Lock::take(&database)?;
     let settings = serde_json::to_value(config).unwrap_or_default();
     let run_id = runs::begin(&mut database, RunKind::Backfill, "cpu", &settings)?;
+    failpoint::reach("backfill.begun");
     let done = run(request, names.as_deref(), &mut work, &mut database, run_id);
     done.inspect_err(|error| {
         runs::ended(&mut database, run_id, error, &work.rejects);

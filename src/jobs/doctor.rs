@@ -240,6 +240,10 @@ fn last_run(database: &Database, at_work: bool, seen: &mut Examination) -> Resul
     let found = format!("run {}, {}, began {when}: {}", run.run_id, run.kind, run.status);
     let set = last.iter().find(|run| matches!(run.status.as_str(), "published" | "unchanged"));
     let age = set.and_then(|run| run.finished).map(|time| now - time);
+    if set.is_some_and(|run| run.counts["users"] == 1) {
+        let fix = "see in [source] whether all ratings are read; recommendations take several readers";
+        seen.odd("readers", "there is only one reader, and nobody to compare with", fix);
+    }
     match run.status.as_str() {
         "running" if at_work => seen.good("last run", found),
         "running" => seen.odd(

@@ -203,7 +203,7 @@ pub fn fit_rating(
 const BLOCK: usize = 1 << 16;
 
 /// `rows` × `width` numbers from N(0, 0.1/√width), the same for the same seed everywhere.
-fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
+pub fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
     let mut numbers = vec![0.0; rows * width];
     if let Ok(normal) = Normal::new(0.0, 0.1 / (width as f32).sqrt()) {
         // A stream of its own for each block, so that it does not matter who fills it.

@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::interrupt::Interrupt;
 
 /// How long one wait for a lock lasts before we look whether we were asked to stop.
@@ -207,6 +208,7 @@ impl Database {
             self.interrupt.check()?;
             match work(&self.connection) {
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
+                    failpoint::reach("read.busy");
                     std::thread::sleep(breath(Duration::ZERO));
                 }
                 Err(error) if error.kind() == Kind::Interrupted || error.kind() == Kind::Terminated => {
@@ -279,6 +281,7 @@ impl Database {
                     return Ok((value, held));
                 }
                 Err(error) if error.kind() == Kind::Busy && Instant::now() < deadline => {
+                    failpoint::reach("write.busy");
                     std::thread::sleep(breath(held));
                     commit_wait = (commit_wait * 2).min(longest);
                 }

@@ -10,7 +10,7 @@ use rusqlite::backup::{Backup, StepResult};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Kind, Result};
-use crate::store::slots::{PUBLISHED, Slot};
+use crate::store::slots::PUBLISHED;
 use crate::store::source::Table;
 use crate::store::{Database, pause, quote};
 
@@ -70,21 +70,17 @@ fn fill(database: &Database, copy: &mut Connection) -> Result<()> {
     }
 }
 
-/// What SQLite finds wrong with the published tables, those of the set before, and their indexes: with what stands in
-/// them, not with their pages alone.
+/// What SQLite finds wrong with the published tables and their indexes: with what stands in them, not with their pages
+/// alone.
 ///
 /// # Errors
 /// Whatever SQLite says.
 pub fn faults_of_published(connection: &Connection) -> Result<Vec<String>> {
-    let previous = Slot::previous(connection)?;
     let mut faults = Vec::new();
     for table in &PUBLISHED {
-        let names = [Some(table.name.to_owned()), previous.map(|slot| slot.name(table.name))];
-        for name in names.into_iter().flatten() {
-            if Table::find(connection, &name)?.is_none() {
-                continue;
-            }
-            let mut statement = connection.prepare(&format!("PRAGMA integrity_check({})", quote(&name)))?;
+        if Table::find(connection, table.name)?.is_some() {
+            let mut statement =
+                connection.prepare(&format!("PRAGMA integrity_check({})", quote(table.name)))?;
             let found = statement.query_map([], |row| row.get::<_, String>(0))?;
             faults
                 .extend(found.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().filter(|word| word != "ok"));

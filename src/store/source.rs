@@ -149,9 +149,11 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
     database.read("looking at the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
         connection.prepare(&select.all())?;
-        let from = match select.from_user {
-            false => quote(&config.source.table),
-            true => format!("({}\n)", select.sql),
+        let from = match (select.from_user, select.by_rowid) {
+            (true, _) => format!("({}\n)", select.sql),
+            // An index may be ordered by a collation that only the application has.
+            (false, true) => format!("{} NOT INDEXED", quote(&config.source.table)),
+            (false, false) => quote(&config.source.table),
         };
         let count = |row: &Row<'_>| row.get::<_, i64>(0);
         Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())

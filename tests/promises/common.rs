@@ -1,8 +1,10 @@
 //! Databases to try the program on, and the program.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 
 use rusqlite::{Connection, ToSql};
 use serde_json::Value;
@@ -105,8 +107,11 @@ impl Shop {
 
     pub fn open(&self) -> Connection {
         let connection = Connection::open(&self.path).unwrap();
-        connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        // Longer than anything here takes, on however busy a machine.
+        connection.busy_timeout(std::time::Duration::from_secs(120)).unwrap();
         teach(&connection);
+        // What the application deletes, and moves from page to page, is for it to make unreadable.
+        connection.pragma_update(None, "secure_delete", true).unwrap();
         connection
     }
 
@@ -179,6 +184,29 @@ impl Shop {
         folder.into()
     }
 
+    /// Starts the program and returns when it has said a line with these words.
+    #[track_caller]
+    pub fn start_until(&self, words: &[&str], line: &str) -> Child {
+        let mut job = self.start(words);
+        let mut said = BufReader::new(job.stderr.take().unwrap());
+        let mut log = String::new();
+        loop {
+            let before = log.len();
+            assert!(said.read_line(&mut log).unwrap() > 0, "{line:?} was not said: {log}");
+            if log[before..].contains(line) {
+                // Nobody may find the pipe closed.
+                std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+                return job;
+            }
+        }
+    }
+
+    /// Sends a signal, by its name, to a program.
+    #[track_caller]
+    pub fn signal(&self, job: &Child, signal: &str) {
+        assert!(Command::new("kill").args(["-s", signal, &job.id().to_string()]).status().unwrap().success());
+    }
+
     /// The program, running.
     pub fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
@@ -244,6 +272,31 @@ fn teach(connection: &Connection) {
     connection
         .create_scalar_function("sortconcat", 1, flags, |context| context.get::<Option<String>>(0))
         .unwrap();
+}
+
+/// Says that something could not be tested here, and why; all of these are counted at the end of the run.
+pub fn skipped(why: &str) {
+    static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    extern "C" fn count() {
+        let skipped = SKIPPED.lock().map_or(0, |skipped| skipped.len());
+        say(&format!("{skipped} skipped, as said above"));
+    }
+    unsafe extern "C" {
+        fn atexit(work: extern "C" fn()) -> i32;
+    }
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    say(&format!("skipped: {why} ({test})"));
+    let mut skipped = SKIPPED.lock().unwrap();
+    if skipped.is_empty() {
+        // SAFETY: the function only reads a static and writes to stderr.
+        unsafe { atexit(count) };
+    }
+    skipped.push(why.to_owned());
+}
+
+/// A line that is seen although tests that pass are silent.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// A program that waits at a fail point.

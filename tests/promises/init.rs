@@ -7,7 +7,7 @@ fn try_it(shop: &Shop) -> String {
     let out = shop.folder.path().join("nightshelf.toml");
     let words = out.to_str().unwrap().to_owned();
     let ran = shop.call(&["init", "--out", &words]).ok();
-    assert!(ran.stdout.contains("17 3 * * *"), "the line for crontab: {}", ran.stdout);
+    assert!(ran.stdout.contains("17 4 * * *"), "the line for crontab: {}", ran.stdout);
     shop.call(&["init", "--out", &words]).failed(1, "there already");
     shop.call(&["run", "--config", &words]).ok();
     std::fs::read_to_string(&out).unwrap()

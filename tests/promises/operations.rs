@@ -2,8 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::common::{Ran, Shop, nightshelf};
 
@@ -35,19 +33,13 @@ fn signals_stop_the_job_and_nothing_is_published() {
         let shop = Shop::with_tastes(400, 200, 12);
         shop.night();
         let lists = shop.rows("SELECT * FROM recommendations");
-        // Long enough to be met in the middle, on any machine.
-        let mut command = shop.command(&["run", "--epochs", "1000000"]);
-        let night = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(600));
-        let since = Instant::now();
-        assert!(
-            Command::new("kill").args(["-s", signal, &night.id().to_string()]).status().unwrap().success()
-        );
-        let output = night.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(code), "{output:?}");
-        assert_eq!(output.status.signal(), None);
-        assert!(since.elapsed() < Duration::from_secs(10), "stopped after {:?}", since.elapsed());
-        assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was published"));
+        // Far too many epochs to end by itself.
+        let mut night = shop.start_until(&["run", "--epochs", "1000000"], "normalise");
+        shop.signal(&night, signal);
+        let status = night.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), (Some(code), None));
+        let said = shop.one::<String>("SELECT error FROM nightshelf_runs ORDER BY run_id DESC");
+        assert!(said.contains("nothing was published"), "{said}");
         assert!(shop.rows("SELECT * FROM recommendations") == lists);
         assert_eq!(
             shop.one::<String>("SELECT status FROM nightshelf_runs ORDER BY run_id DESC"),
@@ -63,19 +55,13 @@ fn a_database_that_stays_locked_is_left_for_later() {
     shop.night();
     let application = shop.open();
     application.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let since = Instant::now();
     shop.call_with(&["run"], &[("NIGHTSHELF_PATIENCE", "1")]).failed(75, "locked");
-    assert!(since.elapsed() < Duration::from_secs(20));
     application.execute_batch("ROLLBACK").unwrap();
     // One that is locked for a while is waited for, even if it cannot so much as be read.
-    let night = std::thread::scope(|scope| {
-        application.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let night = scope.spawn(|| shop.call(&["run"]));
-        std::thread::sleep(Duration::from_millis(700));
-        application.execute_batch("COMMIT").unwrap();
-        night.join().unwrap()
-    });
-    night.ok();
+    application.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let night = shop.wait_at("read.busy", &["run"]);
+    application.execute_batch("COMMIT").unwrap();
+    night.go_on().ok();
 }
 
 #[test]
