@@ -133,7 +133,13 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub fn again(&self) -> Result<Self> {
-        Self::open(&self.path, self.patience, self.interrupt.clone())
+        // Opened by the path, at which another file may lie by now.
+        self.check_is_there()?;
+        let again = Self::open(&self.path, self.patience, self.interrupt.clone())?;
+        match again.file == self.file {
+            true => Ok(again),
+            false => Err(self.replaced("replaced by another file")),
+        }
     }
 
     /// The same database once more, for an exchange of names alone: to rename a table, SQLite reads all of the
@@ -294,13 +300,15 @@ impl Database {
     fn check_is_there(&self) -> Result<()> {
         match identity(&self.path) {
             Ok(file) if file == self.file => Ok(()),
-            found => {
-                let what = if found.is_ok() { "replaced by another file" } else { "removed" };
-                let message = format!("the database {} was {what} while the job ran", self.path.display());
-                Err(Error::new(Kind::Io, message)
-                    .hint("what is there now was not touched: run again; to restore a copy, wait for the job to end"))
-            }
+            Ok(_) => Err(self.replaced("replaced by another file")),
+            Err(_) => Err(self.replaced("removed")),
         }
+    }
+
+    fn replaced(&self, what: &str) -> Error {
+        let message = format!("the database {} was {what} while the job ran", self.path.display());
+        Error::new(Kind::Io, message)
+            .hint("what is there now was not touched: run again; to restore a copy, wait for the job to end")
     }
 
     /// One try, and how long it held the write lock.
