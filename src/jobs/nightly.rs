@@ -57,6 +57,8 @@ pub fn run(night: &Night<'_>, console: &Console, interrupt: &Interrupt) -> Resul
     let mut job = Job { device, force: night.force, work: Work::new(config, console) };
     if night.dry_run {
         let intake = job.work.take_in(&database)?;
+        let Encoded { users, items, .. } = &intake.ratings;
+        rehearsal::rows(&database, Names { run_id: 0, users, items }, config.output.top)?;
         let outcome = match job.fit(&database, intake)? {
             Outlook::Fit(tonight) => job.rehearse(interrupt, *tonight)?,
             Outlook::Refused(refused) => job.refusal(None, refused),

@@ -99,7 +99,7 @@ fn look(number: usize) -> std::result::Result<String, String> {
     }
     // A driver without a device answers with an error here, and an old one may lack a function,
     // which cudarc reports by panicking: neither may end the night.
-    let asked = std::panic::catch_unwind(|| {
+    let asked = crate::panics::caught(|| {
         let count = CudaContext::device_count().map_err(|error| format!("the CUDA driver says {error}"))?;
         if number >= usize::try_from(count).unwrap_or(0) {
             return Err(format!("there are {count} CUDA devices, counted from 0"));

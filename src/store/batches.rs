@@ -17,8 +17,11 @@ const FIRST_BATCH: usize = 10_000;
 /// less than [`HOLD`] for all of these together, and a tenth of the time that deleting them takes.
 const DROPPED: u64 = 500_000;
 
-/// Rows that are counted in one go.
-const COUNTED: u64 = 50_000;
+/// Rows that are counted in the first go of many; later ones adapt.
+const COUNTED: usize = 200_000;
+
+/// The most rows of one transaction or go.
+const MOST: usize = 1_000_000;
 
 /// What a table's rows lie in order by: the rowid, or the primary key where there is none. Going through a table
 /// by it takes one look at each row, whatever else the table is indexed by.
@@ -142,15 +145,16 @@ fn rows(database: &Database, name: &str) -> Result<u64> {
     }
     // In goes: nobody could commit meanwhile.
     let key = database.read("counting rows", |connection| Key::of(connection, name))?;
-    let (mut counted, mut reached) = (0, Vec::new());
+    let (mut counted, mut reached, mut batch) = (0, Vec::new(), Batch { rows: COUNTED });
     loop {
-        let since = std::time::Instant::now();
+        let (since, rows) = (std::time::Instant::now(), batch.rows as u64);
         let next =
-            database.read("counting rows", |connection| key.after(&table, &reached, COUNTED, connection))?;
+            database.read("counting rows", |connection| key.after(&table, &reached, rows, connection))?;
         match next {
-            Some(next) => (reached, counted) = (next, counted + COUNTED),
+            Some(next) => (reached, counted) = (next, counted + rows),
             None => break,
         }
+        batch.adapt(since.elapsed());
         pause(since.elapsed());
     }
     let rest = match reached.as_slice() {
@@ -255,7 +259,7 @@ impl Batch {
     /// Learns from how long the last transaction held the lock.
     pub fn adapt(&mut self, held: std::time::Duration) {
         let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-3);
-        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 1.5)) as usize).clamp(200, 100_000);
+        self.rows = ((self.rows as f64 * ratio.clamp(0.25, 1.5)) as usize).clamp(200, MOST);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::store::quote;
 use crate::store::shape::Shape;
-use crate::store::slots::{LISTS, PUBLISHED, RowCounts, Slot};
+use crate::store::slots::{LISTS, POPULAR, PUBLISHED, RowCounts, Slot};
 
 /// Makes the tables of a slot, empty, in the shape that the published ones have now.
 ///
@@ -112,7 +112,9 @@ pub fn exchange(transaction: &Transaction<'_>, new: Slot, retired: Slot, rows: &
         )
         .hint("run again: the new set will take the new shape"));
     }
-    let had_a_set = Shape::find(transaction, LISTS.name)?.is_some();
+    // A table that an ORM has made and nobody has filled is no set to go back to: it has no popular list beside it.
+    let had_a_set =
+        Shape::find(transaction, LISTS.name)?.is_some() && Shape::find(transaction, POPULAR.name)?.is_some();
     for table in &PUBLISHED {
         let live = Shape::find(transaction, table.name)?;
         for trigger in live.iter().flat_map(|live| &live.triggers) {

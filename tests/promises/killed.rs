@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Random, Shop, isbn};
 
-/// `kill -9` at this many moments spread over the whole of a run, and as many again over backfills,
-/// imports and rollbacks. `KILLS=300 cargo test --release killed` takes longer and shows more.
+/// `kill -9` of each command at this many moments drawn at random. `KILLS=300 cargo test --release killed` takes some
+/// minutes and shows more.
 fn kills() -> u64 {
-    std::env::var("KILLS").map_or(24, |kills| kills.parse().unwrap())
+    std::env::var("KILLS").map_or(12, |kills| kills.parse().unwrap())
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_backfill_that_is_killed_leaves_whole_lists_and_the_next_goes_on() {
         shop.backfill(&[]);
         let whole = since.elapsed();
         let (mut random, mut met) = (Random(whole.as_nanos() as u64), 0);
-        for _ in 0..kills() / 4 {
+        for _ in 0..kills() / 2 {
             shop.sql(change);
             kill_within(&shop, &["backfill"], whole, &mut random);
             let torn = "SELECT count(*) FROM (SELECT 1 FROM recommendations GROUP BY user_id
@@ -123,7 +123,7 @@ fn a_backfill_that_is_killed_leaves_whole_lists_and_the_next_goes_on() {
             let checked = shop.call(&["check", "--json"]).ok().json();
             assert_eq!(checked["changed_readers"], 0);
         }
-        assert!(met >= 0);
+        println!("{met} kills met a backfill at work");
         shop.night();
         shop.call(&["check"]).ok();
     }
@@ -145,7 +145,7 @@ fn an_import_that_is_killed_goes_on_where_it_stopped() {
     fresh().call(&words).ok();
     let whole = since.elapsed();
     let (mut random, mut resumed) = (Random(9), 0);
-    for round in 0..kills() / 4 {
+    for round in 0..kills() {
         let shop = fresh();
         shop.sql(if round % 2 == 0 { "PRAGMA journal_mode = wal" } else { "SELECT 1" });
         kill_within(&shop, &words, whole, &mut random);
@@ -168,7 +168,7 @@ fn a_rollback_that_is_killed_has_happened_or_not() {
     shop.call(&["rollback"]).ok();
     let whole = since.elapsed();
     let mut random = Random(13);
-    for _ in 0..kills() / 2 {
+    for _ in 0..kills() {
         kill_within(&shop, &["rollback"], whole, &mut random);
         assert_eq!(shop.one::<i64>("SELECT count(*) FROM recommendations"), 6000);
         assert_eq!(shop.one::<i64>("SELECT count(DISTINCT run_id) FROM recommendations"), 1);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::common::{Ran, Random, Shop, isbn, nightshelf};
+use crate::common::{Ran, Random, Shop, isbn, nightshelf, skipped};
 
 fn evaluate(train: &Path, test: &Path, more: &[&str]) -> Value {
     let mut command = nightshelf();
@@ -96,8 +96,7 @@ fn on_published_data_the_figures_hold() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let (books, films) = (data.join("bookcrossing-split"), data.join("ml-100k"));
     if !(books.is_dir() && films.is_dir()) {
-        eprintln!("skipped: the published data sets are not on this machine");
-        return;
+        return skipped("the published data sets are not on this machine");
     }
     let report = evaluate(&books.join("train.tsv.gz"), &books.join("validation.tsv.gz"), &["--k", "20"]);
     let (recall, ndcg) = (figure(&report, "nightshelf", "recall"), figure(&report, "nightshelf", "ndcg"));
