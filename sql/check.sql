@@ -3,20 +3,20 @@
 
 SELECT 'ranks go from 1 without gaps' AS promise, count(*) AS broken, min(user_id) AS example
   FROM (SELECT user_id FROM recommendations
-         GROUP BY user_id HAVING min(rank) <> 1 OR max(rank) <> count(*))
+         GROUP BY user_id COLLATE BINARY HAVING min(rank) <> 1 OR max(rank) <> count(*))
 UNION ALL
 SELECT 'no reader has more rows than asked for', count(*), min(user_id)
-  FROM (SELECT user_id FROM recommendations GROUP BY user_id HAVING count(*) > ?1)
+  FROM (SELECT user_id FROM recommendations GROUP BY user_id COLLATE BINARY HAVING count(*) > ?1)
 UNION ALL
 SELECT 'no book stands twice in a list', count(*), min(user_id)
   FROM (SELECT user_id FROM recommendations
-         GROUP BY user_id, coalesce(isbn13, isbn) HAVING count(*) > 1)
+         GROUP BY user_id COLLATE BINARY, coalesce(isbn13, isbn) HAVING count(*) > 1)
 UNION ALL
 SELECT 'scores are finite', count(*), min(user_id)
   FROM recommendations WHERE abs(score) > 1e300
 UNION ALL
 SELECT 'scores never rise with rank', count(*), min(user_id)
-  FROM (SELECT user_id, score > lag(score, 1, score) OVER (PARTITION BY user_id ORDER BY rank) AS rises
+  FROM (SELECT user_id, score > lag(score, 1, score) OVER (PARTITION BY user_id COLLATE BINARY ORDER BY rank) AS rises
           FROM recommendations) WHERE rises
 UNION ALL
 SELECT 'every row is of a known run', count(*), min(user_id)

@@ -39,7 +39,7 @@
 //   SQLite ─► RatingColumns ─► Normalised ─► Encoded (u32 codes) ─► fit ─► Factors
 //          source          frame          frame                    model     │
 //   SQLite ◄──────────── Recommendation ◄──────────────── Scored ◄───────────┘
-//          publish, slots                lists           topn
+//          publish, exchange             lists           topn
 //
 //   cli, config                 what was typed, and what that means        know nothing else
 //   jobs, recommender           the commands; the same on slices           all rooms below

@@ -29,8 +29,10 @@ pub fn full_temporary_folder() -> Option<PathBuf> {
     let from_environment =
         ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
     let others = ["/var/tmp", "/usr/tmp", "/tmp", "."].map(PathBuf::from);
-    // SQLite takes the first that is a folder.
-    let folder = from_environment.chain(others).find(|folder| folder.is_dir())?;
+    // As SQLite does: the first folder in which one may write.
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let is_fit = |folder: &PathBuf| folder.is_dir() && rustix::fs::access(folder, access).is_ok();
+    let folder = from_environment.chain(others).find(is_fit)?;
     let disk = rustix::fs::statvfs(&folder).ok()?;
     (disk.f_bavail.saturating_mul(disk.f_frsize) < NOTHING).then_some(folder)
 }

@@ -41,13 +41,12 @@ impl<'a> Work<'a> {
     /// [`Kind::NoRatings`] if there is none to use; [`Kind::Config`] if it takes more memory than it may; else as [`source::read`] and [`books::read`].
     pub fn take_in(&mut self, database: &Database) -> Result<Intake> {
         let (config, console) = (self.config, self.console);
-        let rows = match config.compute.max_memory.as_str() {
-            // Unasked for only where it is quick.
-            "" => source::count_of_table(database, config)?,
-            _ => Some(source::count(database, config)?),
-        };
-        rows.map_or(Ok(()), |rows| room::check_reading(config, rows))?;
-        let reading = self.clock.time("read", || source::read(database, config, console))?;
+        if !config.compute.max_memory.is_empty() {
+            room::check_reading(config, source::count(database, config)?)?;
+        }
+        // What the machine allows is asked on the way: counting a view or a large table takes long.
+        let fits = |rows| room::check_reading(config, rows);
+        let reading = self.clock.time("read", || source::read_within(database, config, console, fits))?;
         let rows = reading.rows;
         self.rejects = reading.rejects;
         console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of("read")));

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::store::shape::Shape;
-use crate::store::slots::{PUBLISHED, Published, RowCounts, Slot};
+use crate::store::slots::{LISTS, PUBLISHED, Published, RowCounts, Slot};
 use crate::store::source::Table;
 use crate::store::{Database, HOLD, pause, quote};
 
@@ -173,6 +173,31 @@ fn count(connection: &Connection, from: &str, parameters: &[Value]) -> Result<u6
 /// All columns of a row.
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<Value>> {
     (0..row.as_ref().column_count()).map(|column| row.get(column)).collect()
+}
+
+/// Fails if a column of ids has another type in another slot: it might make other ids of them.
+///
+/// # Errors
+/// [`Kind::Failed`] if so.
+pub fn check_keeps_types(database: &Database, from: Slot, to: Slot) -> Result<()> {
+    let types = |slot: Slot| {
+        database.read("looking at the set from before", |connection| {
+            // In a STRICT table ANY is what no type is in others.
+            let sql = "SELECT iif(lower(type) = 'any', '', lower(type)) FROM pragma_table_xinfo(?1) WHERE name IN ('user_id', 'isbn') COLLATE NOCASE \
+                       ORDER BY lower(name)";
+            let mut statement = connection.prepare(sql)?;
+            let types = statement.query_map([slot.name(LISTS.name)], |row| row.get(0))?;
+            Ok(types.collect::<rusqlite::Result<Vec<String>>>()?)
+        })
+    };
+    match types(from)? == types(to)? {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Failed,
+            "user_id or isbn of recommendations has another type now than in the set before",
+        )
+        .hint("the current set stands; `nightshelf run --force` makes a new one")),
+    }
 }
 
 /// Copies one slot into another, which must be prepared and empty, a little at a time.

@@ -59,6 +59,7 @@ pub fn read<T>(
                 let (title, author, publisher) = (text(row, 1), text(row, 2), text(row, 3));
                 each(&mut found, Book { isbn, title, author, publisher });
             }
+            Ok(())
         })?;
         Ok(found)
     })

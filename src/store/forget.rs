@@ -15,14 +15,19 @@ use crate::store::{Database, readers};
 /// # Errors
 /// Whatever SQLite says; nothing is changed then.
 pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
-    let (gone, _) = database.write("forgetting a reader", |transaction| {
+    // Triggers of the application's may call what only it knows, or hold on to rows.
+    database.without_triggers("forgetting a reader", |transaction| {
         let previous = Slot::previous(transaction)?;
         let mut rows = previous_rows(transaction)?;
         let mut gone = 0;
         for table in [LISTS.name, READERS.name] {
             for slot in Slot::SETS.into_iter().map(Some).chain([None]) {
                 let name = slot.map_or(table.to_owned(), |slot| slot.name(table));
-                if Table::find(transaction, &name)?.is_none() {
+                let there = Table::find(transaction, &name)?;
+                // A table of that name that is the application's own is none of our business.
+                if there.is_none_or(|there| {
+                    !there.has("user_id") || !(there.has("digest") || there.has("because"))
+                }) {
                     continue;
                 }
                 let here = readers::delete(transaction, &name, user)?;
@@ -39,9 +44,18 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
         if let (Some(slot), Some(rows)) = (previous, &rows) {
             slot.note_as_previous(transaction, rows)?;
         }
+        forget_samples(transaction)?;
         Ok(gone + forget_examples(transaction, user)?)
-    })?;
-    Ok(gone)
+    })
+}
+
+/// Deletes what an application's `ANALYZE` may have sampled of our tables: ids among it.
+fn forget_samples(transaction: &Transaction<'_>) -> Result<()> {
+    if Table::find(transaction, "sqlite_stat4")?.is_some() {
+        let sql = "DELETE FROM sqlite_stat4 WHERE tbl LIKE 'nightshelf%' OR tbl LIKE 'recommendations%'";
+        transaction.execute(sql, [])?;
+    }
+    Ok(())
 }
 
 /// Takes a reader's rows out of the examples of rejected ones.

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
@@ -29,10 +30,13 @@ impl Lock {
     /// cannot be made.
     pub fn take(database: &Database) -> Result<Self> {
         let folder = database.folder();
-        sidecar::make_folder(&folder).map_err(|error| {
-            Error::file(&error, "make the folder", &folder)
-                .hint("the job needs to write to the folder in which the database lies")
-        })?;
+        // Nearly always it is there already.
+        if let Err(error) = sidecar::make_folder(&folder)
+            && !folder.is_dir()
+        {
+            return Err(Error::file(&error, "make the folder", &folder)
+                .hint("the job needs to write to the folder in which the database lies"));
+        }
         let path = folder.join("lock");
         let busy = |who: &str| {
             let message = format!("another nightshelf is at work on {}{who}", database.path().display());
@@ -44,6 +48,8 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            // The folder may be another user's: what is written as root follows no link of theirs.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .map_err(|error| Error::file(&error, "write", &path))?;
         match file.try_lock() {

@@ -33,6 +33,7 @@ pub mod trials;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
@@ -239,6 +240,22 @@ impl Database {
         work: impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> Result<(T, Duration)> {
         self.transact(doing, true, work)
+    }
+
+    /// As [`Database::write`], while no trigger fires.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub fn without_triggers<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        const TRIGGERS: DbConfig = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        self.connection.set_db_config(TRIGGERS, false)?;
+        let done = self.transact(doing, true, work);
+        self.connection.set_db_config(TRIGGERS, true)?;
+        done.map(|(value, _)| value)
     }
 
     /// Runs `work` as [`Database::write`] does, and takes everything back that it did.

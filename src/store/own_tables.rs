@@ -27,7 +27,7 @@ pub fn prepare(database: &mut Database) -> Result<()> {
         Ok((missing, strict))
     })?;
     if strict {
-        database.write("changing nightshelf's own tables over", |transaction| {
+        database.for_exchange()?.write("changing nightshelf's own tables over", |transaction| {
             TABLES.iter().try_for_each(|table| leave_strict(transaction, table))
         })?;
     }
@@ -67,6 +67,14 @@ fn leave_strict(transaction: &Transaction<'_>, table: &str) -> Result<()> {
         let sql = "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE name IN (?1, ?2)) \
                    WHERE name = ?1";
         transaction.execute(sql, [table, &before])?;
+    }
+    if table == "nightshelf_runs" {
+        // Two messages of that version named readers.
+        let sql = format!(
+            "UPDATE {own} SET error = 'see the log of that run' \
+             WHERE error LIKE '%have no ratings, such as %' OR error LIKE '%a score of reader %'"
+        );
+        transaction.execute_batch(&sql)?;
     }
     if table == "nightshelf_rejects" {
         // Examples of that version are texts that were cut: nobody can tell whom they are about.

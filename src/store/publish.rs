@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::store::batches::{self, Batch};
 use crate::store::shape::Shape;
-use crate::store::slots::{LISTS, POPULAR, PUBLISHED, READERS, Slot, previous_rows};
+use crate::store::slots::{self, LISTS, POPULAR, READERS, Slot, previous_rows};
 use crate::store::{Database, exchange, quote, scrub};
 
 /// Rows that one statement inserts: the table is opened, and its end looked for, once for all of them.
@@ -207,16 +207,15 @@ impl<'a> Draft<'a> {
         let (table, names) = (quote(&self.slot.name(POPULAR.name)), self.names);
         let insert =
             format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
-        self.database.write("writing the popular list", |transaction| {
-            let mut statement = transaction.prepare(&insert)?;
-            for (place, (item, readers)) in popular.iter().enumerate() {
+        let ranked: Vec<(i64, (u32, u32))> = (1..).zip(popular.iter().copied()).collect();
+        in_batches(self.database, &mut self.batch, &ranked, |transaction, ranked| {
+            let mut statement = transaction.prepare_cached(&insert)?;
+            for (rank, (item, readers)) in ranked {
                 let (isbn, isbn13) = names.book(*item);
-                let rank = place as i64 + 1;
                 statement.execute(params![rank, isbn, isbn13, f64::from(*readers), names.run_id])?;
             }
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
@@ -302,6 +301,7 @@ pub fn rollback(
     mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
 ) -> Result<()> {
     let looking = "looking for the set before";
+    database.read(looking, slots::refuse_foreign_tables)?;
     let mut slot = database.read(looking, Slot::previous)?.ok_or_else(|| {
         Error::new(Kind::Failed, "there is no set before the current one to go back to")
             .hint("the set before the current one is kept from the second `nightshelf run` on")
@@ -321,7 +321,7 @@ pub fn rollback(
     })?;
     failpoint::reach("exchange.committed");
     // It is done: what cannot be tidied now is tidied by the next night.
-    let _ = free_slots(database);
+    let _ = leave_strict(database).and_then(|()| free_slots(database));
     Ok(())
 }
 
@@ -348,12 +348,29 @@ fn check_is_whole(database: &Database, slot: Slot) -> Result<()> {
 }
 
 /// Writes the set in the slot `from` anew into the slot `to`, in the shape that published tables have now.
+///
+/// # Errors
+/// [`Kind::Failed`] if rows would be lost or ids become others by it; else as [`Database::write`].
 fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     database.write("preparing the set from before", |transaction| {
         exchange::free_users_names(transaction)?;
         exchange::prepare(transaction, to)
     })?;
-    batches::copy(database, from, to)
+    batches::check_keeps_types(database, from, to)?;
+    let before = batches::rows_of_set(database, |name| from.name(name))?;
+    batches::copy(database, from, to)?;
+    let after = batches::rows_of_set(database, |name| to.name(name))?;
+    match before.iter().find(|(name, rows)| after.get(*name) != Some(*rows)) {
+        None => Ok(()),
+        Some((name, rows)) => {
+            let there = after.get(name).copied().unwrap_or_default();
+            let message = format!(
+                "in the shape that {name} has now, {there} of {rows} rows of the set before are left"
+            );
+            Err(Error::new(Kind::Failed, message)
+                .hint("the current set stands; `nightshelf run --force` makes a new one"))
+        }
+    }
 }
 
 /// Writes the set before anew where its tables are `STRICT`, as those of an earlier nightshelf are: while there is
@@ -362,18 +379,14 @@ fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
 /// # Errors
 /// Whatever SQLite says; the set before is then as it was.
 pub fn leave_strict(database: &mut Database) -> Result<()> {
-    let strict = database.read("looking at the set from before", |connection| {
-        let Some(slot) = Slot::previous(connection)? else {
-            return Ok(None);
-        };
-        let mut strict = false;
-        for table in &PUBLISHED {
-            let shape = Shape::find(connection, &slot.name(table.name))?;
-            strict |= shape.is_some_and(|shape| shape.is_strict() && !is_strict_now(connection, table.name));
-        }
-        Ok(strict.then_some(slot))
+    let outdated = database.read("looking at the set from before", |connection| {
+        let slot = Slot::previous(connection)?;
+        Ok(match slot {
+            Some(slot) if slot.is_outdated(connection)? => Some(slot),
+            _ => None,
+        })
     })?;
-    let Some(slot) = strict else {
+    let Some(slot) = outdated else {
         return Ok(());
     };
     let [to, _] = free_slots(database)?;
@@ -382,9 +395,4 @@ pub fn leave_strict(database: &mut Database) -> Result<()> {
     database
         .write("changing the set from before over", |transaction| to.note_as_previous(transaction, &rows))?;
     batches::clear(database, slot)
-}
-
-/// Whether the user has made the published table `STRICT`.
-fn is_strict_now(connection: &Connection, table: &str) -> bool {
-    Shape::find(connection, table).is_ok_and(|shape| shape.is_some_and(|shape| shape.is_strict()))
 }

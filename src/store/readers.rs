@@ -10,14 +10,15 @@ use crate::catalog::vocabulary::{UserId, UserRef, Users};
 use crate::console::Bar;
 use crate::error::Result;
 use crate::failpoint;
-use crate::store::batches::Batch;
 use crate::store::publish::{Names, Recommendation, bind_user};
 use crate::store::slots::{LISTS, READERS};
 use crate::store::source::Table;
-use crate::store::{Database, quote};
+use crate::store::{Database, HOLD, quote};
 
 /// Whether a row is of the reader `?1`, whatever collation a user has given to the column: 'Ann' is not 'ann'.
-pub(super) const IS_READER: &str = "user_id COLLATE BINARY = ?1";
+///
+/// The first comparison finds the rows through an index of that collation.
+pub(super) const IS_READER: &str = "user_id = ?1 AND user_id COLLATE BINARY = ?1";
 
 /// What the published lists were made from.
 #[derive(Clone, Debug, Default)]
@@ -92,24 +93,18 @@ pub fn replace(
     bar: &Bar,
     mut done: impl FnMut(usize),
 ) -> Result<()> {
-    let mut batch = Batch::default();
-    let mut finished = 0;
+    // What one reader costs depends on how the table is indexed, so it begins with one.
+    let (mut finished, mut at_once) = (0, 1);
     while finished < replacements.len() {
-        // A list goes out and another comes in: about two rows for each, and what was made from.
-        let mut rows = 0;
-        let fits = |replacement: &&Replacement<'_>| {
-            rows += 2 * replacement.rows.len() + 2;
-            rows <= batch.rows
-        };
-        let count = replacements[finished..].iter().take_while(fits).count().max(1);
-        let now = &replacements[finished..finished + count];
+        let now = &replacements[finished..(finished + at_once).min(replacements.len())];
         let ((), held) = database.write("replacing lists", |transaction| {
             now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement))
         })?;
         failpoint::reach("backfill.batch");
-        batch.adapt(held);
-        finished += count;
-        bar.advance(count as u64);
+        let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-4);
+        at_once = ((at_once as f64 * ratio.clamp(0.1, 8.0)) as usize).clamp(1, 4096);
+        finished += now.len();
+        bar.advance(now.len() as u64);
         done(finished);
     }
     Ok(())

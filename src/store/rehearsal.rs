@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
-use crate::store::publish::{Names, Origin, Recommendation};
+use crate::store::publish::{Names, Origin, Recommendation, bind_user};
+use crate::store::readers::IS_READER;
 use crate::store::slots::{LISTS, RowCounts, Slot};
 use crate::store::{Database, exchange, quote, readers};
 
@@ -46,6 +47,10 @@ pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
     let aside = database.again()?;
     aside.read_in_goes(looking, |connection| {
         let refused = |error: Error| {
+            if !matches!(error.kind(), Kind::Failed | Kind::Config) {
+                // A full disk, or a signal: no fault of the shape.
+                return error;
+            }
             Error::new(Kind::Config, format!("the table recommendations cannot take tonight's rows: {error}"))
                 .hint(
                     "change its shape so that it can, or drop it: nightshelf makes its own, see sql/recommendations.sql",
@@ -88,7 +93,21 @@ fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
 fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Result<()> {
     let codes = names.users.codes();
     let spellings: HashSet<&str> = (0..names.items.len()).map(|item| names.items.spelling(item)).collect();
-    let sql = format!("SELECT user_id, CAST(isbn AS TEXT) FROM temp.{}", quote(LISTS.name));
+    // Found through a reader's id, as backfills will.
+    let mut of_reader =
+        connection.prepare(&format!("SELECT 1 FROM temp.{} WHERE {IS_READER}", quote(LISTS.name)))?;
+    bind_user(&mut of_reader, 1, names.users.get(0))?;
+    if of_reader.raw_query().next()?.is_none() {
+        return Err(Error::new(
+            Kind::Config,
+            "its rows are not found by the ids that they were written with",
+        ));
+    }
+    let types = "typeof(rank) = 'integer' AND typeof(run_id) = 'integer' AND typeof(isbn) = 'text' \
+                 AND typeof(source) = 'text' AND typeof(isbn13) IN ('text', 'null') \
+                 AND typeof(because) IN ('text', 'null') AND typeof(score) IN ('real', 'integer') \
+                 AND typeof(predicted_rating) IN ('real', 'integer', 'null')";
+    let sql = format!("SELECT user_id, CAST(isbn AS TEXT), {types} FROM temp.{}", quote(LISTS.name));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     // No id stands in the message: it is kept in the diary.
@@ -105,6 +124,10 @@ fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Resu
         readers.insert(*id.and_then(|id| codes.get(&id)).ok_or_else(|| changed("user_id"))?);
         if !spellings.contains(row.get::<_, String>(1)?.as_str()) {
             return Err(changed("isbn"));
+        }
+        if !row.get::<_, bool>(2)? {
+            let message = "a column of it has a type that makes numbers of texts, or texts of numbers";
+            return Err(Error::new(Kind::Config, message));
         }
     }
     if found != written {

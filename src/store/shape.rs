@@ -99,6 +99,24 @@ impl Shape {
         self
     }
 
+    /// Whether a column has the type `ANY`.
+    pub fn has_any(&self) -> bool {
+        let typed = |text: &str| tokens(text).filter(|token| token.is("any")).count();
+        typed(&without_strict(&self.body)) < typed(&self.body)
+    }
+
+    /// The same in the other's words, if both say the same but for white space and comments.
+    pub fn as_written_in(self, other: &Self) -> Self {
+        let said = |text: &str| -> Vec<String> {
+            let all = tokens(text).filter(|token| !matches!(token, Token::Space(_)));
+            all.map(|token| token.text().to_owned()).collect()
+        };
+        match said(&self.body) == said(&other.body) {
+            true => Self { body: other.body.clone(), ..self },
+            false => self,
+        }
+    }
+
     /// Whether the table is `STRICT`.
     pub fn is_strict(&self) -> bool {
         without_strict(&self.body) != self.body

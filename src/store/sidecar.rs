@@ -4,20 +4,17 @@
 //! mode; and a night that root ran by hand must not lock the application's user out of the next one, so for root
 //! they take its owner too.
 
-use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
-/// Makes a folder that nobody else can look into until [`adopt`] has given it the mode of its model.
+/// Makes a folder that nobody else can look into until [`adopt`] has given it the mode of its model. Follows no link.
 ///
 /// # Errors
-/// Whatever the file system says, but that it is there already.
+/// Whatever the file system says, also that something of that name is there already.
 pub fn make_folder(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
-    }
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 /// Gives a file, or a folder and all that lies in it, the mode and the owner of `like`. The folder comes last.
@@ -29,25 +26,33 @@ pub fn adopt(path: &Path, like: &Path) -> io::Result<()> {
 }
 
 fn adopt_as(path: &Path, like: &Metadata) -> io::Result<()> {
-    let about = fs::symlink_metadata(path)?;
-    if about.is_symlink() {
-        return Ok(());
-    }
+    // By an open handle: nobody can put another file into its place meanwhile. Of a pipe nobody waits for a writer.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        // A link, or a file that is another user's: it stays as it is.
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let about = file.metadata()?;
     if about.is_dir() {
         for entry in fs::read_dir(path)? {
             adopt_as(&entry?.path(), like)?;
         }
+    } else if about.nlink() > 1 {
+        // It has another name elsewhere, and may be anything.
+        return Ok(());
     }
     let foreign = |own: u32, other: u32| (own != other).then_some(other);
     let (user, group) = (foreign(about.uid(), like.uid()), foreign(about.gid(), like.gid()));
     if user.is_some() || group.is_some() {
         // Only root may give files away; to a group of one's own one may.
-        let _ = chown(path, user, group).or_else(|_| chown(path, None, group));
+        let _ = fchown(&file, user, group).or_else(|_| fchown(&file, None, group));
     }
     let mode = mode(like.mode(), about.is_dir());
     if about.mode() & 0o7777 != mode {
-        // A file that is another user's stays as it is.
-        let changed = fs::set_permissions(path, Permissions::from_mode(mode));
+        let changed = file.set_permissions(Permissions::from_mode(mode));
         return changed.or_else(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Ok(()),
             _ => Err(error),

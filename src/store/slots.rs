@@ -64,8 +64,11 @@ impl Published {
         let found = Shape::find(connection, self.name)?;
         let shape = found.unwrap_or_else(|| self.own_shape());
         // Strict tables are of an earlier nightshelf, unless a user has made his own: that one names a type.
-        let is_ours = self.name != LISTS.name || shape.body.contains("user_id          ANY");
-        Ok(if is_ours { shape.without_strict() } else { shape })
+        let is_ours = self.name != LISTS.name || shape.has_any();
+        Ok(match is_ours && shape.is_strict() {
+            true => shape.without_strict().as_written_in(&self.own_shape()),
+            false => shape,
+        })
     }
 
     /// Whether it stands in a `STRICT` table that an earlier nightshelf made.
@@ -130,6 +133,20 @@ impl Slot {
         Ok(Self::SETS.into_iter().filter(|slot| Some(*slot) != previous).collect())
     }
 
+    /// Whether the set that stands here has `STRICT` tables, while the published ones of now have not.
+    ///
+    /// # Errors
+    /// As [`Published::shape`].
+    pub fn is_outdated(self, connection: &Connection) -> Result<bool> {
+        for table in &PUBLISHED {
+            let here = Shape::find(connection, &self.name(table.name))?;
+            if here.is_some_and(|here| here.is_strict()) && !table.shape(connection)?.is_strict() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Notes that the set before is here, and how many rows each of its tables has.
     ///
     /// # Errors
@@ -153,12 +170,13 @@ impl Slot {
     }
 }
 
-/// Whether any published table is a `STRICT` one of an earlier nightshelf.
+/// Whether any published table, or one of the set before, is a `STRICT` one of an earlier nightshelf.
 ///
 /// # Errors
 /// As [`Published::shape`].
 pub fn are_outdated(connection: &Connection) -> Result<bool> {
-    PUBLISHED.iter().try_fold(false, |any, table| Ok(any || table.is_outdated(connection)?))
+    let before = Slot::previous(connection)?.map_or(Ok(false), |slot| slot.is_outdated(connection))?;
+    PUBLISHED.iter().try_fold(before, |any, table| Ok(any || table.is_outdated(connection)?))
 }
 
 /// Tables with foreign keys that point at a published one, which an exchange cannot keep.
@@ -218,6 +236,20 @@ fn refuse_foreign(connection: &Connection, published: &Published) -> Result<()> 
             ),
         )
         .hint(format!("rename it: nightshelf writes its own table of the name {table}")));
+    }
+    let sql = "SELECT \"table\" FROM pragma_foreign_key_list(?1) LIMIT 1";
+    if let Some(parent) = connection.query_row(sql, [table], |row| row.get::<_, String>(0)).optional()? {
+        return Err(Error::new(
+            Kind::Config,
+            format!(
+                "{table} refers to {parent} with a foreign key: the sets that stand beside it would, too, and keep \
+                 the application from deleting rows of {parent}, or be deleted with them"
+            ),
+        )
+        .hint(
+            "make it without one (Django: db_constraint=False; Rails: no foreign_key; SQLAlchemy and Prisma: a plain \
+             column); nightshelf itself takes out readers who have no ratings any more",
+        ));
     }
     match published.shape(connection)?.naming_itself() {
         None => Ok(()),

@@ -39,9 +39,22 @@ pub struct Reading {
 /// Reads all ratings.
 ///
 /// # Errors
-/// [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
-/// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
+/// As [`read_within`].
 pub fn read(database: &Database, config: &Config, console: &Console) -> Result<Reading> {
+    read_within(database, config, console, |_| Ok(()))
+}
+
+/// Reads all ratings, and asks `fits` now and then whether so many are not too many.
+///
+/// # Errors
+/// What `fits` says. [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
+/// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
+pub fn read_within(
+    database: &Database,
+    config: &Config,
+    console: &Console,
+    fits: impl Fn(u64) -> Result<()>,
+) -> Result<Reading> {
     database.read_in_goes("reading the ratings", |connection| {
         let select = Select::resolve(connection, &config.source)?;
         let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
@@ -66,8 +79,11 @@ pub fn read(database: &Database, config: &Config, console: &Console) -> Result<R
             }
             if reading.rows.is_multiple_of(STRIDE) {
                 bar.advance(STRIDE);
+                fits(reading.rows)?;
             }
+            Ok(())
         })?;
+        fits(reading.rows)?;
         Ok(reading)
     })
 }
@@ -78,7 +94,7 @@ pub(super) fn scan(
     database: &Database,
     statement: &mut Statement<'_>,
     by_rowid: bool,
-    mut each: impl FnMut(&Row<'_>),
+    mut each: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let width = statement.column_count() - usize::from(by_rowid);
     let pauses = by_rowid && database.journal_mode()? != "wal";
@@ -91,7 +107,7 @@ pub(super) fn scan(
         };
         while let Some(row) = rows.next()? {
             count += 1;
-            each(row);
+            each(row)?;
             if count.is_multiple_of(STRIDE) {
                 database.interrupt().check()?;
                 if pauses && since.elapsed() >= READ_HOLD {
@@ -158,17 +174,6 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
         let count = |row: &Row<'_>| row.get::<_, i64>(0);
         Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())
     })
-}
-
-/// How many rows the ratings table has, if it is a table: counting those of a view or a query may take any time.
-///
-/// # Errors
-/// As [`read`].
-pub fn count_of_table(database: &Database, config: &Config) -> Result<Option<u64>> {
-    let is_table = database.read("looking at the ratings", |connection| {
-        Ok(Select::resolve(connection, &config.source)?.by_rowid)
-    })?;
-    is_table.then(|| count(database, config)).transpose()
 }
 
 /// What to read.

@@ -338,8 +338,8 @@ fn of_several_jobs_at_once_each_works_alone_or_not_at_all() {
         &["rollback"],
         &["backfill", "--since-run", "1"],
     ];
-    let mut done = 0;
     for _ in 0..4 {
+        let mut got_the_lock = 0;
         let jobs: Vec<_> = commands.iter().map(|command| (command, shop.start(command))).collect();
         for (command, job) in jobs {
             let ran: Ran = job.wait_with_output().unwrap().into();
@@ -351,11 +351,11 @@ fn of_several_jobs_at_once_each_works_alone_or_not_at_all() {
                 _ => &[0, 75],
             };
             assert!(may.contains(&ran.code), "{command:?}: {ran:?}");
-            done += i32::from(ran.code == 0);
+            got_the_lock += i32::from(ran.code != 75);
         }
+        assert!(got_the_lock > 0, "somebody gets through each time");
         shop.keeps_its_promises(10);
     }
-    assert!(done >= 4, "somebody gets through each time");
     shop.night();
     shop.call(&["check"]).ok();
 }

@@ -188,3 +188,27 @@ fn what_only_the_application_understands_stops_no_forgetting() {
     let doctor = shop.call_with(&["doctor"], &of_table).ok();
     assert!(doctor.stdout.contains("the others cannot be looked at here"), "{}", doctor.stdout);
 }
+
+#[test]
+fn triggers_and_tables_of_the_applications_own_do_not_stand_in_the_way() {
+    let shop = Shop::with_tastes(60, 40, 8);
+    shop.add("zenobia-4711", isbn(3), 9);
+    shop.night();
+    shop.night();
+    shop.sql(
+        "CREATE TRIGGER tells AFTER DELETE ON recommendations BEGIN SELECT sortconcat(old.user_id); END;
+         CREATE TRIGGER holds BEFORE DELETE ON recommendations BEGIN SELECT RAISE(IGNORE); END;
+         DELETE FROM ratings WHERE user_id = 'zenobia-4711'",
+    );
+    shop.call(&["forget", "--user", TEXTS[0]]).ok();
+    assert_eq!(anywhere(&shop, TEXTS[0]), Vec::<String>::new());
+    // A table of that name that is not ours is not touched, and stops nothing.
+    for columns in ["user_id, friend", "id, friend"] {
+        let shop = Shop::with_tastes(60, 40, 8);
+        shop.night();
+        shop.sql(&format!("DROP TABLE recommendations; CREATE TABLE recommendations ({columns}); INSERT INTO recommendations VALUES (7, 8)"));
+        shop.call(&["forget", "--user", "7"]).ok();
+        assert_eq!(shop.rows("SELECT * FROM recommendations"), ["7|8"]);
+        assert_eq!(shop.one::<i64>("SELECT count(*) FROM nightshelf_readers WHERE user_id = 7"), 0);
+    }
+}

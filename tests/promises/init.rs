@@ -7,7 +7,8 @@ fn try_it(shop: &Shop) -> String {
     let out = shop.folder.path().join("nightshelf.toml");
     let words = out.to_str().unwrap().to_owned();
     let ran = shop.call(&["init", "--out", &words]).ok();
-    assert!(ran.stdout.contains("17 4 * * *"), "the line for crontab: {}", ran.stdout);
+    let is_said = |words| ran.stdout.contains(words);
+    assert!(is_said("17 4 * * *") && is_said("at 4:17"), "the line for crontab: {}", ran.stdout);
     shop.call(&["init", "--out", &words]).failed(1, "there already");
     shop.call(&["run", "--config", &words]).ok();
     std::fs::read_to_string(&out).unwrap()

@@ -12,7 +12,8 @@ fn named(stderr: &str) -> String {
 #[test]
 fn the_least_that_is_named_is_enough_and_kept_to() {
     let shop = Shop::with_tastes(6000, 3000, 20);
-    let factors = ["run", "--force", "--json", "--factors", "128", "--epochs", "2"];
+    // As many threads on every machine: each has buffers of its own.
+    let factors = ["run", "--force", "--json", "--factors", "128", "--epochs", "2", "--threads", "2"];
     let within = |most: &str| shop.call(&[&factors[..], &["--max-memory", most]].concat());
     // Not even the ratings could be read, and then: not the models.
     for (little, why) in [("70M", "reading 120,000 ratings takes"), ("82M", "fewer factors (now 128)")] {
@@ -36,7 +37,7 @@ fn the_least_that_is_named_is_enough_and_kept_to() {
 #[test]
 fn whatever_trains_or_solves_keeps_to_it() {
     let shop = Shop::with_tastes(6000, 3000, 20);
-    let factors = ["--factors", "128", "--epochs", "2", "--json"];
+    let factors = ["--factors", "128", "--epochs", "2", "--json", "--threads", "2"];
     shop.call(&[&["run"], &factors[..]].concat()).ok();
     let within = |words: &[&str], most: &str| shop.call(&[words, &factors, &["--max-memory", most]].concat());
     for command in [&["backfill"][..], &["evaluate"], &["tune", "--trials", "1"]] {

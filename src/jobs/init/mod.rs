@@ -70,7 +70,7 @@ pub fn init(
         wrote = console.heading("Written:"),
         out = out.display(),
         next = console.heading("Next: try it without writing, then in earnest"),
-        nightly = console.heading("Every night at 3:17, as a line of `crontab -e`"),
+        nightly = console.heading("Every night at 4:17, as a line of `crontab -e`"),
     );
     let json = json!({
         "source": checked.source,

@@ -31,8 +31,8 @@ const SCORES: usize = 1 << 28;
 /// Users whose lists are made together, at most.
 const USERS: usize = 4096;
 
-/// How many times as far off as the worst proposal of a batch another score of it may be. A batch has tens of
-/// thousands of them, whose errors are those of the same product.
+/// How many times as far off as the worst proposal of a batch another score of it may be. A batch has up to
+/// tens of thousands of them, whose errors are those of the same product.
 const CAUTION: f32 = 4.0;
 
 /// The greatest error that makes proposals worth asking for: with a product as coarse as this, the search on the CPU is
@@ -253,6 +253,7 @@ impl Index<'_> {
         // What was not proposed is worse on the device than the worst that was; both scores may be off.
         let longest = self.screen.blocks().first().map_or(0.0, |block| block.longest);
         let most = least + 2.0 * rounding * search.probe.length * longest;
+        let is_all = is_all && rounding.is_finite();
         (is_all || most < search.floor).then(|| search.heap.into_sorted_vec())
     }
 }
