@@ -6,6 +6,8 @@
 
 #[path = "promises/answers.rs"]
 mod answers;
+#[path = "promises/any_sqlite.rs"]
+mod any_sqlite;
 #[path = "promises/backfill.rs"]
 mod backfill;
 #[path = "promises/beside_an_application.rs"]
