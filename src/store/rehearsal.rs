@@ -74,14 +74,17 @@ pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
 /// A row for every reader, and a whole list for the first: with all there may be, and with what may be missing.
 fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
     let items = names.items.len() as u32;
-    let row = |user: u32, rank: u32| Recommendation {
-        user,
-        rank,
-        item: (rank - 1) % items,
-        because: (rank % 2 == 0).then_some(rank % items),
-        score: 1.0 / rank as f32,
-        stars: if rank % 2 == 0 { f32::NAN } else { 1.0 },
-        origin: if rank % 2 == 0 { Origin::Popular } else { Origin::Model },
+    let row = |user: u32, rank: u32| {
+        let is_bare = rank.is_multiple_of(2);
+        Recommendation {
+            user,
+            rank,
+            item: (rank - 1) % items,
+            because: (!is_bare).then_some(rank % items),
+            score: 1.0 / rank as f32,
+            stars: if is_bare { f32::NAN } else { 1.0 },
+            origin: if is_bare { Origin::Popular } else { Origin::Model },
+        }
     };
     let longest = (top as u32).min(items).max(1);
     let first = (1..=longest).map(|rank| row(0, rank));

@@ -162,18 +162,41 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
 /// # Errors
 /// As [`read`].
 pub fn count(database: &Database, config: &Config) -> Result<u64> {
-    database.read("looking at the ratings", |connection| {
+    /// Rows that are counted in one go: nobody can commit meanwhile where there is no WAL.
+    const GO: i64 = 1_000_000;
+    let looking = "looking at the ratings";
+    let select = database.read(looking, |connection| {
         let select = Select::resolve(connection, &config.source)?;
         connection.prepare(&select.all())?;
-        let from = match (select.from_user, select.by_rowid) {
-            (true, _) => format!("({}\n)", select.sql),
-            // An index may be ordered by a collation that only the application has.
-            (false, true) => format!("{} NOT INDEXED", quote(&config.source.table)),
-            (false, false) => quote(&config.source.table),
-        };
-        let count = |row: &Row<'_>| row.get::<_, i64>(0);
-        Ok(connection.query_row(&format!("SELECT count(*) FROM {from}"), [], count)?.unsigned_abs())
-    })
+        Ok(select)
+    })?;
+    if !select.by_rowid {
+        let sql = format!("SELECT count(*) FROM ({}\n)", select.sql);
+        let rows = database
+            .read(looking, |connection| Ok(connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?))?;
+        return Ok(rows.unsigned_abs());
+    }
+    // By the table itself: an index may be ordered by a collation that only the application has.
+    let table = quote(&config.source.table);
+    let sql = format!(
+        "SELECT count(*), max(id) FROM (SELECT rowid AS id FROM {table} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid LIMIT {GO})"
+    );
+    let (mut rows, mut from) = (0, Some(i64::MIN));
+    while let Some(first) = from.take() {
+        let since = Instant::now();
+        let (counted, last) = database.read(looking, |connection| {
+            let counted =
+                connection.query_row(&sql, [first], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)));
+            Ok(counted?)
+        })?;
+        let counted: i64 = counted;
+        rows += counted.unsigned_abs();
+        if counted == GO {
+            from = last.and_then(|last| last.checked_add(1));
+            pause(since.elapsed());
+        }
+    }
+    Ok(rows)
 }
 
 /// What to read.
