@@ -186,6 +186,7 @@ impl Shop {
 
     /// Starts the program and returns when it has said a line with these words.
     #[track_caller]
+    #[expect(clippy::zombie_processes, reason = "whoever gets it waits for it")]
     pub fn start_until(&self, words: &[&str], line: &str) -> Child {
         let mut job = self.start(words);
         let mut said = BufReader::new(job.stderr.take().unwrap());
