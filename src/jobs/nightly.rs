@@ -258,9 +258,10 @@ impl Job<'_> {
             };
             finding.objections.extend(objections);
             if !missing.is_empty() {
-                finding
-                    .lines
-                    .push(format!("the run before noted no {}: not compared", missing.join(", no ")));
+                finding.lines.push(format!(
+                    "not compared, since the run before did not note it: {}",
+                    missing.join(", ")
+                ));
                 finding.metrics["gate"]["missing"] = json!(missing);
             }
             Ok(finding)

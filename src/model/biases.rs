@@ -193,6 +193,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bias_that_is_no_number_is_seen() {
+        let biases = Biases { users: vec![0.5, -1.0], items: vec![0.0], priors: [Prior::default(); 2] };
+        assert!(biases.are_finite());
+        let endless = Prior { start: 0.0, slope: f32::INFINITY };
+        for broken in [
+            Biases { users: vec![f32::NAN], ..biases.clone() },
+            Biases { items: vec![f32::INFINITY], ..biases.clone() },
+            Biases { priors: [Prior::default(), endless], ..biases.clone() },
+        ] {
+            assert!(!broken.are_finite(), "{broken:?}");
+        }
+    }
+
+    #[test]
     fn a_prior_is_the_line_through_what_was_found() {
         // Thousands of rows whose mean residual is 1 - 0.25 ln n: the damping hardly shows.
         let line = |count: usize| 1.0 - 0.25 * (count as f64).ln();

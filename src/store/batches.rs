@@ -59,7 +59,7 @@ impl Key {
         (first..first + self.0.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The key of the row that stands `rows` further on than `reached`, and how to ask for it.
+    /// The key of the row that stands `rows` further on than `reached`; `None` if fewer are left.
     fn after(
         &self,
         table: &str,
@@ -183,8 +183,8 @@ pub fn check_keeps_types(database: &Database, from: Slot, to: Slot) -> Result<()
     let types = |slot: Slot| {
         database.read("looking at the set from before", |connection| {
             // In a STRICT table ANY is what no type is in others.
-            let sql = "SELECT iif(lower(type) = 'any', '', lower(type)) FROM pragma_table_xinfo(?1) WHERE name IN ('user_id', 'isbn') COLLATE NOCASE \
-                       ORDER BY lower(name)";
+            let sql = "SELECT iif(lower(type) = 'any', '', lower(type)) FROM pragma_table_xinfo(?1) \
+                       WHERE lower(name) IN ('user_id', 'isbn') ORDER BY lower(name)";
             let mut statement = connection.prepare(sql)?;
             let types = statement.query_map([slot.name(LISTS.name)], |row| row.get(0))?;
             Ok(types.collect::<rusqlite::Result<Vec<String>>>()?)

@@ -260,13 +260,11 @@ fn word(sql: &str) -> Option<(&str, &str)> {
 }
 
 fn unquoted(word: &str) -> String {
-    match word.chars().next() {
-        Some(quote @ ('"' | '`' | '\'')) if word.len() > 1 => {
-            word[1..word.len() - 1].replace(&format!("{quote}{quote}"), &quote.to_string())
-        }
-        Some('[') if word.len() > 1 => word[1..word.len() - 1].to_owned(),
-        _ => word.to_owned(),
-    }
+    let within = |open: char, close: char| word.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    let quoted = ['"', '`', '\''].into_iter().find_map(|quote| {
+        within(quote, quote).map(|name| name.replace(&format!("{quote}{quote}"), &quote.to_string()))
+    });
+    quoted.or_else(|| within('[', ']').map(str::to_owned)).unwrap_or_else(|| word.to_owned())
 }
 
 /// The text without `name.` before columns.
@@ -346,6 +344,22 @@ mod tests {
             assert_eq!(index(sql).as_deref(), Some(again), "{sql}");
         }
         assert_eq!(index("CREATE INDEX i"), None);
+    }
+
+    #[test]
+    fn names_are_read_whatever_is_wrong_with_them() {
+        for (word, name) in [
+            ("a", "a"),
+            ("\"a\"\"b\"", "a\"b"),
+            ("[a b]", "a b"),
+            ("\"é", "\"é"),
+            ("'", "'"),
+            ("[本", "[本"),
+            ("``", ""),
+        ] {
+            assert_eq!(unquoted(word), name);
+            assert_eq!(tokens(word).map(Token::text).collect::<String>(), word);
+        }
     }
 
     #[test]

@@ -150,3 +150,16 @@ fn a_refusal_is_seen_by_those_who_watch() {
     // A backfill that turns into a full night is no way around it.
     shop.call(&["backfill", "--full-if-needed"]).failed(3, "the quality gate refused");
 }
+
+#[test]
+fn what_was_not_noted_is_said_and_not_taken_for_fine() {
+    let shop = Shop::with_tastes(80, 40, 8);
+    shop.night();
+    shop.sql("UPDATE nightshelf_runs SET counts = json_remove(counts, '$.spread')");
+    let ran = shop.call(&["run", "--force", "--json"]).ok();
+    assert!(ran.stderr.contains("did not note it: the spread of stars"), "{}", ran.stderr);
+    assert_eq!(ran.json()["metrics"]["gate"]["missing"].as_array().unwrap().len(), 1);
+    // Nobody could be judged: that is no pass.
+    let few = Shop::with_tastes(12, 8, 3);
+    assert_eq!(few.night()["metrics"]["gate"]["verdict"], "not judged");
+}

@@ -2,8 +2,9 @@
 //!
 //! [`index`] looks through the books on the CPU, those with long factors first, and for most of them only
 //! at [`screen`]s of small integers. A GPU looks at all of them and makes [`proposals`], which the index
-//! then checks. Whoever looks, the lists are those of scoring every book on the
-//! same kind of processor, to the last bit: other vector registers add up in another order. Ties are broken by the item's code, the lower first: codes are in the order of the ISBN-13s.
+//! then checks. Whoever looks, the lists are those of scoring every book on the same kind of processor, to the last
+//! bit: other vector registers add up in another order. Ties are broken by the item's code, the lower first: codes are
+//! in the order of the ISBN-13s.
 //!
 //! Products may be lifted, each item's by a number of its own ([`super::evidence::Evidence::lifts`]).
 
