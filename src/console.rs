@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
+use crate::text::{count, plain};
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,6 +210,11 @@ impl Bar {
         self.0.inc(steps);
     }
 
+    /// Says how many steps are done.
+    pub fn reach(&self, step: u64) {
+        self.0.set_position(step);
+    }
+
     /// Says what is being done just now.
     pub fn note(&self, text: String) {
         self.0.set_message(text);
@@ -221,37 +227,9 @@ impl Drop for Bar {
     }
 }
 
-/// A count with thousands separators: 79,785.
-pub fn count(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().map_or_else(|_| "?".to_owned(), |number: u64| number.to_string());
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Text from a database as text only: control characters, escape sequences, and marks that turn the
-/// direction of the rest of the line are made harmless.
-pub fn plain(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_grouped_in_threes() {
-        assert_eq!(count(0u64), "0");
-        assert_eq!(count(999u64), "999");
-        assert_eq!(count(79_785usize), "79,785");
-        assert_eq!(count(1_000_000usize), "1,000,000");
-    }
 
     #[test]
     fn columns_stand_below_each_other_whatever_the_letters() {
@@ -288,10 +266,5 @@ mod tests {
             (heading(true).as_str(), heading(false).as_str()),
             ("\u{1b}[1mReader 7\u{1b}[0m", "Reader 7")
         );
-    }
-
-    #[test]
-    fn escape_sequences_in_titles_do_nothing() {
-        assert!(!plain("a\u{1b}[31mb\n").contains(['\u{1b}', '\n']));
     }
 }

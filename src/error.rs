@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::machine;
+use crate::{machine, model};
 
 /// What an operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -122,6 +122,25 @@ impl std::error::Error for Error {}
 impl From<polars::error::PolarsError> for Error {
     fn from(error: polars::error::PolarsError) -> Self {
         Error::frame(&error)
+    }
+}
+
+impl From<model::error::Error> for Error {
+    fn from(error: model::error::Error) -> Self {
+        use model::error::Error as Of;
+        let message = error.to_string();
+        match error {
+            Of::Diverged(_) => Error::new(Kind::Failed, message)
+                .hint("raise regularization, or lower learning_rate if the solver is adam or sgd"),
+            Of::DeviceFailed(_) => Error::new(Kind::NoDevice, message),
+            Of::NoDevice(_) => Error::new(Kind::NoDevice, message)
+                .hint("use --device cpu, or --device auto to take CUDA only where it is there"),
+            Of::UnknownDevice(_) => {
+                Error::new(Kind::Config, message).hint("--device takes auto, cpu, cuda or cuda:N")
+            }
+            Of::Interrupted => Error::new(Kind::Interrupted, message),
+            Of::Terminated => Error::new(Kind::Terminated, message),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! program, may change with any version, and is not shown here.
 //!
 //! ```
+//! use nightshelf::run_summary::RunStatus;
 //! use nightshelf::{Config, night};
 //!
 //! let folder = tempfile::tempdir()?;
@@ -22,7 +23,7 @@
 //! )?;
 //!
 //! let report = night(&db, &Config::default())?;
-//! assert_eq!(report["status"], "published");
+//! assert_eq!(report.status, RunStatus::Published);
 //!
 //! // Ann and Bob share a book, in two spellings. Bob has not read Ann's other one.
 //! let isbn: String =
@@ -31,62 +32,53 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// The house, for whoever works on it. (CONTRIBUTING.md has the map of files.)
+// The map, for whoever works on it; imports point down only, and tests/promises/layers.rs holds that.
 //
-// Rows come out of SQLite, become columns, become integer codes, become two factor matrices, become
-// ranked lists, and go back into SQLite; every step is one module with one plain type at its door.
-//
-//   SQLite ─► RatingColumns ─► Normalised ─► Encoded (u32 codes) ─► fit ─► Factors
-//          source          frame          frame                    model     │
-//   SQLite ◄──────────── Recommendation ◄──────────────── Scored ◄───────────┘
-//          publish, exchange             lists           topn
-//
-//   cli, config                 what was typed, and what that means        know nothing else
-//   jobs, recommender           the commands; the same on slices           all rooms below
-//   store                       SQLite: manners, reading, publishing       SQL
-//   catalog                     books, readers, who read what              polars
-//   model                       training, lists, reasons                   burn
-//   quality                     figures and baselines                      codes only
-//   report                      the page and its plots                     plain facts
-//   console, error, interrupt   what people see; what went wrong; when to stop
-//   machine, files, panics      how much memory there is; whole files; libraries that panic
-//   failpoint                   where a test makes the process die or wait
-//
-// Dependence points down this table, never up: `catalog` knows no SQL and no tensors, `model` no SQL and
-// no columns, `store` no tensors. burn's `Backend` type stays inside `model`.
+//   commands       what was typed, the call, what is shown (cli: clap structs and nothing else)
+//   pipeline       what a night, a backfill and an import are made of
+//   query          one reader or one book, asked about at a prompt
+//   recommender    trains, makes lists, evaluates; the same without SQLite
+//   database       SQLite: reading, and publishing beside a live application
+//   model_store    a model on disk       ingest  files of others       report  the page, Prometheus
+//   catalog        books and readers: ISBNs, ids, codes          quality  figures and baselines
+//   crates/model   burn: codes in, factors and lists out; crates/cuda does the same on a GPU
+//   config, console, text, error, run_summary, files, machine, failpoint: known by all of them
 
 #[doc(hidden)]
 pub mod catalog;
 #[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
+pub mod commands;
 pub mod config;
 #[doc(hidden)]
 pub mod console;
+mod context;
+mod database;
+mod demo;
 pub mod error;
 #[doc(hidden)]
 pub mod failpoint;
 mod files;
+mod ingest;
+mod machine;
 #[doc(hidden)]
-pub mod interrupt;
-#[doc(hidden)]
-pub mod jobs;
-#[doc(hidden)]
-pub mod machine;
-#[doc(hidden)]
-pub mod model;
-#[doc(hidden)]
-pub mod panics;
-#[doc(hidden)]
-pub mod quality;
+pub mod model_store;
+mod pipeline;
+mod quality;
+mod query;
 mod recommender;
-#[doc(hidden)]
-pub mod report;
-#[doc(hidden)]
-pub mod store;
+mod report;
+pub mod run_summary;
+mod sidecar;
+mod text;
 
 use std::path::Path;
 
-use serde_json::Value;
+#[doc(hidden)]
+pub use nightshelf_model as model;
+#[doc(hidden)]
+pub use nightshelf_model::{interrupt, panics};
 
 #[doc(inline)]
 pub use catalog::isbn;
@@ -95,15 +87,21 @@ pub use config::Config;
 #[doc(inline)]
 pub use quality::metrics::RankingFigures;
 pub use recommender::{Entry, Figures, Recommender, evaluate};
+#[doc(inline)]
+pub use run_summary::RunSummary;
 
-/// Runs the nightly job on a database and returns its report, the object that `nightshelf run --json` prints.
+use context::Context;
+use pipeline::night::{self as nightly, Options};
+
+/// Runs the nightly job on a database and returns what it did, as `nightshelf run --json` prints it.
 ///
 /// # Errors
 /// Any [kind](error::Kind); the lists of before stand then. [`Refused`](error::Kind::Refused) if the gate
 /// objects.
-pub fn night(db: &Path, config: &Config) -> error::Result<Value> {
+pub fn night(db: &Path, config: &Config) -> error::Result<RunSummary> {
     config.check().map_err(|problem| error::Error::new(error::Kind::Config, problem))?;
-    let night = jobs::nightly::Night { db, config, dry_run: false, force: false };
-    let outcome = jobs::nightly::run(&night, &console::Console::silent(), &interrupt::Interrupt::never())?;
-    outcome.failure.map_or(Ok(outcome.json), Err)
+    let (console, interrupt) = (console::Console::silent(), interrupt::Interrupt::never());
+    let context = Context { config, console: &console, interrupt: &interrupt };
+    let finished = nightly::run(context, db, Options::default())?;
+    finished.refusal.map_or(Ok(finished.summary), Err)
 }

@@ -22,6 +22,13 @@ pub fn available_memory() -> Option<u64> {
     of_meminfo(Path::new("/"), "MemAvailable:")
 }
 
+/// The most memory that this process has had, in bytes; `None` where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 /// The folder in which SQLite makes its temporary files, if its disk is full.
 pub fn full_temporary_folder() -> Option<PathBuf> {
     // Less than SQLite writes at a time when a sort outgrows its memory.

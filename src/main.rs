@@ -8,16 +8,20 @@ use nightshelf::cli::Cli;
 use nightshelf::console::Console;
 use nightshelf::error::{Error, Kind};
 use nightshelf::interrupt::Interrupt;
-use nightshelf::{jobs, panics};
+use nightshelf::{commands, panics};
 
 fn main() -> ExitCode {
     panics::install();
+    #[cfg(feature = "cuda")]
+    nightshelf_cuda::install();
     let cli = Cli::parse();
     let console = Console::new(cli.verbosity());
     let work = || {
-        let config = jobs::configure(&cli, &console)?;
+        let config = commands::configure(&cli, &console)?;
         limit_threads(config.compute.threads);
-        jobs::dispatch(&cli, &config, &console, &Interrupt::on_signals()?)
+        let interrupt = Interrupt::on_signals()
+            .map_err(|error| Error::new(Kind::Failed, format!("cannot listen for signals: {error}")))?;
+        commands::dispatch(&cli, &config, &console, &interrupt)
     };
     // No input should get us here; a driver or a library might. Cron still gets a code that it knows.
     let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {

@@ -40,6 +40,8 @@ mod init;
 mod input;
 #[path = "promises/killed.rs"]
 mod killed;
+#[path = "promises/layers.rs"]
+mod layers;
 #[path = "promises/memory.rs"]
 mod memory;
 #[path = "promises/new_books.rs"]

@@ -12,8 +12,7 @@ use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The work of a book that has no other edition.
-const NONE: u32 = u32::MAX;
+use crate::model::data::{ALONE, Editions};
 
 /// More books than this of one title and author have a title that is none, such as "Unknown".
 const MOST_EDITIONS: usize = 100;
@@ -166,102 +165,32 @@ fn surname(author: &str) -> Option<String> {
     Some(surname)
 }
 
-/// Which books are editions of which work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Editions {
-    /// The work of each book, [`NONE`] for one without other editions. Books past the end have none either.
-    works: Vec<u32>,
-    /// Codes of the books of each work, rising, work by work.
-    items: Vec<u32>,
-    /// Where the books of each work begin, and one past the last.
-    starts: Vec<u32>,
-}
-
-impl Editions {
-    /// Of books by name, and by code if they have one: the others only say what is not one work.
-    pub fn new(mut named: Vec<(Name, Option<u32>)>) -> Self {
-        named.sort_unstable_by_key(|(name, item)| (name.stem, name.more, *item));
-        named.dedup();
-        let mut books: Vec<(u32, u32)> = Vec::new();
-        let mut work = 0;
-        let same_stem = |a: &(Name, Option<u32>), b: &(Name, Option<u32>)| a.0.stem == b.0.stem;
-        for alike in named.chunk_by(same_stem) {
-            let differ = {
-                let mut more = alike.iter().map(|(name, _)| name.more).filter(|more| *more != 0);
-                let one = more.next();
-                more.any(|other| Some(other) != one)
-            };
-            for edition in alike.chunk_by(|a, b| !differ || a.0.more == b.0.more) {
-                if edition.len() <= MOST_EDITIONS {
-                    books.extend(edition.iter().filter_map(|(_, item)| Some(((*item)?, work))));
-                    work += 1;
-                }
+/// Finds the works among books by name, and by code if they have one: the others only say what is not one work.
+pub fn of_names(mut named: Vec<(Name, Option<u32>)>) -> Editions {
+    named.sort_unstable_by_key(|(name, item)| (name.stem, name.more, *item));
+    named.dedup();
+    let mut books: Vec<(u32, u32)> = Vec::new();
+    let mut work = 0;
+    let same_stem = |a: &(Name, Option<u32>), b: &(Name, Option<u32>)| a.0.stem == b.0.stem;
+    for alike in named.chunk_by(same_stem) {
+        let differ = {
+            let mut more = alike.iter().map(|(name, _)| name.more).filter(|more| *more != 0);
+            let one = more.next();
+            more.any(|other| Some(other) != one)
+        };
+        for edition in alike.chunk_by(|a, b| !differ || a.0.more == b.0.more) {
+            if edition.len() <= MOST_EDITIONS {
+                books.extend(edition.iter().filter_map(|(_, item)| Some(((*item)?, work))));
+                work += 1;
             }
         }
-        // A book that the table has twice, by different names, belongs to one of the works.
-        books.sort_unstable();
-        books.dedup_by_key(|(item, _)| *item);
-        let mut works = vec![NONE; books.last().map_or(0, |(item, _)| *item as usize + 1)];
-        books.into_iter().for_each(|(item, work)| works[item as usize] = work);
-        Self::of_works(works)
     }
-
-    /// From a number for each book, equal for editions of one work.
-    pub fn of_works(mut works: Vec<u32>) -> Self {
-        let mut books: Vec<(u32, u32)> = works.iter().copied().zip(0..).collect();
-        books.retain(|(work, _)| *work != NONE);
-        books.sort_unstable();
-        works.fill(NONE);
-        let (mut items, mut starts) = (Vec::new(), vec![0]);
-        for work in books.chunk_by(|a, b| a.0 == b.0).filter(|work| work.len() > 1) {
-            for (_, item) in work {
-                works[*item as usize] = starts.len() as u32 - 1;
-                items.push(*item);
-            }
-            starts.push(items.len() as u32);
-        }
-        if items.is_empty() {
-            return Self::default();
-        }
-        Self { works, items, starts }
-    }
-
-    /// A number for each of so many books, equal for editions of one work, and [`NONE`] for one without others.
-    pub fn works(&self, books: usize) -> Vec<u32> {
-        (0..books).map(|item| self.works.get(item).copied().unwrap_or(NONE)).collect()
-    }
-
-    /// How many works have several editions, and how many books these are.
-    pub fn count(&self) -> (usize, usize) {
-        (self.starts.len().saturating_sub(1), self.items.len())
-    }
-
-    /// The codes of all editions of a book's work, rising; none if it is the only one.
-    pub fn of(&self, item: u32) -> &[u32] {
-        match self.works.get(item as usize) {
-            Some(work) if *work != NONE => {
-                let work = *work as usize;
-                &self.items[self.starts[work] as usize..self.starts[work + 1] as usize]
-            }
-            _ => &[],
-        }
-    }
-
-    /// Whether a book, or another edition of it, is among some that rise.
-    pub fn has(&self, books: &[u32], item: u32) -> bool {
-        let editions = self.of(item);
-        match editions.len() {
-            0 => books.binary_search(&item).is_ok(),
-            few if few <= books.len() => editions.iter().any(|other| books.binary_search(other).is_ok()),
-            _ => books.iter().any(|other| self.are_one(item, *other)),
-        }
-    }
-
-    /// Whether two books are editions of one work.
-    pub fn are_one(&self, item: u32, other: u32) -> bool {
-        let work = |item: u32| self.works.get(item as usize).copied().unwrap_or(NONE);
-        item == other || (work(item) != NONE && work(item) == work(other))
-    }
+    // A book that the table has twice, by different names, belongs to one of the works.
+    books.sort_unstable();
+    books.dedup_by_key(|(item, _)| *item);
+    let mut works = vec![ALONE; books.last().map_or(0, |(item, _)| *item as usize + 1)];
+    books.into_iter().for_each(|(item, work)| works[item as usize] = work);
+    Editions::of_works(works)
 }
 
 #[cfg(test)]
@@ -274,7 +203,7 @@ mod tests {
         let named = |(place, (title, author)): (u32, &(&str, &str))| {
             Name::new(title, author).map(|name| (name, Some(place)))
         };
-        let editions = Editions::new((0..).zip(titles).filter_map(named).collect());
+        let editions = of_names((0..).zip(titles).filter_map(named).collect());
         let mut works: Vec<Vec<u32>> =
             (0..titles.len() as u32).map(|item| editions.of(item).to_vec()).collect();
         works.retain(|work| !work.is_empty());
@@ -343,11 +272,11 @@ mod tests {
         assert_eq!(works(&titles), [[0u32; 0]; 0]);
         assert_eq!(works(&[("Unknown", "Unknown"), ("unknown", "Unknown")]), [[0u32; 0]; 0]);
         let book = Name::new("Page", "A. N. Other").expect("a name");
-        let editions = |books: u32| Editions::new((0..books).map(|item| (book, Some(item))).collect());
+        let editions = |books: u32| of_names((0..books).map(|item| (book, Some(item))).collect());
         assert_eq!(editions(MOST_EDITIONS as u32).count(), (1, MOST_EDITIONS));
         assert_eq!(editions(MOST_EDITIONS as u32 + 1), Editions::default());
         // Twice the same book is one.
-        assert_eq!(Editions::new(vec![(book, Some(7)), (book, Some(7))]), Editions::default());
+        assert_eq!(of_names(vec![(book, Some(7)), (book, Some(7))]), Editions::default());
     }
 
     proptest! {
@@ -369,15 +298,15 @@ mod tests {
         let name = |title| Name::new(title, "X Y").expect("a name");
         let [plain, first, second] = [name("It"), name("It (1)"), name("It (2)")];
         let known = vec![(plain, Some(0)), (first, Some(1))];
-        assert_eq!(Editions::new(known.clone()).of(0), [0, 1]);
-        assert_eq!(Editions::new([known, vec![(second, None)]].concat()), Editions::default());
+        assert_eq!(of_names(known.clone()).of(0), [0, 1]);
+        assert_eq!(of_names([known, vec![(second, None)]].concat()), Editions::default());
     }
 
     #[test]
     fn numbers_say_the_same_as_names() {
         let name = |title| Name::new(title, "X Y").expect("a name");
         let named = ["It", "It (1990)", "Emma", "It"].map(name).into_iter().zip((0..).map(Some));
-        let editions = Editions::new(named.collect());
+        let editions = of_names(named.collect());
         assert_eq!((editions.of(3), editions.of(2), editions.count()), (&[0, 1, 3][..], &[][..], (1, 3)));
         assert_eq!(Editions::of_works(editions.works(4)), editions);
         assert!(editions.are_one(0, 3) && editions.are_one(2, 2) && !editions.are_one(2, 3));
@@ -385,7 +314,7 @@ mod tests {
         assert!(editions.has(&[1], 3) && !editions.has(&[2], 3) && !editions.has(&[], 3));
         // A book that is called two things belongs to one work.
         let twice = [("A", 0), ("A", 1), ("B", 1), ("B", 2)].map(|(title, item)| (name(title), Some(item)));
-        assert_eq!(Editions::new(twice.to_vec()).count(), (1, 2));
+        assert_eq!(of_names(twice.to_vec()).count(), (1, 2));
         // Whatever stands in a file.
         assert_eq!(Editions::of_works(vec![7, u32::MAX, u32::MAX - 1, 7]).of(3), [0, 3]);
     }

@@ -1,19 +1,20 @@
-//! What the ratings are about: books, readers, and who read what. Knows no SQL and no tensors.
+//! Books and readers: from rows to codes. Knows no SQL and no tensors.
 //!
-//! [`frame`] holds the rows as polars columns and turns them into codes; [`isbn`] decides what one
-//! book is, [`spellings`] which of many spellings are the same one; [`vocabulary`] goes back from
-//! codes to ids; [`interactions`] is what is left for the arithmetic, [`shelf`] what else is known of
-//! the books, [`groups`] which of them have an author or a publisher in common and [`editions`] which are
-//! one work, and [`split`] what is held out to judge by. [`rejects`] counts what could not be used, and [`delimited`] reads text files.
+//! [`encode`] holds the rows as polars columns and turns them into codes; [`isbn`] decides what one
+//! book is, [`keys`] which of many spellings are the same one; [`ids`] goes back from codes to ids.
+//! [`metadata`] reads what else is known of the books, [`makers`] which of them have an author or a publisher in
+//! common and [`editions`] which are one work. [`recommendation`] is what comes of it
+//! all, [`split`] holds out what is judged by, and [`rejects`] counts what could
+//! not be used.
 
-pub mod delimited;
 pub mod editions;
-pub mod frame;
-pub mod groups;
-pub mod interactions;
+pub mod encode;
+pub mod ids;
 pub mod isbn;
+pub mod keys;
+pub mod makers;
+pub mod metadata;
+pub mod popularity;
+pub mod recommendation;
 pub mod rejects;
-pub mod shelf;
-pub mod spellings;
 pub mod split;
-pub mod vocabulary;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::vocabulary::UserRef;
+use crate::catalog::ids::UserRef;
 
 /// Examples kept for each reason.
 const EXAMPLES: usize = 5;

@@ -5,10 +5,10 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::catalog::frame::Encoded;
-use crate::catalog::interactions::Interactions;
-use crate::catalog::vocabulary::{Items, UserRef, Users};
+use crate::catalog::encode::Encoded;
+use crate::catalog::ids::{Items, UserRef, Users};
 use crate::error::{Error, Kind, Result};
+use crate::model::data::Interactions;
 
 /// Of a reader who is new to the model, the share of ratings that is to be foretold from the others.
 const OF_NEWCOMERS: f64 = 0.2;
@@ -30,6 +30,30 @@ pub enum Scheme {
     Readers(f64),
     /// Every rating of this share of the books: nothing is known of them but who made them.
     Books(f64),
+}
+
+impl Scheme {
+    /// What people call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Scheme::Random(_) => "random",
+            Scheme::LeaveOne => "leave-one-out",
+            Scheme::LeaveLast(_) => "leave-last",
+            Scheme::Time(_) => "time",
+            Scheme::Readers(_) => "users",
+            Scheme::Books(_) => "new-books",
+        }
+    }
+
+    /// Which share of all is held out, where that was said.
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Scheme::Random(share) | Scheme::Time(share) | Scheme::Readers(share) | Scheme::Books(share) => {
+                Some(share)
+            }
+            Scheme::LeaveOne | Scheme::LeaveLast(_) => None,
+        }
+    }
 }
 
 /// Ratings in the codes of one [`Encoded`], in two parts.
@@ -261,7 +285,7 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::frame::{RatingColumns, encode, normalise};
+    use crate::catalog::encode::{RatingColumns, encode, normalise};
     use crate::config::Config;
 
     /// 50 readers with up to 30 of 40 books, rated one after the other.
@@ -326,7 +350,7 @@ mod tests {
         };
         assert!(moments(&time, true).last() < moments(&time, false).first());
         let books = drawn(&ratings, Scheme::Books(0.2));
-        let readers = books.train.readers_per_item();
+        let readers = books.train.users_per_item();
         assert!(books.held_out.iter().flatten().all(|item| readers[*item as usize] == 0));
         let readers = drawn(&ratings, Scheme::Readers(0.3));
         let newcomers = readers.newcomers();

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Target;
+use crate::ingest::Hints;
 
 /// `nightshelf import`
 #[derive(Debug, Args)]
@@ -27,43 +28,4 @@ pub struct Import {
     /// Begin each file anew, although an earlier import of it was cut off half-way.
     #[arg(long)]
     pub restart: bool,
-}
-
-/// How to read a text file, where its first lines do not tell.
-#[derive(Debug, Default, Args)]
-pub struct Hints {
-    /// What the files hold; looked for in their first lines otherwise.
-    #[arg(long, value_enum)]
-    pub kind: Option<FileKind>,
-    /// What stands between two fields: `,` `;` `tab` or `::`; looked for otherwise.
-    #[arg(long, value_name = "TEXT")]
-    pub separator: Option<String>,
-    /// How letters are stored; UTF-8 where the bytes allow it, else Latin-1.
-    #[arg(long, value_enum)]
-    pub encoding: Option<Encoding>,
-    /// Whether the first line names the columns; looked for otherwise.
-    #[arg(long, value_name = "BOOL")]
-    pub header: Option<bool>,
-    /// The file's columns in order, such as `user,isbn,rating,rated_at` or
-    /// `isbn,title,author,year,publisher`; `-` skips one.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub columns: Vec<String>,
-}
-
-/// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FileKind {
-    /// user, isbn, rating, and perhaps a time
-    Ratings,
-    /// isbn, title, author, year, publisher
-    Books,
-}
-
-/// How a file's letters are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Encoding {
-    /// UTF-8
-    Utf8,
-    /// Latin-1 (Windows-1252)
-    Latin1,
 }

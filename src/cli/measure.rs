@@ -101,13 +101,6 @@ pub enum SplitKind {
     NewBooks,
 }
 
-impl SplitKind {
-    /// As it is typed.
-    pub fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
 /// A part of a whole.
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {

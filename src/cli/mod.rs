@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::console::Verbosity;
 
-pub use import::{Encoding, FileKind, Hints, Import};
+pub use import::Import;
 pub use measure::{Evaluate, SplitKind, Tune};
 pub use people::{Export, ExportWhat, Format, Generate, Generated, Pair, Recommend, Report, Similar, User};
 

@@ -6,12 +6,16 @@
 //! are also the list of what may be set at all, so an unknown key is found by looking there.
 
 mod layers;
+mod resolved;
 
 pub use layers::unknown_variables;
+pub use resolved::ResolvedConfig;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::model::hyperparameters::{Minibatch, Model, Objective, Rating, Solver};
 
 /// The most numbers a reader and a book may have.
 pub const MOST_FACTORS: usize = 4096;
@@ -124,129 +128,6 @@ pub struct Items {
     pub key: KeyKind,
     /// Keep or drop what is no ISBN.
     pub invalid: Invalid,
-}
-
-/// What the lists are ordered by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Objective {
-    /// What a reader will pick up next: implicit feedback, the better lists on books.
-    #[default]
-    Ranking,
-    /// How many stars a reader would give.
-    Rating,
-}
-
-/// How the loss is minimised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Solver {
-    /// Alternating least squares: closed form, no learning rate.
-    #[default]
-    Als,
-    /// Mini-batches with Adam, through autodiff.
-    Adam,
-    /// Mini-batches with plain gradient descent, through autodiff.
-    Sgd,
-}
-
-/// The ranking model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Model {
-    /// What the lists are ordered by.
-    pub objective: Objective,
-    /// How the loss is minimised.
-    pub solver: Solver,
-    /// Numbers a reader and a book, d.
-    pub factors: usize,
-    /// Passes over the ratings.
-    pub epochs: usize,
-    /// λ; 0 to choose it from the data.
-    pub regularization: f64,
-    /// α₀, the weight of a pair that was not observed; 0 to choose it from the data.
-    pub unobserved_weight: f64,
-    /// ν, how λ grows with the number of ratings.
-    pub exponent: f64,
-    /// How much less a rating counts the more its reader has rated.
-    pub activity_exponent: f64,
-    /// How much less a rating counts the more readers its book has.
-    pub popularity_exponent: f64,
-    /// γ: scores are divided by a book's length to this power, so that what few have read is not left
-    /// behind; below 0 to choose it from the data.
-    pub length_exponent: f64,
-    /// How much it counts that two books have an author in common; 0 to leave that out.
-    pub author_weight: f64,
-    /// The same of publishers.
-    pub publisher_weight: f64,
-    /// Where the random numbers start.
-    pub seed: u64,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            objective: Objective::Ranking,
-            solver: Solver::Als,
-            factors: 128,
-            epochs: 16,
-            regularization: 0.0,
-            unobserved_weight: 0.0,
-            exponent: 1.0,
-            activity_exponent: 0.15,
-            popularity_exponent: 0.15,
-            length_exponent: -1.0,
-            author_weight: 6.0,
-            publisher_weight: 1.0,
-            seed: 42,
-        }
-    }
-}
-
-/// The model of stars.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Rating {
-    /// Passes over the ratings, at most: fewer where more do not help.
-    pub rating_epochs: usize,
-    /// λ_U, for each rating of a reader.
-    pub user_regularization: f64,
-    /// λ_I, for each rating of a book, times the variance of the ratings.
-    pub item_regularization: f64,
-    /// β_U: how many ratings as expected each reader's bias begins with.
-    pub user_damping: f64,
-    /// β_I: the same of each book's.
-    pub item_damping: f64,
-}
-
-impl Default for Rating {
-    fn default() -> Self {
-        Self {
-            rating_epochs: 10,
-            user_regularization: 0.05,
-            item_regularization: 0.2,
-            user_damping: 3.0,
-            item_damping: 10.0,
-        }
-    }
-}
-
-/// The mini-batch solvers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Minibatch {
-    /// Ratings a step.
-    pub batch_size: usize,
-    /// Length of a step.
-    pub learning_rate: f64,
-    /// L2 on every parameter at every step, on top of the loss's own.
-    pub weight_decay: f64,
-}
-
-impl Default for Minibatch {
-    fn default() -> Self {
-        Self { batch_size: 4096, learning_rate: 0.01, weight_decay: 0.0 }
-    }
 }
 
 /// What is published.

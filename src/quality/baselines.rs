@@ -4,11 +4,11 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use crate::catalog::interactions::Interactions;
+use crate::model::data::Interactions;
 
 /// The same list for everyone, most readers in `train` first, without what each has read by `known`.
 pub fn popularity(train: &Interactions, known: &Interactions, n: usize) -> Vec<Vec<u32>> {
-    let readers = train.readers_per_item();
+    let readers = train.users_per_item();
     let mut order: Vec<u32> = (0..readers.len() as u32).collect();
     order.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
     unseen(&order, known, n)

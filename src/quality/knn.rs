@@ -13,9 +13,9 @@
 
 use rayon::prelude::*;
 
-use crate::catalog::interactions::Interactions;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::data::Interactions;
 
 /// K. Of 20, 30, 50, 100, 200, 400 and 1,000 the best on Book-Crossing is 20 or 30, on MovieLens 100K
 /// 200; this one loses 2% of nDCG to the best on the first and 4% on the second.

@@ -24,6 +24,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
+use crate::run_summary::Lead;
+
 /// Samples of a bootstrap.
 const DRAWS: u64 = 1000;
 
@@ -156,15 +158,6 @@ pub fn intervals(figures: &[RankingFigures], seed: u64) -> Vec<(&'static str, [f
         (means[0][figure].0, middle(&values))
     };
     (0..means[0].len()).map(interval).collect()
-}
-
-/// How far one model is ahead of another.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lead {
-    /// The mean difference.
-    pub mean: f64,
-    /// The middle 95% of what chance alone would have made of it.
-    pub interval: [f64; 2],
 }
 
 /// How far `ours` is ahead of `theirs`, figures of the same readers in the same order: what one reader

@@ -5,6 +5,7 @@
 
 pub mod page;
 pub mod plots;
+pub mod prometheus;
 
 /// Everything that the page tells.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Facts {
     /// Who gets what.
     pub lists: Option<Lists>,
     /// Some readers; the first few are shown, all can be looked up.
-    pub readers: Vec<Reader>,
+    pub readers: Vec<ReaderCard>,
 }
 
 /// One night.
@@ -73,7 +74,7 @@ pub struct Gate {
     pub before: Option<(i64, f64, f64)>,
 }
 
-/// One run of the diary.
+/// One run of the history.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     /// Its number.
@@ -131,11 +132,11 @@ pub struct Lists {
 
 /// What a reader likes and is shown.
 #[derive(Clone, Debug, Default)]
-pub struct Reader {
+pub struct ReaderCard {
     /// Who.
     pub id: String,
     /// Books they liked best, and the stars they gave.
-    pub liked: Vec<(Book, Option<f64>)>,
+    pub liked: Vec<(BookName, Option<f64>)>,
     /// How many books they have read.
     pub read: usize,
     /// Their list.
@@ -144,7 +145,7 @@ pub struct Reader {
 
 /// What a book is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct BookName {
     /// The title, or the ISBN where there is none.
     pub title: String,
     /// Who wrote it.
@@ -155,7 +156,7 @@ pub struct Book {
 #[derive(Clone, Debug, Default)]
 pub struct Card {
     /// The book.
-    pub book: Book,
+    pub book: BookName,
     /// Expected stars.
     pub stars: Option<f64>,
     /// Why.

@@ -3,9 +3,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::plots::{self, Bars, Line};
-use super::{Book, Facts, Gate, Lists, Night, Ratings, Reader, Run};
-use crate::console::count;
+use super::{BookName, Facts, Gate, Lists, Night, Ratings, ReaderCard, Run};
 use crate::error::Result;
+use crate::text::count;
 
 /// Readers whose lists are shown without being asked for.
 const SHOWN: usize = 3;
@@ -33,7 +33,7 @@ pub fn page(facts: &Facts) -> Result<String> {
         @if !readers.is_empty() { (people(readers)) }
         @if let Some(ratings) = ratings { (input(ratings)?) }
         @if let Some(night) = night { (machine(night)?) }
-        @if !runs.is_empty() { (diary(runs)) }
+        @if !runs.is_empty() { (history(runs)) }
         footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
     };
     let page = html! {
@@ -193,7 +193,7 @@ fn percent(share: f64) -> String {
     if percent < 9.95 { format!("{percent:.1}%") } else { format!("{percent:.0}%") }
 }
 
-fn people(readers: &[Reader]) -> Markup {
+fn people(readers: &[ReaderCard]) -> Markup {
     html! {
         h2 { "What do readers see?" }
         div.readers { @for reader in readers.iter().take(SHOWN) { (card(reader)) } }
@@ -207,15 +207,15 @@ fn people(readers: &[Reader]) -> Markup {
     }
 }
 
-fn card(reader: &Reader) -> Markup {
+fn card(reader: &ReaderCard) -> Markup {
     html! { section.reader { (inside(reader)) } }
 }
 
-fn hidden_card(reader: &Reader) -> Markup {
+fn hidden_card(reader: &ReaderCard) -> Markup {
     html! { section.reader data-id=(reader.id) hidden { (inside(reader)) } }
 }
 
-fn inside(reader: &Reader) -> Markup {
+fn inside(reader: &ReaderCard) -> Markup {
     html! {
         h3 { "Reader " (reader.id) }
         details {
@@ -233,7 +233,7 @@ fn inside(reader: &Reader) -> Markup {
     }
 }
 
-fn named(book: &Book) -> Markup {
+fn named(book: &BookName) -> Markup {
     html! {
         span.title { (book.title) }
         @if let Some(author) = &book.author { ", " span.soft { (author) } }
@@ -292,7 +292,7 @@ fn machine(night: &Night) -> Result<Markup> {
     })
 }
 
-fn diary(runs: &[Run]) -> Markup {
+fn history(runs: &[Run]) -> Markup {
     html! {
         h2 { "The last runs" }
         div.scroll { table {

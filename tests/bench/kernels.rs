@@ -7,17 +7,14 @@
 use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
-use nightshelf::catalog::editions::Editions;
-use nightshelf::catalog::interactions::Interactions;
-use nightshelf::config::{self, Config};
 use nightshelf::interrupt::Interrupt;
-use nightshelf::model::als;
+use nightshelf::model::confidence::ConfidenceMatrix;
+use nightshelf::model::data::{Editions, Interactions};
 use nightshelf::model::device::Device;
-use nightshelf::model::evidence::Evidence;
+use nightshelf::model::hyperparameters::{Hyperparameters, Model, Resolved};
 use nightshelf::model::kernels::cpu;
-use nightshelf::model::settled::Settled;
-use nightshelf::model::topn::{Best, Wanted};
-use nightshelf::model::{self, Factors, Watch};
+use nightshelf::model::top_k::{TopK, Wanted};
+use nightshelf::model::{self, Factors, Watch, als};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -44,9 +41,9 @@ fn table(rows: usize, width: usize) -> Vec<f32> {
     (0..rows * width).map(|_| random.random_range(-0.1..0.1)).collect()
 }
 
-fn settings(factors: usize, epochs: usize, rows: &Interactions) -> Settled {
-    let model = config::Model { factors, epochs, ..config::Model::default() };
-    Settled::new(&Config { model, ..Config::default() }, rows)
+fn settings(factors: usize, epochs: usize, rows: &Interactions) -> Resolved {
+    let model = Model { factors, epochs, ..Model::default() };
+    Hyperparameters { model, ..Hyperparameters::default() }.resolve(rows)
 }
 
 /// One side of an epoch: with `near`, from where rows are.
@@ -84,10 +81,10 @@ fn dense_near(bencher: Bencher<'_, '_>, d: usize) {
 /// A trained model of the sparse ratings: made-up factors would have lengths that nothing prunes.
 static TRAINED: LazyLock<Factors> = LazyLock::new(|| {
     let config = settings(64, 4, &SPARSE);
-    let evidence = Evidence::new(&SPARSE, &[], &config.model);
+    let confidence = ConfidenceMatrix::new(&SPARSE, &[], &config.model);
     let interrupt = Interrupt::never();
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-    model::fit_ranking(Device::Cpu, &evidence, &config, None, &watch).unwrap_or_default()
+    model::fit_ranking(Device::Cpu, &confidence, &config, None, &watch).unwrap_or_default()
 });
 
 #[divan::bench(args = [10, 100], sample_count = 3, sample_size = 1)]
@@ -96,7 +93,7 @@ fn top_n_of_8192_readers(bencher: Bencher<'_, '_>, n: usize) {
     let readers = Vec::from_iter(0..8192);
     bencher.bench_local(|| {
         let (wanted, editions) = (Wanted { n, new: 0, is_new: &is_new }, Editions::default());
-        let best = Best::new(factors, &[], &editions, Device::Cpu, &wanted);
+        let best = TopK::new(factors, &[], &editions, Device::Cpu, &wanted);
         let lists = best.and_then(|best| best.of(factors, &SPARSE, &readers, &Interrupt::never(), &|_| ()));
         black_box(lists.is_ok())
     });

@@ -1,15 +1,16 @@
 //! CPU and GPU: found, named, and in agreement.
 
-use nightshelf::catalog::editions::Editions;
-use nightshelf::catalog::interactions::Interactions;
 use nightshelf::interrupt::Interrupt;
+use nightshelf::model::data::{Editions, Interactions};
 use nightshelf::model::device::{self, Device};
-use nightshelf::model::topn::{Best, Scored, Wanted};
+use nightshelf::model::top_k::{Scored, TopK, Wanted};
 use nightshelf::model::{Factors, initial};
 
 use crate::common::{Shop, skipped};
 
 fn gpu() -> Option<Device> {
+    #[cfg(feature = "cuda")]
+    nightshelf_cuda::install();
     device::choose("auto").ok().map(|(device, _)| device).filter(|device| matches!(device, Device::Cuda(_)))
 }
 
@@ -86,7 +87,7 @@ fn lists_from_the_same_factors_are_the_same_on_a_gpu() {
         let lists = |device: Device| -> Vec<Vec<Scored>> {
             let (editions, is_new) = (Editions::default(), |_: u32| Some(false));
             let wanted = Wanted { n: 10, new: 0, is_new: &is_new };
-            let best = Best::new(&factors, &[], &editions, device, &wanted).unwrap();
+            let best = TopK::new(&factors, &[], &editions, device, &wanted).unwrap();
             let all: Vec<u32> = (0..users).collect();
             best.of(&factors, &seen, &all, &Interrupt::never(), &|_| ()).unwrap()
         };

@@ -179,7 +179,7 @@ fn a_dry_run_writes_nothing() {
 
 #[test]
 fn the_model_is_kept_with_its_vocabularies() {
-    use nightshelf::model::saved;
+    use nightshelf::model_store::safetensors;
     let shop = Shop::with_tastes(50, 40, 8);
     for _ in 0..3 {
         shop.night();
@@ -194,7 +194,8 @@ fn the_model_is_kept_with_its_vocabularies() {
     models.sort();
     assert_eq!(models, ["model-2", "model-3"], "the last two are kept");
     let model = std::path::Path::new(&folder).join("model-3");
-    let (ranking, rating) = saved::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
+    let (ranking, rating) =
+        safetensors::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
     assert_eq!((ranking.width, ranking.users.len()), (8, 50 * 8));
     assert!(rating.is_some());
     for name in ["users.parquet", "items.parquet"] {

@@ -269,7 +269,7 @@ fn timers_and_examples_start_at_an_hour_that_every_night_has() {
         "docs/guide.md",
         "docs/reference.md",
         "README.md",
-        "src/jobs/init/mod.rs",
+        "src/commands/init/mod.rs",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for line in text.lines() {

@@ -1,0 +1,72 @@
+//! CUDA, behind [`Accelerator`].
+//!
+//! A crate of its own, because burn compiles its kernels for whoever names its backend: here that goes on beside
+//! everything else, and a build without CUDA never sees it.
+//!
+//! burn loads the CUDA driver when the first tensor is made, on a thread of its own, and panics there if the driver is
+//! missing. So [`Cuda::look`] looks first: the driver library, a device, the compiler for kernels (NVRTC) and its
+//! headers, in this order.
+
+use cudarc::driver::CudaContext;
+use nightshelf_model::device::{self, Accelerator};
+use nightshelf_model::engine::{BurnEngine, Engine};
+use nightshelf_model::kernels::Kernels;
+use nightshelf_model::panics;
+
+/// Makes CUDA devices known to the models of this process.
+pub fn install() {
+    device::install(Box::new(Cuda));
+}
+
+/// All CUDA devices of this machine.
+struct Cuda;
+
+/// Operations in plain tensors.
+struct CudaKernels;
+
+impl Kernels for CudaKernels {
+    type Backend = burn_cuda::Cuda<f32, i32>;
+}
+
+impl Accelerator for Cuda {
+    fn look(&self, number: usize) -> Result<String, String> {
+        // SAFETY: both only try to open a shared library by name and say whether that worked.
+        let (driver, compiler) =
+            unsafe { (cudarc::driver::sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
+        if !driver {
+            return Err("no CUDA driver (libcuda) on this machine".into());
+        }
+        // A driver without a device answers with an error here, and an old one may lack a function,
+        // which cudarc reports by panicking: neither may end the night.
+        let asked = panics::caught(|| {
+            let count =
+                CudaContext::device_count().map_err(|error| format!("the CUDA driver says {error}"))?;
+            if number >= usize::try_from(count).unwrap_or(0) {
+                return Err(format!("there are {count} CUDA devices, counted from 0"));
+            }
+            CudaContext::new(number)
+                .and_then(|context| context.name())
+                .map_err(|error| format!("the CUDA driver says {error}"))
+        });
+        let name = asked.unwrap_or_else(|_| Err("the CUDA driver is too old for this program".into()))?;
+        if !compiler {
+            return Err(format!("{name} is there, but not the CUDA kernel compiler (libnvrtc)"));
+        }
+        if !has_headers() {
+            return Err(format!("{name} is there, but not the CUDA headers (set CUDA_PATH to the toolkit)"));
+        }
+        Ok(name)
+    }
+
+    fn engine(&self, number: usize) -> Box<dyn Engine> {
+        Box::new(BurnEngine::<CudaKernels>::new(burn_cuda::CudaDevice::new(number)))
+    }
+}
+
+/// Whether the toolkit lies where burn looks for its headers; it panics where it does not.
+fn has_headers() -> bool {
+    std::env::var("CUDA_PATH").is_ok()
+        || ["/usr/local/cuda", "/opt/cuda", "/usr/bin/nvcc"]
+            .into_iter()
+            .any(|path| std::path::Path::new(path).exists())
+}

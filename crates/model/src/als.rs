@@ -1,0 +1,148 @@
+//! Alternating least squares: one side in closed form, then the other, a few times over.
+//!
+//! The losses stand in [`super`]; a half-step is [`Kernels::half_step`]. Each epoch ends with
+//! the readers, and the last one solves them to the end, so that their factors are the exact answer to
+//! the books' factors that are kept: folding a reader in later gives the same numbers, and contributions
+//! add up to scores.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::confidence::ConfidenceMatrix;
+use super::kernels::{DeviceOf, Kernels, Ridge, Side};
+use super::tensors::{numbers, table};
+use super::{Factors, Watch, initial, not_finite};
+use crate::data::Interactions;
+use crate::error::Result;
+use crate::hyperparameters::Model;
+
+/// How many of a night's epochs go over all ratings, where the others trained the model that the gate
+/// judges: a quarter. On Book-Crossing the loss after 12 epochs on nine tenths and 4 on everything is 0.8540
+/// a rating, after 16 on everything 0.8536.
+pub fn epochs_after(epochs: usize) -> usize {
+    epochs / 4
+}
+
+/// λ of each row: λ (n + α₀ #others)^ν.
+pub fn penalties(rows: &Interactions, model: &Model) -> Vec<f32> {
+    let others = model.unobserved_weight * rows.item_count as f64;
+    rows.offsets
+        .par_windows(2)
+        .map(|pair| {
+            let count = (pair[1] - pair[0]) as f64;
+            // A row without ratings has no say; any penalty keeps it at zero.
+            let weight = (count + others).max(1.0);
+            (model.regularization * weight.powf(model.exponent)) as f32
+        })
+        .collect()
+}
+
+/// λ of each row of the rating loss: λ (n + start).
+pub fn rating_penalties(rows: &Interactions, regularization: f64, start: f64) -> Vec<f32> {
+    let penalty = |count: usize| (regularization * (count as f64 + start)) as f32;
+    rows.offsets.windows(2).map(|pair| penalty(pair[1] - pair[0])).collect()
+}
+
+/// The readers' side of the ranking loss.
+pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &Model) -> Ridge<'a> {
+    Ridge {
+        offsets: &rows.offsets,
+        columns: &rows.items,
+        targets: None,
+        weights: Some(&rows.ratings),
+        penalties,
+        unobserved_weight: model.unobserved_weight as f32,
+    }
+}
+
+/// Fits the ranking loss.
+///
+/// # Errors
+/// See [`super::fit_ranking`].
+pub fn ranking<K: Kernels>(
+    device: &DeviceOf<K>,
+    confidence: &ConfidenceMatrix,
+    model: &Model,
+    start: Option<Vec<f32>>,
+    watch: &Watch<'_>,
+) -> Result<Factors> {
+    let d = model.factors;
+    let by_user = confidence.rows();
+    let by_item = by_user.transposed();
+    let (user_penalties, item_penalties) = (penalties(by_user, model), penalties(&by_item, model));
+    let users_side = Side::<K::Backend>::new(ranking_ridge(by_user, &user_penalties, model));
+    let items_side = Side::<K::Backend>::new(ranking_ridge(&by_item, &item_penalties, model));
+
+    let (mut users, mut items): (Tensor<K::Backend, 2>, Tensor<K::Backend, 2>);
+    let mut epochs = model.epochs;
+    match start {
+        Some(start) => {
+            let step = K::half_step(&users_side, table(start, d, device), None, watch.interrupt)?;
+            (users, items) = (step.solutions, step.features);
+            epochs = epochs_after(epochs).max(1);
+        }
+        None => {
+            users = table(initial(by_user.user_count(), d, model.seed), d, device);
+            items = Tensor::zeros([by_item.user_count(), d], device);
+        }
+    }
+    for epoch in 1..=epochs {
+        let step = K::half_step(&items_side, users, Some(items), watch.interrupt)?;
+        (users, items) = (step.features, step.solutions);
+        let penalty = step.penalty;
+        let near = (epoch < epochs).then_some(users);
+        let step = K::half_step(&users_side, items, near, watch.interrupt)?;
+        (items, users) = (step.features, step.solutions);
+        report(epoch, step.loss + penalty, by_user.len(), watch)?;
+    }
+    Ok(Factors { width: d, users: numbers(users)?, items: numbers(items)? })
+}
+
+/// Tells of an epoch, unless the numbers ran away.
+///
+/// # Errors
+/// [`crate::error::Error::Diverged`] if they did.
+pub fn report(epoch: usize, loss: f64, pairs: usize, watch: &Watch<'_>) -> Result<()> {
+    let loss = loss / pairs.max(1) as f64;
+    if !loss.is_finite() {
+        return Err(not_finite(&format!("training, epoch {epoch}")));
+    }
+    (watch.epoch)(epoch, loss);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::fit_ranking;
+    use crate::hyperparameters::Hyperparameters;
+    use crate::interrupt::Interrupt;
+    use std::sync::Mutex;
+
+    #[test]
+    fn from_a_model_of_most_ratings_a_quarter_of_the_epochs_gets_as_far() {
+        let pairs = (0..6000u64).map(|n| (n % 300, (n * n / 7 + n % 300 % 4 * 31) % 190));
+        let triples: Vec<_> = pairs.map(|(user, item)| (user as u32, item as u32, 1.0)).collect();
+        let (all, _) = Interactions::from_triples(300, 190, &triples);
+        let most = all.filter_places(|at| at % 10 > 0);
+        let fit = |rows: &Interactions, epochs: usize, start: Option<Vec<f32>>| {
+            let mut parameters = Hyperparameters::default();
+            (parameters.model.factors, parameters.model.epochs) = (16, epochs);
+            let parameters = parameters.resolve(&all);
+            let confidence = ConfidenceMatrix::new(rows, &[], &parameters.model);
+            let (interrupt, losses) = (Interrupt::never(), Mutex::new(Vec::new()));
+            let epoch = |_, loss| losses.lock().expect("one at a time").push(loss);
+            let watch = Watch { interrupt: &interrupt, epoch: &epoch };
+            let factors = fit_ranking(Device::Cpu, &confidence, &parameters, start, &watch).expect("fitted");
+            (factors, losses.into_inner().expect("one at a time"))
+        };
+        let (_, whole) = fit(&all, 16, None);
+        let (judged, _) = fit(&most, 16 - epochs_after(16), None);
+        let (_, last) = fit(&all, 16, Some(judged.items));
+        assert_eq!((whole.len(), last.len()), (16, 4));
+        assert!(last[3] < whole[15] * 1.01, "{} {}", last[3], whole[15]);
+        // It is the start that does it.
+        assert!(whole[0] > last[0] * 1.05, "{} {}", whole[0], last[0]);
+    }
+}

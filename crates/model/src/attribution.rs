@@ -1,0 +1,227 @@
+//! Which of a reader's own books carried a recommendation most.
+//!
+//! The readers' factors are the closed-form answer to their own ratings, so each score is a sum
+//! over those ratings (see [`RowSystem::contributions`]); the greatest term is the reason given.
+
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
+use super::hyperparameters::Resolved;
+use super::kernels::Ridge;
+use super::kernels::cpu::Prepared;
+use super::kernels::row::RowSystem;
+use super::rating::{self, RatingModel};
+use super::top_k::Scored;
+use super::{Factors, als};
+use crate::data::Interactions;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
+/// Readers that one task explains.
+const USERS: usize = 64;
+
+/// What it takes to give reasons for any list.
+#[derive(Debug)]
+pub struct Attribution<'a> {
+    /// The users' items, with their weights or with what is to be explained of their ratings.
+    rows: Cow<'a, Interactions>,
+    /// Whether those are weights.
+    weighted: bool,
+    penalties: Vec<f32>,
+    unobserved_weight: f32,
+    prepared: Prepared<'a>,
+}
+
+impl<'a> Attribution<'a> {
+    /// For ranking scores. `weighted` are the users' items with their weights, as in
+    /// [`super::confidence`].
+    ///
+    /// # Errors
+    /// If the factors are not finite.
+    pub fn ranking(factors: &'a Factors, weighted: &'a Interactions, parameters: &Resolved) -> Result<Self> {
+        let unobserved_weight = parameters.model.unobserved_weight as f32;
+        Ok(Self {
+            rows: Cow::Borrowed(weighted),
+            weighted: true,
+            penalties: als::penalties(weighted, &parameters.model),
+            unobserved_weight,
+            prepared: Prepared::new(&factors.items, factors.width, unobserved_weight)?,
+        })
+    }
+
+    /// For expected stars: contributions of rated items to what is above the average and the biases.
+    ///
+    /// # Errors
+    /// If the factors are not finite.
+    pub fn stars(model: &'a RatingModel, rated: &Interactions, parameters: &Resolved) -> Result<Self> {
+        let left = model.biases.left_of(rated, model.mean);
+        Ok(Self {
+            penalties: rating::user_penalties(&left, &parameters.rating),
+            rows: Cow::Owned(left),
+            weighted: false,
+            unobserved_weight: 0.0,
+            prepared: Prepared::new(&model.factors.items, model.factors.width, 0.0)?,
+        })
+    }
+
+    /// For each entry of each list, the user's own item with the greatest contribution to its score;
+    /// `None` where no contribution is positive. The lists are those of the users from `first` on.
+    ///
+    /// # Errors
+    /// On a signal.
+    pub fn of(
+        &self,
+        first: usize,
+        lists: &[Vec<Scored>],
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Vec<Option<u32>>>> {
+        let (ridge, prepared) = (&self.ridge(), &self.prepared);
+        let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
+            .par_chunks(USERS)
+            .enumerate()
+            .map_init(
+                || (RowSystem::default(), Vec::new()),
+                |(system, contributions), (block, lists)| {
+                    interrupt.check()?;
+                    let reasons = |(place, list): (usize, &Vec<Scored>)| {
+                        let user = first + block * USERS + place;
+                        let explain = Explain { ridge, prepared, system, contributions, user, list };
+                        pulp::Arch::new().dispatch(explain)
+                    };
+                    Ok(lists.iter().enumerate().map(reasons).collect())
+                },
+            )
+            .collect::<Result<_>>()?;
+        Ok(blocks.into_iter().flatten().collect())
+    }
+
+    /// What each of a user's own items adds to x_u·y_i, in the order of their row; the sum is the product,
+    /// where x_u is the closed-form answer to that row.
+    pub fn contributions(&self, user: usize, item: u32) -> Vec<f32> {
+        let terms = Terms { ridge: &self.ridge(), prepared: &self.prepared, user, item };
+        pulp::Arch::new().dispatch(terms)
+    }
+
+    /// A user's own items: what [`Attribution::contributions`] are of.
+    pub fn items(&self, user: usize) -> &[u32] {
+        self.rows.of(user).0
+    }
+
+    fn ridge(&self) -> Ridge<'_> {
+        let numbers = Some(self.rows.ratings.as_slice());
+        Ridge {
+            offsets: &self.rows.offsets,
+            columns: &self.rows.items,
+            targets: numbers.filter(|_| !self.weighted),
+            weights: numbers.filter(|_| self.weighted),
+            penalties: &self.penalties,
+            unobserved_weight: self.unobserved_weight,
+        }
+    }
+}
+
+/// One user's reasons, for whatever vector registers there are.
+struct Explain<'a> {
+    ridge: &'a Ridge<'a>,
+    prepared: &'a Prepared<'a>,
+    system: &'a mut RowSystem,
+    contributions: &'a mut Vec<f32>,
+    user: usize,
+    list: &'a [Scored],
+}
+
+impl pulp::WithSimd for Explain<'_> {
+    type Output = Vec<Option<u32>>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<Option<u32>> {
+        let Ridge { offsets, columns, .. } = self.ridge;
+        let Prepared { features, spectrum } = self.prepared;
+        let own = &columns[offsets[self.user]..offsets[self.user + 1]];
+        let mut reasons = vec![None; self.list.len()];
+        if own.is_empty() || reasons.is_empty() {
+            return reasons;
+        }
+        let d = spectrum.values.len();
+        self.system.load(simd, self.ridge, self.user, features, &spectrum.values);
+        for (reason, entry) in reasons.iter_mut().zip(self.list) {
+            let feature = &features[entry.item as usize * d..][..d];
+            self.system.contributions(simd, feature, self.contributions);
+            *reason = greatest(own, self.contributions);
+        }
+        reasons
+    }
+}
+
+/// All terms of one user's score of one item.
+struct Terms<'a> {
+    ridge: &'a Ridge<'a>,
+    prepared: &'a Prepared<'a>,
+    user: usize,
+    item: u32,
+}
+
+impl pulp::WithSimd for Terms<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Vec<f32> {
+        let (mut system, mut terms) = (RowSystem::default(), Vec::new());
+        let Prepared { features, spectrum } = self.prepared;
+        let d = spectrum.values.len();
+        let Ridge { offsets, .. } = self.ridge;
+        if offsets[self.user] < offsets[self.user + 1] {
+            system.load(simd, self.ridge, self.user, features, &spectrum.values);
+            system.contributions(simd, &features[self.item as usize * d..][..d], &mut terms);
+        }
+        terms
+    }
+}
+
+/// The item with the greatest positive contribution; the first of equals.
+fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
+    let mut best = None;
+    let mut most = 0.0;
+    for (item, contribution) in items.iter().zip(contributions) {
+        if *contribution > most {
+            (best, most) = (Some(*item), *contribution);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::confidence::ConfidenceMatrix;
+    use crate::data::{Group, Maker};
+    use crate::device::Device;
+    use crate::hyperparameters::Hyperparameters;
+    use crate::{Watch, fit_ranking};
+
+    #[test]
+    fn contributions_add_up_to_the_score() {
+        let triples: Vec<_> = (0..400u32).map(|n| (n * n % 31, (n * 7 + n * n / 5) % 23, 1.0)).collect();
+        let (interactions, _) = Interactions::from_triples(31, 23, &triples);
+        for factors in [4, 16] {
+            let mut parameters = Hyperparameters::default();
+            parameters.model.factors = factors;
+            parameters.model.popularity_exponent = 0.3;
+            let interrupt = Interrupt::never();
+            let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+            let parameters = parameters.resolve(&interactions);
+            let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
+            let confidence = ConfidenceMatrix::new(&interactions, &groups, &parameters.model);
+            let fitted = fit_ranking(Device::Cpu, &confidence, &parameters, None, &watch).expect("fitted");
+            let reasons = Attribution::ranking(&fitted, confidence.rows(), &parameters).expect("finite");
+            for user in 0..31 {
+                for item in 0..23 {
+                    let sum: f32 = reasons.contributions(user, item).iter().sum();
+                    let score = fitted.score(user, item as usize);
+                    assert!((sum - score).abs() < 1e-4, "{sum} {score}");
+                }
+            }
+        }
+    }
+}

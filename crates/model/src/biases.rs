@@ -1,0 +1,228 @@
+//! How generous a reader is, and how good a book: the first stage of the model of stars.
+//!
+//! ```text
+//! Σ_R (r_ui − μ − b_u − b_i)² + β_U Σ_u (b_u − p_U(n_u))² + β_I Σ_i (b_i − p_I(n_i))²
+//! p(n) = a + c ln n
+//! ```
+//!
+//! where p is a line through what rows with n ratings have been found to have: whoever rates once is
+//! more generous than whoever rates daily, and what few read is liked less. Biases damped towards a mean:
+//! Koren 2008, section 2.1; priors that depend on what is known of a row: Agarwal, Chen 2009,
+//! "Regression-based latent factor models".
+
+use rayon::prelude::*;
+
+use crate::data::Interactions;
+use crate::hyperparameters::Rating;
+
+/// Sweeps over the biases: far more than it takes.
+const SWEEPS: usize = 12;
+
+/// Rows that are worked on together. Fixed, so that sums do not depend on the number of threads.
+const BLOCK: usize = 8192;
+
+/// b_u and b_i, and what to expect of rows that are yet to come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Biases {
+    /// b_u.
+    pub users: Vec<f32>,
+    /// b_i.
+    pub items: Vec<f32>,
+    /// p_U and p_I.
+    pub priors: [Prior; 2],
+}
+
+impl Biases {
+    /// Whether all numbers are.
+    pub fn are_finite(&self) -> bool {
+        let lines = self.priors.iter().flat_map(|prior| [prior.start, prior.slope]);
+        self.users.iter().chain(&self.items).copied().chain(lines).all(f32::is_finite)
+    }
+}
+
+/// The bias to expect of a row by its number of ratings: p(n) = a + c ln n.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prior {
+    /// a.
+    pub start: f32,
+    /// c.
+    pub slope: f32,
+}
+
+impl Prior {
+    /// p(n).
+    pub fn at(&self, count: usize) -> f32 {
+        self.start + self.slope * log(count)
+    }
+
+    /// Least squares through the rows' mean residuals. A row counts by how much it would have to say
+    /// about its own bias, n β / (n + β); the line begins with ten such rows at zero.
+    fn fit(left: &Left, damping: f64) -> Self {
+        const DAMPING: f64 = 10.0;
+        let part = |(sums, (counts, logs)): (&[f64], (&[u32], &[f32]))| {
+            let mut moments = Moments::default();
+            for ((sum, count), log) in sums.iter().zip(counts).zip(logs) {
+                let (count, log) = (f64::from(*count), f64::from(*log));
+                // The weight, and the weight times the mean residual, which is 0 where there is none.
+                let share = damping / (count + damping);
+                let (weight, along) = (share * count, share * sum);
+                moments.xx += weight * log * log;
+                moments.x += weight * log;
+                moments.one += weight;
+                moments.xy += along * log;
+                moments.y += along;
+            }
+            moments
+        };
+        let rows = left.counts.par_chunks(BLOCK).zip(left.logs.par_chunks(BLOCK));
+        let parts: Vec<Moments> = left.sums.par_chunks(BLOCK).zip(rows).map(part).collect();
+        let mut all = Moments { xx: DAMPING, one: DAMPING, ..Moments::default() };
+        // One after the other: the order must not depend on the number of threads.
+        for part in parts {
+            all.xx += part.xx;
+            all.x += part.x;
+            all.one += part.one;
+            all.xy += part.xy;
+            all.y += part.y;
+        }
+        let determinant = all.xx * all.one - all.x * all.x;
+        Self {
+            start: ((all.xx * all.y - all.x * all.xy) / determinant) as f32,
+            slope: ((all.one * all.xy - all.x * all.y) / determinant) as f32,
+        }
+    }
+}
+
+/// ln n; a row without ratings is like one with a single one.
+fn log(count: usize) -> f32 {
+    (count.max(1) as f32).ln()
+}
+
+/// Weighted sums for a line through points (x, y).
+#[derive(Default)]
+struct Moments {
+    xx: f64,
+    x: f64,
+    one: f64,
+    xy: f64,
+    y: f64,
+}
+
+/// What the mean and the others' biases leave of the ratings of each row.
+#[derive(Debug)]
+pub struct Left {
+    /// Their sum.
+    sums: Vec<f64>,
+    /// How many ratings there are.
+    counts: Vec<u32>,
+    /// ln of that.
+    logs: Vec<f32>,
+}
+
+impl Left {
+    /// Of these rows, for some biases of the others.
+    pub fn of(rows: &Interactions, mean: f32, others: &[f32]) -> Self {
+        let counts = rows.items_per_user();
+        let logs = counts.par_iter().map(|count| log(*count as usize)).collect();
+        let mut left = Self { sums: vec![0.0; counts.len()], counts, logs };
+        left.update(rows, mean, others);
+        left
+    }
+
+    /// For other biases of the others.
+    fn update(&mut self, rows: &Interactions, mean: f32, others: &[f32]) {
+        self.sums.par_iter_mut().enumerate().with_min_len(BLOCK).for_each(|(row, sum)| {
+            let (columns, ratings) = rows.of(row);
+            let left = |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
+            *sum = columns.iter().zip(ratings).map(left).sum();
+        });
+    }
+
+    /// The rows' own biases, which minimise the first stage for this side.
+    pub fn damped(&self, damping: f64, prior: Prior) -> Vec<f32> {
+        let rows = self.counts.par_iter().zip(&self.logs).with_min_len(BLOCK);
+        let bias = |(sum, (count, log)): (&f64, (&u32, &f32))| {
+            let expected = f64::from(prior.start + prior.slope * log);
+            ((sum + damping * expected) / (f64::from(*count) + damping)) as f32
+        };
+        self.sums.par_iter().zip(rows).map(bias).collect()
+    }
+}
+
+impl Biases {
+    /// The first stage. Ends with the users, so that theirs are the exact answer to the items'.
+    pub fn fit(by_user: &Interactions, by_item: &Interactions, mean: f32, parameters: &Rating) -> Self {
+        let mut biases = Self { users: vec![0.0; by_user.user_count()], ..Self::default() };
+        let (of_users, of_items) = (parameters.user_damping, parameters.item_damping);
+        let mut left_to_items = Left::of(by_item, mean, &biases.users);
+        let mut left_to_users = Left::of(by_user, mean, &vec![0.0; by_item.user_count()]);
+        for _ in 0..SWEEPS {
+            left_to_items.update(by_item, mean, &biases.users);
+            biases.priors[1] = Prior::fit(&left_to_items, of_items);
+            biases.items = left_to_items.damped(of_items, biases.priors[1]);
+            left_to_users.update(by_user, mean, &biases.items);
+            biases.priors[0] = Prior::fit(&left_to_users, of_users);
+            biases.users = left_to_users.damped(of_users, biases.priors[0]);
+        }
+        biases
+    }
+
+    /// What they leave of ratings by user.
+    pub fn left_of(&self, rated: &Interactions, mean: f32) -> Interactions {
+        residuals(rated, mean, &self.users, &self.items)
+    }
+}
+
+/// What mean and biases leave of the ratings, in their place: `own` are the biases of the rows, `others`
+/// those of the columns.
+pub fn residuals(rows: &Interactions, mean: f32, own: &[f32], others: &[f32]) -> Interactions {
+    let of_row = |(row, bias): (usize, &f32)| {
+        let (columns, ratings) = rows.of(row);
+        let expected = mean + bias;
+        columns
+            .iter()
+            .zip(ratings)
+            .map(move |(column, rating)| rating - (expected + others[*column as usize]))
+    };
+    let ratings = own.par_iter().enumerate().with_min_len(BLOCK).flat_map_iter(of_row).collect();
+    Interactions { offsets: rows.offsets.clone(), items: rows.items.clone(), ratings, ..*rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bias_that_is_no_number_is_seen() {
+        let biases = Biases { users: vec![0.5, -1.0], items: vec![0.0], priors: [Prior::default(); 2] };
+        assert!(biases.are_finite());
+        let endless = Prior { start: 0.0, slope: f32::INFINITY };
+        for broken in [
+            Biases { users: vec![f32::NAN], ..biases.clone() },
+            Biases { items: vec![f32::INFINITY], ..biases.clone() },
+            Biases { priors: [Prior::default(), endless], ..biases.clone() },
+        ] {
+            assert!(!broken.are_finite(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_prior_is_the_line_through_what_was_found() {
+        // Thousands of rows whose mean residual is 1 - 0.25 ln n: the damping hardly shows.
+        let line = |count: usize| 1.0 - 0.25 * (count as f64).ln();
+        let left = |rows: &[(f64, usize)]| Left {
+            sums: rows.iter().map(|(sum, _)| *sum).collect(),
+            counts: rows.iter().map(|(_, count)| *count as u32).collect(),
+            logs: rows.iter().map(|(_, count)| log(*count)).collect(),
+        };
+        let rows: Vec<_> = (0..19_000).map(|n| 1 + n % 50).map(|n| (line(n) * n as f64, n)).collect();
+        let prior = Prior::fit(&left(&rows), 5.0);
+        for count in [1, 7, 50] {
+            assert!((f64::from(prior.at(count)) - line(count)).abs() < 0.01, "{prior:?}");
+        }
+        assert_eq!(prior.at(0), prior.at(1));
+        let biases = left(&[(0.0, 0), (30.0, 30)]).damped(10.0, Prior { start: 2.0, slope: 0.0 });
+        assert_eq!(biases, [2.0, 50.0 / 40.0]);
+        assert_eq!(Prior::fit(&left(&[]), 5.0), Prior::default());
+    }
+}

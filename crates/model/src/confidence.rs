@@ -1,0 +1,174 @@
+//! What the ranking model learns from: pairs, and how much each of them counts.
+//!
+//! Behind the readers stand made-up ones: one for each author, who "has read" that author's books,
+//! and one for each publisher. Nothing else is needed for books of one author to come to lie near
+//! each other, also those that hardly anybody has read; and the solver does not know. Made-up
+//! readers get no list and are in no count.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::{Factors, dot};
+use crate::data::{Group, Interactions, Maker};
+use crate::hyperparameters::Model;
+
+/// Pairs with weights: readers, then made-up readers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfidenceMatrix {
+    rows: Interactions,
+    users: usize,
+    item_weights: Vec<f32>,
+}
+
+impl ConfidenceMatrix {
+    /// Weighs what readers have read, and adds a made-up reader for each group.
+    ///
+    /// With n_u and n_i the numbers of ratings of reader u and book i, a pair weighs
+    ///
+    /// ```text
+    /// c_ui ∝ n_u^-a · n_i^-b
+    /// ```
+    ///
+    /// so scaled that the weights' mean is 1: what somebody who reads everything has read says less
+    /// of each book, and what everybody has read says less of each reader.
+    pub fn new(interactions: &Interactions, groups: &[Group], model: &Model) -> Self {
+        let readers = interactions.user_count();
+        let of_items = powers(interactions.users_per_item(), model.popularity_exponent);
+        let of_items: Vec<f32> = of_items.into_iter().map(|weight| weight as f32).collect();
+        let mut rows = weighed(interactions, &of_items, model);
+        let mean =
+            rows.ratings.iter().map(|weight| f64::from(*weight)).sum::<f64>() / rows.len().max(1) as f64;
+        let item_weights: Vec<f32> = of_items.iter().map(|weight| weight / mean as f32).collect();
+        rows = weighed(interactions, &item_weights, model);
+        for group in groups {
+            let weight = match group.maker {
+                Maker::Author => model.author_weight,
+                Maker::Publisher => model.publisher_weight,
+            };
+            if weight > 0.0 {
+                rows.items.extend(&group.items);
+                rows.ratings.resize(rows.items.len(), weight as f32);
+                rows.offsets.push(rows.items.len());
+            }
+        }
+        Self { rows, users: readers, item_weights }
+    }
+
+    /// Weighs what other readers have read, or the same ones later, in the same way. `item_weights` are
+    /// those of the confidence that a model was trained on.
+    pub fn of_others(interactions: &Interactions, item_weights: Vec<f32>, model: &Model) -> Self {
+        let rows = weighed(interactions, &item_weights, model);
+        Self { rows, users: interactions.user_count(), item_weights }
+    }
+
+    /// What each item's pairs weigh, but for how active the reader is.
+    pub fn item_weights(&self) -> &[f32] {
+        &self.item_weights
+    }
+
+    /// What each item's product x·y is multiplied with to be its score. `factors` are of the same items.
+    ///
+    /// A book with few readers has a short y, because the penalty holds it back more than the few can
+    /// pull; in a sparse table, so, what is popular is too far ahead. Therefore 1 / |y|^γ: with γ = 0 the
+    /// product that the model was trained for, with γ = 1 the cosine, but for the reader's own length.
+    ///
+    /// A book without readers is known by its makers alone, and its length says only how much we know of
+    /// it. What is to be expected is that it does as well as their other books: so it gets the mean length
+    /// of those.
+    pub fn item_scales(&self, factors: &Factors, exponent: f64) -> Vec<f32> {
+        let length = |row: &[f32]| dot(row, row).sqrt();
+        let lengths: Vec<f32> = factors.items.par_chunks_exact(factors.width).map(length).collect();
+        let scale = |length: f32| if length > 0.0 { length.powf(-exponent as f32) } else { 1.0 };
+        let mut item_scales: Vec<f32> = lengths.par_iter().map(|length| scale(*length)).collect();
+        let mut has_readers = vec![false; self.rows.item_count];
+        let real = &self.rows.items[..self.rows.offsets[self.users]];
+        real.iter().for_each(|item| has_readers[*item as usize] = true);
+        // Of each book without readers, the weighted sum of its makers' mean lengths, and of the weights.
+        let mut expected: HashMap<u32, (f32, f32)> = HashMap::new();
+        for maker in self.users..self.rows.user_count() {
+            let (items, weights) = self.rows.of(maker);
+            let known = || items.iter().filter(|item| has_readers[**item as usize]);
+            let sum: f32 = known().map(|item| lengths[*item as usize]).sum();
+            let mean = sum / known().count().max(1) as f32;
+            for (item, weight) in items.iter().zip(weights).filter(|(item, _)| !has_readers[**item as usize])
+            {
+                let (sum, count) = expected.entry(*item).or_default();
+                *sum += weight * mean;
+                *count += weight;
+            }
+        }
+        for (item, (sum, count)) in expected {
+            let (expected, length) = (sum / count, lengths[item as usize]);
+            if length > 0.0 {
+                item_scales[item as usize] = expected / length * scale(expected);
+            }
+        }
+        item_scales
+    }
+
+    /// The pairs by user, made-up ones last; their weights stand in the place of ratings.
+    pub fn rows(&self) -> &Interactions {
+        &self.rows
+    }
+
+    /// The made-up readers who have read any of these books.
+    pub fn groups_with(&self, items: &[u32]) -> Vec<u32> {
+        let mut wanted = vec![false; self.rows.item_count];
+        items.iter().for_each(|item| wanted[*item as usize] = true);
+        (self.users..self.rows.user_count())
+            .filter(|user| self.rows.of(*user).0.iter().any(|item| wanted[*item as usize]))
+            .map(|user| user as u32)
+            .collect()
+    }
+
+    /// How many of the users are real.
+    pub fn users(&self) -> usize {
+        self.users
+    }
+}
+
+/// n^-exponent of each count.
+fn powers(counts: Vec<u32>, exponent: f64) -> Vec<f64> {
+    // A book that nobody has read may be read by somebody later.
+    counts.par_iter().map(|count| f64::from(*count).max(1.0).powf(-exponent)).collect()
+}
+
+/// The same pairs, with weights in the place of ratings.
+fn weighed(interactions: &Interactions, item_weights: &[f32], model: &Model) -> Interactions {
+    let mut rows = interactions.clone();
+    let of_users = powers(interactions.items_per_user(), model.activity_exponent);
+    for (user, activity) in of_users.into_iter().enumerate() {
+        for at in rows.offsets[user]..rows.offsets[user + 1] {
+            rows.ratings[at] = (activity * f64::from(item_weights[rows.items[at] as usize])) as f32;
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_books_are_lifted_to_what_their_makers_others_have() {
+        // Books 0 and 1 are read; 2 is new, by the author of both; 3 is new, and nobody's.
+        let (rows, _) = Interactions::from_triples(2, 4, &[(0, 0, 1.0), (1, 0, 1.0), (1, 1, 1.0)]);
+        let groups = [
+            Group { maker: Maker::Author, items: vec![0, 1, 2] },
+            Group { maker: Maker::Publisher, items: vec![1, 2] },
+        ];
+        let model = Model { author_weight: 3.0, publisher_weight: 1.0, ..Default::default() };
+        let confidence = ConfidenceMatrix::new(&rows, &groups, &model);
+        assert_eq!((confidence.users(), confidence.rows().user_count()), (2, 4));
+        let items = vec![4.0, 0.0, 0.0, 2.0, 0.1, 0.0, 0.0, 0.0];
+        let factors = Factors { width: 2, users: Vec::new(), items };
+        assert_eq!(confidence.item_scales(&factors, 0.0), [1.0, 1.0, (3.0 * 3.0 + 2.0) / 4.0 / 0.1, 1.0]);
+        let item_scales = confidence.item_scales(&factors, 0.5);
+        let expected = [0.5, 0.5f32.sqrt(), 2.75 / 0.1 / 2.75f32.sqrt(), 1.0];
+        assert!(
+            item_scales.iter().zip(expected).all(|(scale, expected)| (scale - expected).abs() < 1e-5),
+            "{item_scales:?}"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Plain data in integer codes: what models are trained on and asked about.
+
+mod editions;
+mod interactions;
+
+pub use editions::{ALONE, Editions};
+pub use interactions::Interactions;
+
+/// Who made a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Maker {
+    /// Who wrote it.
+    Author,
+    /// Who published it.
+    Publisher,
+}
+
+/// Books of one author, or of one publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What they have in common.
+    pub maker: Maker,
+    /// Codes of the books, rising.
+    pub items: Vec<u32>,
+}

@@ -1,0 +1,112 @@
+//! CPU or GPU: looked for before it is touched.
+//!
+//! The CPU is always there. A GPU is what somebody has [`install`]ed: the program does, from a crate of its own, so
+//! that whoever wants none does not have to build it.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::engine::{BurnEngine, Engine};
+use crate::error::{Error, Result};
+use crate::kernels::CpuKernels;
+
+/// Where tensors live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// This machine's cores.
+    Cpu,
+    /// The n-th CUDA device.
+    Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// A kind of GPU.
+pub trait Accelerator: Send + Sync {
+    /// The name of the n-th device, or what is missing to use it. Touches nothing that could fail otherwise.
+    ///
+    /// # Errors
+    /// In words, if it cannot be used.
+    fn look(&self, number: usize) -> Result<String, String>;
+
+    /// What does the arithmetic on the n-th device.
+    fn engine(&self, number: usize) -> Box<dyn Engine>;
+}
+
+static CUDA: OnceLock<Box<dyn Accelerator>> = OnceLock::new();
+
+/// Makes CUDA devices known to this process; the first one that is installed stays.
+pub fn install(cuda: Box<dyn Accelerator>) {
+    let _ = CUDA.set(cuda);
+}
+
+const WITHOUT_CUDA: &str = "this build has no CUDA in it";
+
+impl Device {
+    /// What does the arithmetic there.
+    pub(crate) fn engine(self) -> Result<Box<dyn Engine>> {
+        match (self, CUDA.get()) {
+            (Device::Cpu, _) => Ok(Box::new(BurnEngine::<CpuKernels>::new(burn_ndarray::NdArrayDevice::Cpu))),
+            (Device::Cuda(number), Some(cuda)) => Ok(cuda.engine(number)),
+            (Device::Cuda(_), None) => Err(Error::NoDevice(WITHOUT_CUDA.into())),
+        }
+    }
+}
+
+/// Chooses a device from the setting `auto`, `cpu`, `cuda` or `cuda:N`, and says why.
+///
+/// # Errors
+/// [`Error::NoDevice`] if CUDA was asked for and is not to be had; [`Error::UnknownDevice`] for a word that
+/// names no device.
+pub fn choose(wanted: &str) -> Result<(Device, String)> {
+    let look = |number| CUDA.get().map_or(Err(WITHOUT_CUDA.into()), |cuda| cuda.look(number));
+    match wanted {
+        "cpu" => Ok((Device::Cpu, "asked for".into())),
+        "auto" => Ok(match look(0) {
+            Ok(name) => (Device::Cuda(0), name),
+            Err(missing) => (Device::Cpu, missing),
+        }),
+        other => {
+            let number = match other.strip_prefix("cuda") {
+                Some("") => Some(0),
+                Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+                None => None,
+            };
+            let number = number.ok_or_else(|| Error::UnknownDevice(other.to_owned()))?;
+            match look(number) {
+                Ok(name) => Ok((Device::Cuda(number), name)),
+                Err(missing) => Err(Error::NoDevice(format!("--device {other} cannot be used: {missing}"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_name_no_device_are_a_bad_setting() {
+        for word in ["gpu", "cuda:", "cuda:x", "cuda0", ""] {
+            assert_eq!(choose(word).expect_err(word), Error::UnknownDevice(word.into()));
+        }
+    }
+
+    #[test]
+    fn auto_always_finds_something_and_says_why() {
+        let (_, why) = choose("auto").expect("a device");
+        assert!(!why.is_empty());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error() {
+        assert!(matches!(choose("cuda:4711"), Err(Error::NoDevice(_))));
+    }
+}

@@ -1,0 +1,475 @@
+//! The model of stars: what a reader would give to a book.
+//!
+//! Most books have a handful of ratings, too few to place them by. But the ranking model has placed
+//! them already, by who reads what, and books that are read by the same people tend to please or
+//! displease a reader together. So this model begins with the ranking model's directions:
+//!
+//! ```text
+//! r̂_ui = μ + b_u + b_i + x_u·(ŷ_i + δ_i)
+//! ```
+//!
+//! with ŷ_i the direction of book i in the ranking model ([`Directions`]). It is fitted in two stages,
+//! so that taste explains only what generosity and quality do not: first the biases ([`super::biases`]),
+//! then, for what they leave, e,
+//!
+//! ```text
+//! Σ_R (e_ui − x_u·(ŷ_i + δ_i))² + λ_U Σ_u (n_u + 70) |x_u|² + λ_I σ² Σ_i (n_i + 10) |δ_i|²
+//! ```
+//!
+//! by alternating least squares, σ being the ratings' standard deviation. That what was read at all helps
+//! to tell how it was liked: Koren 2008, "Factorization meets the neighborhood"; λ by counts: Zhou et al.
+//! 2008, "Large-scale parallel collaborative filtering".
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::biases::Biases;
+use super::hyperparameters::Resolved;
+use super::kernels::{DeviceOf, Kernels, Ridge, Side};
+use super::tensors::{numbers, table};
+use super::{Factors, Watch, als, dot, not_finite};
+use crate::data::Interactions;
+use crate::error::Result;
+use crate::hyperparameters::Rating;
+use crate::interrupt::Interrupt;
+
+/// Ratings that each reader's λ begins with: what a few ratings say of taste is little. From 20 (with
+/// twice the λ) to 100 (with half of it) it makes no difference on MovieLens 100K and half a thousandth on
+/// Book-Crossing.
+const USER_START: f64 = 70.0;
+
+/// Ratings that each book's λ begins with.
+const ITEM_START: f64 = 10.0;
+
+/// The share of the squared error that another epoch must take away to be worth its time.
+const WORTH_AN_EPOCH: f64 = 1e-4;
+
+/// Fewer pairs than this do not tell when to stop.
+const LEAST_SLICE: usize = 100;
+
+/// Epochs where nothing tells: few are never far from the best.
+const EPOCHS_UNSEEN: usize = 2;
+
+/// Under this length the ranking model says nothing of a book: ratings should come to 1.
+const NO_DIRECTION: f32 = 1e-4;
+
+/// The model of stars: a mean, biases and factors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RatingModel {
+    /// μ.
+    pub mean: f32,
+    /// x_u, and y_i = ŷ_i + δ_i.
+    pub factors: Factors,
+    /// Biases.
+    pub biases: Biases,
+    /// Where new books lie.
+    pub directions: Directions,
+    /// Lowest and highest rating.
+    pub scale: (f32, f32),
+    /// How many epochs it was fitted for; 0 where that was not for itself to say.
+    pub epochs: usize,
+}
+
+impl RatingModel {
+    /// From rows of d + 1 numbers, the last of which is the bias.
+    pub fn from_rows(mean: f32, rows: Factors, scale: (f32, f32)) -> Self {
+        let d = rows.width - 1;
+        let split = |rows: &[f32]| -> (Vec<f32>, Vec<f32>) {
+            let rows = rows.chunks_exact(d + 1);
+            (rows.clone().flat_map(|row| &row[..d]).copied().collect(), rows.map(|row| row[d]).collect())
+        };
+        let ((users, user_biases), (items, item_biases)) = (split(&rows.users), split(&rows.items));
+        let biases = Biases { users: user_biases, items: item_biases, ..Biases::default() };
+        let directions = Directions::default();
+        Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale, epochs: 0 }
+    }
+
+    /// Expected stars, before clipping.
+    pub fn raw(&self, user: usize, item: usize) -> f32 {
+        self.mean + self.biases.users[user] + self.biases.items[item] + self.factors.score(user, item)
+    }
+
+    /// Expected stars, inside the scale.
+    pub fn stars(&self, user: usize, item: usize) -> f32 {
+        self.raw(user, item).clamp(self.scale.0, self.scale.1)
+    }
+
+    /// Expected stars where the reader or the book may be unknown.
+    pub fn stars_if_known(&self, user: Option<u32>, item: Option<u32>) -> f32 {
+        let Biases { users, items, priors: [of_users, of_items] } = &self.biases;
+        let raw = match (user, item) {
+            (Some(user), Some(item)) => self.raw(user as usize, item as usize),
+            (user, item) => {
+                let user = user.map_or(of_users.at(0), |user| users[user as usize]);
+                self.mean + user + item.map_or(of_items.at(0), |item| items[item as usize])
+            }
+        };
+        raw.clamp(self.scale.0, self.scale.1)
+    }
+
+    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers: so
+    /// that lists can be made as for the ranking model.
+    pub fn as_products(&self) -> Factors {
+        let d = self.factors.width;
+        let with = |rows: &[f32], last: &dyn Fn(usize) -> f32| -> Vec<f32> {
+            let row = |(at, row): (usize, &[f32])| row.iter().copied().chain([last(at)]).collect::<Vec<_>>();
+            rows.chunks_exact(d).enumerate().flat_map(row).collect()
+        };
+        Factors {
+            width: d + 1,
+            users: with(&self.factors.users, &|_| 1.0),
+            items: with(&self.factors.items, &|item| self.biases.items[item]),
+        }
+    }
+
+    /// See [`Factors::recoded`].
+    pub fn recoded(self, users: &[Option<u32>], items: &[Option<u32>]) -> Self {
+        let gather = |codes: &[Option<u32>], biases: &[f32]| {
+            codes.iter().map(|code| code.map_or(0.0, |code| biases[code as usize])).collect()
+        };
+        let biases = Biases {
+            users: gather(users, &self.biases.users),
+            items: gather(items, &self.biases.items),
+            ..self.biases
+        };
+        Self { factors: self.factors.recoded(users, items), biases, ..self }
+    }
+
+    /// See [`Factors::only`].
+    pub fn only(mut self, users: &[u32]) -> Self {
+        self.biases.users = users.iter().map(|user| self.biases.users[*user as usize]).collect();
+        Self { factors: self.factors.only(users), ..self }
+    }
+
+    /// See [`Factors::forget`].
+    pub fn forget(&mut self, user: u32) {
+        self.factors.forget(user);
+        self.biases.users.remove(user as usize);
+    }
+}
+
+/// Where books lie in the ranking model, as seen from where ratings lie on average.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Directions {
+    /// The mean direction of rated pairs, d numbers; empty where directions are not used.
+    pub center: Vec<f32>,
+}
+
+impl Directions {
+    /// From the items' factors of the ranking model, each as often as it is rated.
+    pub fn new(items: &[f32], width: usize, rated: &Interactions) -> Self {
+        let mut sum = vec![0.0f64; width];
+        for (readers, row) in rated.users_per_item().into_iter().zip(items.chunks_exact(width)) {
+            if let Some(length) = length(row) {
+                let weight = f64::from(readers) / f64::from(length);
+                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * f64::from(*value));
+            }
+        }
+        let count = rated.len().max(1) as f64;
+        Self { center: sum.into_iter().map(|sum| (sum / count) as f32).collect() }
+    }
+
+    /// ŷ of a row of the ranking model's items, in its place: length 1, or 0 where nothing is known.
+    fn turn(&self, row: &mut [f32]) {
+        let Some(length) = length(row).filter(|_| !self.center.is_empty()) else {
+            return row.fill(0.0);
+        };
+        row.iter_mut().zip(&self.center).for_each(|(value, center)| *value = *value / length - center);
+        let length = dot(row, row).sqrt().max(f32::MIN_POSITIVE);
+        row.iter_mut().for_each(|value| *value /= length);
+    }
+
+    /// ŷ of each of some rows of the ranking model's items.
+    pub fn of(&self, items: &[f32], width: usize) -> Vec<f32> {
+        let mut directions = vec![0.0; items.len()];
+        directions.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width)).for_each(|(row, item)| {
+            row.copy_from_slice(item);
+            self.turn(row);
+        });
+        directions
+    }
+
+    /// y = ŷ + δ, in the place of δ, for the same rows; with −1 for `times`, δ in the place of y.
+    pub fn add(&self, times: f32, items: &[f32], width: usize, moved: &mut [f32]) {
+        let rows = moved.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width));
+        rows.for_each_init(
+            || vec![0.0; width],
+            |direction, (moved, row)| {
+                direction.copy_from_slice(row);
+                self.turn(direction);
+                moved.iter_mut().zip(direction).for_each(|(moved, direction)| *moved += times * *direction);
+            },
+        );
+    }
+}
+
+/// The length of a row of the ranking model, if it says anything.
+fn length(row: &[f32]) -> Option<f32> {
+    Some(dot(row, row).sqrt()).filter(|length| *length > NO_DIRECTION)
+}
+
+/// λ of each user.
+pub fn user_penalties(rows: &Interactions, parameters: &Rating) -> Vec<f32> {
+    als::rating_penalties(rows, parameters.user_regularization, USER_START)
+}
+
+/// λ of each item.
+pub fn item_penalties(rows: &Interactions, parameters: &Rating) -> Vec<f32> {
+    als::rating_penalties(rows, parameters.item_regularization, ITEM_START)
+}
+
+/// Fits both stages, the second for as many epochs as serve pairs that it was not fitted to, unless that is
+/// known.
+///
+/// # Errors
+/// See [`super::fit_rating`].
+pub fn fit<K: Kernels>(
+    device: &DeviceOf<K>,
+    rated: &Interactions,
+    ranking: &Factors,
+    scale: (f32, f32),
+    parameters: &Resolved,
+    epochs: Option<usize>,
+    watch: &Watch<'_>,
+) -> Result<RatingModel> {
+    let directions = Directions::new(&ranking.items, ranking.width, rated);
+    let mut settings = parameters.rating.clone();
+    let epochs = match epochs {
+        Some(epochs) => epochs,
+        None => best_epochs::<K>(device, rated, ranking, &directions, parameters, watch.interrupt)?,
+    };
+    settings.rating_epochs = epochs;
+    let mean = mean(rated);
+    let biases = Biases::fit(rated, &rated.transposed(), mean, &settings);
+    if !biases.are_finite() {
+        return Err(not_finite("the biases of stars"));
+    }
+    let left = biases.left_of(rated, mean);
+    let factors = factors::<K>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
+    Ok(RatingModel { mean, factors, biases, directions, scale, epochs })
+}
+
+/// After how many epochs a slice of the ratings is foretold best by the others (early stopping).
+fn best_epochs<K: Kernels>(
+    device: &DeviceOf<K>,
+    rated: &Interactions,
+    ranking: &Factors,
+    directions: &Directions,
+    parameters: &Resolved,
+    interrupt: &Interrupt,
+) -> Result<usize> {
+    // One pair in ten, the same ones for the same seed.
+    let in_slice = |at: usize| xxh3_64_with_seed(&at.to_le_bytes(), parameters.model.seed).is_multiple_of(10);
+    let slice = rated.filter_places(in_slice);
+    if slice.len() < LEAST_SLICE {
+        return Ok(parameters.rating.rating_epochs.min(EPOCHS_UNSEEN));
+    }
+    let rest = rated.filter_places(|at| !in_slice(at));
+    let mean = mean(&rest);
+    let biases = Biases::fit(&rest, &rest.transposed(), mean, &parameters.rating);
+    let (left, wanted) = (biases.left_of(&rest, mean), biases.left_of(&slice, mean));
+    let (mut best, mut least, mut epoch) = (1, f64::MAX, 0);
+    let watch = Watch { interrupt, epoch: &|_, _| () };
+    factors::<K>(device, &left, ranking, directions, &parameters.rating, &watch, |factors| {
+        epoch += 1;
+        let error = squared_error(&wanted, factors);
+        if error < least * (1.0 - WORTH_AN_EPOCH) {
+            (best, least) = (epoch, error);
+        }
+        // It falls, and then it rises: one look further is enough.
+        epoch > best
+    })?;
+    Ok(best)
+}
+
+/// Σ (e_ui − x_u·y_i)².
+fn squared_error(left: &Interactions, factors: &Factors) -> f64 {
+    let of_user = |user: usize| -> f64 {
+        let (items, ratings) = left.of(user);
+        let errors = items.iter().zip(ratings);
+        errors.map(|(item, left)| f64::from(left - factors.score(user, *item as usize)).powi(2)).sum()
+    };
+    // One after the other in the end: the order must not depend on the number of threads.
+    (0..left.user_count()).into_par_iter().map(of_user).collect::<Vec<f64>>().into_iter().sum()
+}
+
+/// μ.
+pub fn mean(rated: &Interactions) -> f32 {
+    let sum: f64 = rated.ratings.iter().map(|rating| f64::from(*rating)).sum();
+    (sum / rated.len().max(1) as f64) as f32
+}
+
+/// One side of the second stage, whose targets are `targets`.
+pub fn ridge<'a>(rows: &'a Interactions, targets: &'a [f32], penalties: &'a [f32]) -> Ridge<'a> {
+    Ridge {
+        offsets: &rows.offsets,
+        columns: &rows.items,
+        targets: Some(targets),
+        weights: None,
+        penalties,
+        unobserved_weight: 0.0,
+    }
+}
+
+/// What is left for δ_i to explain: e − x_u·ŷ_i for each entry of `by_item`. `items` has the ranking
+/// model's row for each of its rows.
+pub fn item_targets(
+    by_item: &Interactions,
+    users: &[f32],
+    items: &[f32],
+    directions: &Directions,
+    width: usize,
+) -> Vec<f32> {
+    let rows = items.par_chunks_exact(width).enumerate();
+    let targets = rows.flat_map_iter(|(item, row)| {
+        let (readers, left) = by_item.of(item);
+        let mut direction = if readers.is_empty() { Vec::new() } else { row.to_vec() };
+        directions.turn(&mut direction);
+        let target = move |(reader, left): (&u32, &f32)| {
+            left - dot(&direction, &users[*reader as usize * width..][..width])
+        };
+        readers.iter().zip(left).map(target)
+    });
+    targets.collect()
+}
+
+/// The second stage, from what the biases leave. `done` is asked after each epoch, with the readers'
+/// and the books' factors, whether that is enough.
+///
+/// # Errors
+/// See [`super::fit_rating`].
+pub fn factors<K: Kernels>(
+    device: &DeviceOf<K>,
+    left: &Interactions,
+    ranking: &Factors,
+    directions: &Directions,
+    parameters: &Rating,
+    watch: &Watch<'_>,
+    mut enough: impl FnMut(&Factors) -> bool,
+) -> Result<Factors> {
+    let by_item = left.transposed();
+    let (of_users, of_items) = (user_penalties(left, parameters), item_penalties(&by_item, parameters));
+    let width = ranking.width;
+    let items = directions.of(&ranking.items, width);
+    let mut factors = Factors { width, users: Vec::new(), items };
+    let mut moved = 0.0;
+    for epoch in 1..=parameters.rating_epochs {
+        let mut users = None;
+        if epoch > 1 {
+            // In place: a table of all books is large.
+            let mut items = std::mem::take(&mut factors.items);
+            directions.add(-1.0, &ranking.items, width, &mut items);
+            let near = (epoch > 2).then(|| table(items, width, device));
+            let targets = item_targets(&by_item, &factors.users, &ranking.items, directions, width);
+            let side = Side::<K::Backend>::new(ridge(&by_item, &targets, &of_items));
+            let features = table(std::mem::take(&mut factors.users), width, device);
+            let step = K::half_step(&side, features, near, watch.interrupt)?;
+            (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
+            directions.add(1.0, &ranking.items, width, &mut factors.items);
+            // The last time to the end, so that theirs are the exact answer to the books' factors.
+            users = Some(step.features).filter(|_| epoch < parameters.rating_epochs);
+        }
+        let items = table(std::mem::take(&mut factors.items), width, device);
+        let side = Side::<K::Backend>::new(ridge(left, &left.ratings, &of_users));
+        let step = K::half_step(&side, items, users, watch.interrupt)?;
+        (factors.items, factors.users) = (numbers(step.features)?, numbers(step.solutions)?);
+        als::report(epoch, step.loss + moved, left.len(), watch)?;
+        if enough(&factors) {
+            break;
+        }
+    }
+    Ok(factors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::hyperparameters::Hyperparameters;
+    use crate::{fit_rating, initial};
+
+    /// Readers of even codes love the even half of the books and hate the other one, and the reverse;
+    /// which half a book belongs to is known from the ranking model only.
+    fn tastes() -> (Interactions, Factors) {
+        let (users, items, width) = (80, 60, 4);
+        let triples = (0..1200u32).map(|n| {
+            let (user, item) = (n % 79, (n * 7 + n / 79 * 14) % 60);
+            let liked = user % 2 == item % 2;
+            (user, item, if liked { 8.0 } else { 4.0 } + (user % 3) as f32)
+        });
+        let (rated, _) = Interactions::from_triples(users, items, &triples.collect::<Vec<_>>());
+        let mut rows = initial(items, width, 7);
+        for (item, row) in rows.chunks_exact_mut(width).enumerate() {
+            row[0] += if item % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        rows[5 * width..6 * width].fill(0.0);
+        (rated, Factors { width, users: vec![0.0; users * width], items: rows })
+    }
+
+    fn fitted(rated: &Interactions, ranking: &Factors) -> RatingModel {
+        let parameters = Hyperparameters::default().resolve(rated);
+        let interrupt = Interrupt::never();
+        let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
+        fit_rating(Device::Cpu, rated, ranking, (1.0, 10.0), &parameters, None, &watch).expect("fitted")
+    }
+
+    #[test]
+    fn what_the_ranking_model_knows_tells_what_will_be_liked() {
+        let (rated, ranking) = tastes();
+        // The two books that everything is asked about are rated by nobody.
+        let known = rated.filter_places(|at| rated.items[at] > 3);
+        let model = fitted(&known, &ranking);
+        for user in 0..79 {
+            let (own, other) = if user % 2 == 0 { (2, 3) } else { (3, 2) };
+            assert!(model.raw(user, own) > model.raw(user, other) + 1.0, "reader {user}");
+        }
+        // A book of which nothing is known has no direction, and leaves the reader's own mean.
+        assert!(model.stars_if_known(Some(0), None) > model.stars_if_known(None, None) - 1.0);
+        let products = model.as_products();
+        let scale = |item: usize| products.score(1, item) - (model.raw(1, item) - model.raw(1, 0));
+        assert!((scale(9) - scale(0)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn directions_have_length_one_or_none() {
+        let (rated, ranking) = tastes();
+        let directions = Directions::new(&ranking.items, 4, &rated);
+        for (item, row) in directions.of(&ranking.items, 4).chunks_exact(4).enumerate() {
+            let expected = if item == 5 { 0.0 } else { 1.0 };
+            assert!((dot(row, row) - expected).abs() < 1e-4, "book {item}");
+        }
+    }
+
+    #[test]
+    fn it_stops_before_it_learns_by_heart() {
+        let (rated, ranking) = tastes();
+        let parameters = Hyperparameters::default().resolve(&rated);
+        let directions = Directions::new(&ranking.items, 4, &rated);
+        let never = Interrupt::never();
+        let device = burn_ndarray::NdArrayDevice::Cpu;
+        let epochs = |rated: &Interactions| {
+            best_epochs::<crate::kernels::CpuKernels>(
+                &device,
+                rated,
+                &ranking,
+                &directions,
+                &parameters,
+                &never,
+            )
+            .expect("epochs")
+        };
+        assert!((1..=parameters.rating.rating_epochs).contains(&epochs(&rated)));
+        assert_eq!(
+            epochs(&rated.filter_places(|at| at < rated.offsets[9])),
+            EPOCHS_UNSEEN,
+            "too few to tell"
+        );
+        // Marks given by the toss of a coin: whatever is learned from them is wrong.
+        let mut noise = rated.clone();
+        for (at, rating) in noise.ratings.iter_mut().enumerate() {
+            *rating =
+                if xxh3_64_with_seed(&[at as u8, (at >> 8) as u8], 3).is_multiple_of(2) { 1.0 } else { 10.0 };
+        }
+        assert!(epochs(&noise) < 4);
+    }
+}

@@ -1,0 +1,42 @@
+//! Numbers, to a device and back.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{BasicOps, Int, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+
+/// A tensor from rows of `width` numbers.
+pub fn table<B: Backend>(rows: Vec<f32>, width: usize, device: &B::Device) -> Tensor<B, 2> {
+    let shape = [rows.len() / width.max(1), width];
+    Tensor::from_data(TensorData::new(rows, shape), device)
+}
+
+/// A tensor of codes or places.
+pub fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let length = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [length]), device)
+}
+
+/// The numbers of a tensor, row by row.
+///
+/// # Errors
+/// [`Error::DeviceFailed`] if the device fails.
+pub fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>> {
+    data(tensor)?.into_vec().map_err(failed)
+}
+
+/// The same of codes or places.
+///
+/// # Errors
+/// As [`numbers`].
+pub fn whole<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Result<Vec<u32>> {
+    data(tensor)?.convert::<u32>().into_vec().map_err(failed)
+}
+
+fn data<B: Backend, const D: usize, K: BasicOps<B>>(tensor: Tensor<B, D, K>) -> Result<TensorData> {
+    tensor.try_into_data().map_err(failed)
+}
+
+fn failed(what: impl std::fmt::Debug) -> Error {
+    Error::DeviceFailed(format!("{what:?}"))
+}

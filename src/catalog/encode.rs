@@ -1,0 +1,421 @@
+//! The ratings as polars columns: ids and spellings to codes.
+//!
+//! Everything here works on whole columns: rows are grouped, the groups are sorted, and a group's
+//! place is its rows' code. So the same set of keys always gets the same codes.
+
+use std::cmp::Ordering;
+
+use polars::prelude::*;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::catalog::ids::{Items, NewBook, UserRef, Users};
+use crate::catalog::keys;
+use crate::catalog::rejects::{Example, Part, Rejects};
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::data::Interactions;
+
+/// Ratings as they are read, a column each. Those of texts and of times are there only if anything is in
+/// them: most tables have one kind of id, and many no times.
+pub struct RatingColumns {
+    user_integer: PrimitiveChunkedBuilder<Int64Type>,
+    user_text: Option<StringChunkedBuilder>,
+    isbn: StringChunkedBuilder,
+    rating: Vec<f32>,
+    moment: Vec<f64>,
+}
+
+impl Default for RatingColumns {
+    fn default() -> Self {
+        Self {
+            user_integer: PrimitiveChunkedBuilder::new("user_integer".into(), 0),
+            user_text: None,
+            isbn: StringChunkedBuilder::new("isbn".into(), 0),
+            rating: Vec::new(),
+            moment: Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for RatingColumns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RatingColumns of {} rows", self.rating.len())
+    }
+}
+
+impl RatingColumns {
+    /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time, and is minus
+    /// infinity where none is known.
+    pub fn push(&mut self, user: UserRef<'_>, isbn: &str, rating: f32, moment: f64) {
+        let before = self.rating.len();
+        match user {
+            UserRef::Integer(id) => {
+                self.user_integer.append_value(id);
+                if let Some(texts) = &mut self.user_text {
+                    texts.append_null();
+                }
+            }
+            UserRef::Text(id) => {
+                self.user_integer.append_null();
+                let texts = self.user_text.get_or_insert_with(|| {
+                    let mut texts = StringChunkedBuilder::new("user_text".into(), before);
+                    (0..before).for_each(|_| texts.append_null());
+                    texts
+                });
+                texts.append_value(id);
+            }
+        }
+        self.isbn.append_value(isbn);
+        self.rating.push(rating);
+        if moment.is_finite() || !self.moment.is_empty() {
+            self.moment.resize(before, f64::NEG_INFINITY);
+            self.moment.push(moment);
+        }
+    }
+
+    fn into_frame(self) -> PolarsResult<DataFrame> {
+        let mut columns = vec![
+            self.user_integer.finish().into_column(),
+            self.isbn.finish().into_column(),
+            Column::new("rating".into(), self.rating),
+        ];
+        columns.extend(self.user_text.map(|texts| texts.finish().into_column()));
+        if !self.moment.is_empty() {
+            columns.push(Column::new("moment".into(), self.moment));
+        }
+        DataFrame::new_infer_height(columns)
+    }
+}
+
+/// Ratings in codes, and what is needed to understand them.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Who rated what.
+    pub interactions: Interactions,
+    /// When each of them was, as a number that grows with time; empty where no time is known.
+    pub moments: Vec<f64>,
+    /// Codes of readers.
+    pub users: Users,
+    /// Codes of books.
+    pub items: Items,
+    /// Lowest and highest rating; `None` if nothing was rated.
+    pub scale: Option<(f32, f32)>,
+    /// Rows that were left out here.
+    pub rejects: Rejects,
+    /// Rows whose key is not what they say, by what was done ([`keys`]).
+    pub mended: Rejects,
+    /// Rows that a newer rating of the same pair replaced.
+    pub duplicates: u64,
+    /// Rows with a key that is no valid ISBN, by reason.
+    pub opaque: Rejects,
+}
+
+impl Encoded {
+    /// A number that changes when any kept rating, reader or book does. XXH3, 64 bits.
+    pub fn digest(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.interactions.digest().to_le_bytes());
+        for code in 0..self.users.len() {
+            match self.users.get(code) {
+                UserRef::Integer(id) => hash.update(&id.to_le_bytes()),
+                UserRef::Text(id) => hash.update(id.as_bytes()),
+            }
+            hash.update(&[0]);
+        }
+        for code in 0..self.items.len() {
+            hash.update(self.items.spelling(code).as_bytes());
+            hash.update(&[0]);
+        }
+        hash.digest()
+    }
+
+    /// Makes books without ratings part of the vocabulary. Returns the new codes of the books that were
+    /// there, and those of the others.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn join(&mut self, others: &[NewBook]) -> Result<(Vec<u32>, Vec<u32>)> {
+        let (items, old, new) = self.items.joined_by(others)?;
+        // Codes rise with keys before and after: each reader's stay sorted.
+        self.interactions.items.iter_mut().for_each(|item| *item = old[*item as usize]);
+        self.interactions.item_count = items.len();
+        self.items = items;
+        Ok((old, new))
+    }
+
+    /// For each reader a number that changes when any of their books or ratings does, and with
+    /// nothing else: not with other readers, codes, spellings or the order of rows. XXH3, 64 bits.
+    pub fn reader_digests(&self) -> Vec<i64> {
+        let keys: Vec<u64> =
+            (0..self.items.len()).map(|item| xxh3_64(self.items.key(item).as_bytes())).collect();
+        let mut bytes = Vec::new();
+        let digest = |user| {
+            bytes.clear();
+            // In the order of codes, which is that of keys.
+            let (items, ratings) = self.interactions.of(user);
+            for (item, rating) in items.iter().zip(ratings) {
+                bytes.extend_from_slice(&keys[*item as usize].to_le_bytes());
+                bytes.extend_from_slice(&rating.to_bits().to_le_bytes());
+            }
+            xxh3_64(&bytes).cast_signed()
+        };
+        (0..self.users.len()).map(digest).collect()
+    }
+}
+
+/// Ratings with their books known, before readers get their codes.
+#[derive(Debug)]
+pub struct Normalised {
+    frame: DataFrame,
+    items: Items,
+    scale: Option<(f32, f32)>,
+    rejects: Rejects,
+    mended: Rejects,
+    opaque: Rejects,
+}
+
+/// Brings every spelling of a book to one key, and drops what is off the scale.
+///
+/// # Errors
+/// Only if polars fails.
+pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> {
+    let mut rejects = Rejects::default();
+    let frame = columns.into_frame()?;
+    let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
+    let books = keys::judge(&frame, config)?;
+    for (reason, rows, examples) in books.dropped.iter() {
+        rejects.add_many(reason, rows, examples.iter().cloned());
+    }
+    let mut frame = frame;
+    // The spellings are the largest part of it.
+    frame.drop_in_place("isbn")?;
+    frame.with_column(Column::new("item".into(), books.codes))?;
+    let known = frame.column("item")?.is_not_null();
+    let frame = if known.all() { frame } else { frame.filter(&known)? };
+    let (items, mended, opaque) = (books.items, books.mended, books.opaque);
+    Ok(Normalised { frame, items, scale, rejects, mended, opaque })
+}
+
+/// Gives out the codes of readers, and sorts the ratings by them.
+///
+/// # Errors
+/// Only if polars fails.
+pub fn encode(normalised: Normalised) -> Result<Encoded> {
+    let Normalised { frame, items, scale, rejects, mended, opaque } = normalised;
+    let (users, codes) = give_out_codes(&frame)?;
+    let item = frame.column("item")?.u32()?.rechunk();
+    let rating = frame.column("rating")?.f32()?.rechunk();
+    let mut triples: Vec<(u32, u32, f32)> = codes
+        .into_iter()
+        .zip(item.into_no_null_iter())
+        .zip(rating.into_no_null_iter())
+        .map(|((user, item), rating)| (user, item, rating))
+        .collect();
+    let mut moments: Vec<f64> = match frame.column("moment") {
+        Ok(column) => column.f64()?.rechunk().into_no_null_iter().collect(),
+        Err(_) => Vec::new(),
+    };
+    drop(frame);
+    if !moments.is_sorted() {
+        let mut order: Vec<usize> = (0..triples.len()).collect();
+        order.sort_by(|a, b| moments[*a].total_cmp(&moments[*b]));
+        triples = order.iter().map(|row| triples[*row]).collect();
+        moments = order.iter().map(|row| moments[*row]).collect();
+    }
+    let (interactions, places) = Interactions::from_triples(users.len(), items.len(), &triples);
+    let duplicates = (triples.len() - places.len()) as u64;
+    if !moments.is_empty() {
+        moments = places.iter().map(|place| moments[*place as usize]).collect();
+    }
+    Ok(Encoded { interactions, moments, users, items, scale, rejects, mended, duplicates, opaque })
+}
+
+/// Readers, and the code of each row's.
+///
+/// Integers come before texts, as in SQLite: codes are in primary-key order.
+fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
+    let integers = frame.column("user_integer")?.i64()?;
+    let mut codes = vec![0; frame.height()];
+    // The first row of each reader, in the order of codes.
+    let mut firsts: Vec<IdxSize> = Vec::new();
+    let mut number = |name: &str, compare: &dyn Fn(IdxSize, IdxSize) -> Ordering| -> Result<()> {
+        let grouped = frame.group_by([name])?;
+        let is_null = frame.column(name)?.is_null();
+        let mut groups: Vec<_> = grouped
+            .get_groups()
+            .iter()
+            .filter(|group| is_null.get(group.first() as usize) == Some(false))
+            .collect();
+        groups.sort_unstable_by(|a, b| compare(a.first(), b.first()));
+        for group in groups {
+            let code = firsts.len() as u32;
+            firsts.push(group.first());
+            match group {
+                GroupsIndicator::Idx((_, rows)) => {
+                    rows.iter().for_each(|row| codes[*row as usize] = code);
+                }
+                GroupsIndicator::Slice([first, length]) => {
+                    codes[first as usize..][..length as usize].fill(code);
+                }
+            }
+        }
+        Ok(())
+    };
+    number("user_integer", &|a, b| integers.get(a as usize).cmp(&integers.get(b as usize)))?;
+    if let Ok(texts) = frame.column("user_text") {
+        let texts = texts.str()?;
+        number("user_text", &|a, b| texts.get(a as usize).cmp(&texts.get(b as usize)))?;
+    }
+    let firsts = IdxCa::from_vec("first".into(), firsts);
+    let text = frame.column("user_text").map_or_else(
+        |_| Ok(Column::full_null("user_text".into(), firsts.len(), &DataType::String)),
+        |texts| texts.take(&firsts),
+    )?;
+    let integer = frame.column("user_integer")?.take(&firsts)?;
+    let users = Users::new(DataFrame::new_infer_height(vec![integer, text])?)?;
+    Ok((users, codes))
+}
+
+/// Drops the ratings that are off the scale. Where none is set, the scale is the shortest of the
+/// usual ones that nearly all ratings fit, so that a slip of the keyboard does not stretch it.
+fn within_scale(
+    frame: DataFrame,
+    configured: &[f64],
+    rejects: &mut Rejects,
+) -> Result<(DataFrame, Option<(f32, f32)>)> {
+    const USUAL_HIGHEST: [f32; 5] = [1.0, 5.0, 10.0, 20.0, 100.0];
+    const NEARLY_ALL: f64 = 0.99;
+    let ratings = frame.column("rating")?.f32()?.clone();
+    let rated: Vec<f32> = ratings.iter().flatten().filter(|rating| !rating.is_nan()).collect();
+    if rated.is_empty() {
+        return Ok((frame, None));
+    }
+    let (low, high) = match configured {
+        [low, high] => (*low as f32, *high as f32),
+        _ => {
+            let share = |fits: &dyn Fn(f32) -> bool| {
+                rated.iter().filter(|rating| fits(**rating)).count() as f64 / rated.len() as f64
+            };
+            let top = rated.iter().copied().fold(f32::MIN, f32::max);
+            let high = USUAL_HIGHEST
+                .into_iter()
+                .find(|high| share(&|rating| rating <= *high) >= NEARLY_ALL)
+                .unwrap_or(top);
+            let lowest = rated.iter().copied().fold(f32::MAX, f32::min);
+            let low = match lowest {
+                _ if share(&|rating| rating >= 1.0) >= NEARLY_ALL && high > 1.0 => 1.0,
+                _ if share(&|rating| rating >= 0.0) >= NEARLY_ALL => lowest.max(0.0),
+                _ => lowest,
+            };
+            // Half stars: a few low ones are not a slip.
+            let low = if (0.0..1.0).contains(&lowest) { lowest } else { low };
+            (low.min(high), high)
+        }
+    };
+    let fits = |rating: f32| rating.is_nan() || (low..=high).contains(&rating);
+    let mask: BooleanChunked = ratings.iter().map(|rating| rating.is_some_and(fits)).collect();
+    if mask.all() {
+        return Ok((frame, Some((low, high))));
+    }
+    let off = frame.filter(&!&mask)?;
+    for (isbn, rating) in off.column("isbn")?.str()?.iter().zip(off.column("rating")?.f32()?.iter()) {
+        rejects.add("rating_off_scale", || Example {
+            rating: rating.map(|rating| Part::Real(f64::from(rating))),
+            ..Example::isbn(isbn.unwrap_or_default())
+        });
+    }
+    Ok((frame.filter(&mask)?, Some((low, high))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Invalid;
+
+    fn encoded(rows: &[(UserRef<'_>, &str, f32)], config: &Config) -> Encoded {
+        let mut columns = RatingColumns::default();
+        for (place, (user, isbn, rating)) in rows.iter().enumerate() {
+            columns.push(*user, isbn, *rating, place as f64);
+        }
+        encode(normalise(columns, config).expect("normalised")).expect("encoded")
+    }
+
+    #[test]
+    fn spellings_become_one_item_under_the_commonest_one() {
+        use UserRef::{Integer, Text};
+        let rows = [
+            (Text("ann"), "0306406152", 7.0),
+            (Integer(i64::MAX), "0306406152", f32::NAN),
+            (Integer(-5), "978-0-306-40615-7", 9.0),
+            (Integer(-5), "306406152", 3.0),
+            (Integer(-5), "a note", 4.0),
+        ];
+        let encoded = encoded(&rows, &Config::default());
+        assert_eq!(encoded.users.len(), 3);
+        assert_eq!(encoded.users.get(0), UserRef::Integer(-5));
+        assert_eq!(encoded.users.get(1), UserRef::Integer(i64::MAX));
+        assert_eq!(encoded.users.get(2), UserRef::Text("ann"));
+        assert_eq!(encoded.items.len(), 2);
+        assert_eq!(encoded.items.spelling(0), "0306406152");
+        assert_eq!(encoded.items.isbn13(0), Some("9780306406157"));
+        assert_eq!(encoded.items.isbn13(1), None);
+        assert_eq!((encoded.mended.of(keys::LOST_ZEROS), encoded.duplicates), (1, 1));
+        assert_eq!(encoded.mended.of(keys::OTHER_SPELLING), 2);
+        assert_eq!(encoded.interactions.of(0), (&[0, 1][..], &[3.0, 4.0][..]));
+        assert_eq!(encoded.opaque.total(), 1);
+    }
+
+    #[test]
+    fn codes_are_the_same_whatever_the_order_of_rows() {
+        let mut rows: Vec<_> = (0..40).map(|n| (UserRef::Integer(n * 7 % 40), "0306406152", 5.0)).collect();
+        rows.extend((0..40).map(|n| (UserRef::Integer(n), ["x", "y", "z"][n as usize % 3], 4.0)));
+        let forward = encoded(&rows, &Config::default());
+        rows.reverse();
+        let backward = encoded(&rows, &Config::default());
+        assert_eq!(forward.interactions, backward.interactions);
+        assert_eq!(forward.interactions.digest(), backward.interactions.digest());
+    }
+
+    #[test]
+    fn a_readers_digest_is_their_own_affair() {
+        let digests = |rows: &[(UserRef<'_>, &str, f32)]| encoded(rows, &Config::default()).reader_digests();
+        let (ann, bob) = (UserRef::Integer(1), UserRef::Integer(2));
+        let rows = [(ann, "0306406152", 7.0), (ann, "x", f32::NAN), (bob, "x", 3.0)];
+        let before = digests(&rows);
+        assert_ne!(before[0], before[1]);
+        // Another order, another spelling, another book in the catalogue: nothing has changed for Ann.
+        let others =
+            [(ann, "x", f32::NAN), (ann, "978-0-306-40615-7", 7.0), (bob, "a", 3.0), (bob, "x", 3.0)];
+        let after = digests(&others);
+        assert_eq!(after[0], before[0]);
+        assert_ne!(after[1], before[1]);
+        // A mark is not the same as none, nor one book as another.
+        for changed in [(ann, "x", 1.0), (ann, "y", f32::NAN)] {
+            assert_ne!(digests(&[rows[0], changed, rows[2]])[0], before[0]);
+        }
+    }
+
+    #[test]
+    fn dropping_what_is_no_isbn_is_counted() {
+        let mut config = Config::default();
+        config.items.invalid = Invalid::Drop;
+        let rows = [(UserRef::Integer(1), "0306406152", 7.0), (UserRef::Integer(2), "0306406153", 7.0)];
+        let encoded = encoded(&rows, &config);
+        assert_eq!((encoded.users.len(), encoded.items.len()), (1, 1));
+        assert_eq!(encoded.rejects.iter().next().map(|(reason, ..)| reason), Some("bad_check_digit"));
+    }
+
+    #[test]
+    fn one_slip_does_not_stretch_the_scale() {
+        let mut rows: Vec<_> = (0..200).map(|n| (UserRef::Integer(n), "x", (n % 10 + 1) as f32)).collect();
+        rows.push((UserRef::Integer(300), "x", 77.0));
+        rows.push((UserRef::Integer(301), "x", -3.0));
+        let encoded = encoded(&rows, &Config::default());
+        assert_eq!(encoded.scale, Some((1.0, 10.0)));
+        assert_eq!(encoded.rejects.total(), 2);
+        let stars: Vec<_> = (0..200).map(|n| (UserRef::Integer(n), "x", (n % 10 + 1) as f32 / 2.0)).collect();
+        assert_eq!(self::encoded(&stars, &Config::default()).scale, Some((0.5, 5.0)));
+        let unrated = [(UserRef::Integer(1), "x", f32::NAN)];
+        assert_eq!(self::encoded(&unrated, &Config::default()).scale, None);
+    }
+}

@@ -1,0 +1,166 @@
+//! From spellings to books. Each distinct spelling is judged once, however many rows have it.
+
+use std::cmp::Reverse;
+use std::iter::once_with;
+
+use polars::prelude::*;
+use rayon::prelude::*;
+
+use crate::catalog::ids::Items;
+use crate::catalog::isbn::{self, Key, Reason};
+use crate::catalog::rejects::{Example, Rejects};
+use crate::config::{Config, Invalid, KeyKind};
+use crate::error::Result;
+
+/// Zeros at the front were given back.
+pub const LOST_ZEROS: &str = "lost_zeros";
+
+/// The book is known under a spelling that is used more often.
+pub const OTHER_SPELLING: &str = "other_spelling";
+
+/// What the column of spellings turned out to hold.
+#[derive(Debug)]
+pub struct Books {
+    /// The books, in the order of their keys.
+    pub items: Items,
+    /// For each row the code of its book; none if it is dropped.
+    pub codes: Vec<Option<u32>>,
+    /// Rows whose key is not what they say, by what was done: [`LOST_ZEROS`], [`OTHER_SPELLING`].
+    pub mended: Rejects,
+    /// Rows with a key that is no valid ISBN, by reason.
+    pub opaque: Rejects,
+    /// Rows that are dropped, by reason.
+    pub dropped: Rejects,
+}
+
+/// The key of one spelling, as the configuration wants it; `None` if it is dropped or empty.
+pub fn key(spelling: &str, config: &Config) -> Option<String> {
+    key_and_kind(spelling, config).map(|(key, _)| key)
+}
+
+/// The same, and whether it is a valid ISBN-13.
+pub fn key_and_kind(spelling: &str, config: &Config) -> Option<(String, bool)> {
+    match verdict(spelling, config) {
+        Verdict::Item { key, opaque, .. } => {
+            Some((key, opaque.is_none() && config.items.key == KeyKind::Isbn))
+        }
+        Verdict::Dropped(_) => None,
+    }
+}
+
+/// What becomes of a spelling.
+#[derive(Debug)]
+enum Verdict {
+    Item { key: String, repaired: bool, opaque: Option<Reason> },
+    Dropped(&'static str),
+}
+
+fn verdict(spelling: &str, config: &Config) -> Verdict {
+    let item = |key, repaired, opaque| Verdict::Item { key, repaired, opaque };
+    if config.items.key == KeyKind::Text {
+        return item(spelling.to_owned(), false, None);
+    }
+    match (isbn::parse(spelling), config.items.invalid) {
+        (Some(Key::Isbn { isbn13, repaired }), _) => item(isbn13, repaired, None),
+        (Some(Key::Opaque { text, reason }), Invalid::Keep) => item(text, false, Some(reason)),
+        (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Verdict::Dropped(reason.word()),
+        (None, _) => Verdict::Dropped("missing_isbn"),
+    }
+}
+
+/// A distinct spelling, and the rows that have it.
+struct Spelling<'a> {
+    text: &'a str,
+    rows: GroupsIndicator<'a>,
+    verdict: Verdict,
+}
+
+/// Judges the column `isbn`.
+///
+/// # Errors
+/// Only if polars fails.
+pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
+    let column = frame.column("isbn")?.str()?.rechunk();
+    let grouped = frame.group_by(["isbn"])?;
+    let groups: Vec<GroupsIndicator<'_>> = grouped.get_groups().iter().collect();
+    let spellings: Vec<Spelling<'_>> = groups
+        .into_par_iter()
+        .map(|rows| {
+            let text = column.get(rows.first() as usize).unwrap_or_default();
+            Spelling { text, rows, verdict: verdict(text, config) }
+        })
+        .collect();
+
+    let [mut mended, mut opaque, mut dropped] = [const { Rejects::new() }; 3];
+    let mut kept: Vec<(u128, &str, &Spelling<'_>)> = Vec::with_capacity(spellings.len());
+    let mut odd: Vec<(&Spelling<'_>, &'static str)> = Vec::new();
+    for spelling in &spellings {
+        match &spelling.verdict {
+            Verdict::Item { key, repaired, opaque } => {
+                odd.extend(repaired.then_some((spelling, LOST_ZEROS)));
+                odd.extend(opaque.map(|reason| (spelling, reason.word())));
+                kept.push((front(key), key, spelling));
+            }
+            Verdict::Dropped(reason) => odd.push((spelling, reason)),
+        }
+    }
+    // Groups come in any order, and examples shall be the same ones every night.
+    odd.sort_unstable_by_key(|(spelling, _)| spelling.text);
+    for (spelling, reason) in odd {
+        let rows = spelling.rows.len() as u64;
+        match &spelling.verdict {
+            Verdict::Item { key, repaired: true, .. } => {
+                mended.add_many(
+                    reason,
+                    rows,
+                    once_with(|| Example::note(format!("{} → {key}", spelling.text))),
+                );
+            }
+            Verdict::Item { .. } => opaque.add_many(reason, rows, once_with(|| Example::note(spelling.text))),
+            Verdict::Dropped(_) => dropped.add_many(reason, rows, once_with(|| Example::isbn(spelling.text))),
+        }
+    }
+
+    // Of all spellings of one key, the catalogue's own is the one used most often: the first.
+    kept.par_sort_unstable_by(|a, b| {
+        let by_use = |spelling: &Spelling<'_>| Reverse(spelling.rows.len());
+        let keys = a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1));
+        keys.then_with(|| by_use(a.2).cmp(&by_use(b.2))).then_with(|| a.2.text.cmp(b.2.text))
+    });
+    let mut codes: Vec<Option<u32>> = vec![None; frame.height()];
+    let (mut keys, mut names, mut is_isbn) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, key, spelling) in kept {
+        if keys.last() != Some(&key) {
+            keys.push(key);
+            names.push(spelling.text);
+            let opaque = matches!(spelling.verdict, Verdict::Item { opaque: Some(_), .. });
+            is_isbn.push(!opaque && config.items.key == KeyKind::Isbn);
+        } else if let Some(name) = names.last() {
+            let example = once_with(|| Example::note(format!("{} = {name}", spelling.text)));
+            mended.add_many(OTHER_SPELLING, spelling.rows.len() as u64, example);
+        }
+        let code = Some(keys.len() as u32 - 1);
+        match &spelling.rows {
+            GroupsIndicator::Idx((_, rows)) => rows.iter().for_each(|row| codes[*row as usize] = code),
+            GroupsIndicator::Slice([first, length]) => {
+                codes[*first as usize..][..*length as usize].fill(code);
+            }
+        }
+    }
+    let is_rated = vec![true; keys.len()];
+    let items = Items::new(DataFrame::new_infer_height(vec![
+        Column::new("key".into(), keys),
+        Column::new("isbn".into(), names),
+        Column::new("is_isbn".into(), is_isbn),
+        Column::new("is_rated".into(), is_rated),
+    ])?)?;
+    Ok(Books { items, codes, mended, opaque, dropped })
+}
+
+/// The first 16 bytes of a key as a number of the same order: all that most comparisons need.
+fn front(key: &str) -> u128 {
+    let mut bytes = [0; 16];
+    let length = key.len().min(16);
+    bytes[..length].copy_from_slice(&key.as_bytes()[..length]);
+    u128::from_be_bytes(bytes)
+}

@@ -1,0 +1,24 @@
+//! `nightshelf backfill`: lists brought up to date after an import.
+
+use super::Outcome;
+use super::run::shown;
+use super::watched::watched;
+use crate::cli::Backfill;
+use crate::context::Context;
+use crate::error::Result;
+use crate::pipeline::backfill::{self, Options};
+
+/// Brings the lists of new and changed readers up to date.
+///
+/// # Errors
+/// As [`backfill::run`].
+pub fn backfill(context: Context<'_>, args: &Backfill) -> Result<Outcome> {
+    let db = &args.target.db;
+    let options = Options {
+        since_run: args.since_run,
+        users: args.users.as_deref(),
+        full_if_needed: args.full_if_needed,
+        dry_run: args.dry_run,
+    };
+    watched(context, "backfill", db, || shown(backfill::run(context, db, options)?))
+}

@@ -1,0 +1,96 @@
+//! `nightshelf init`: from an unknown database to a configuration file.
+
+mod config_file;
+mod shown;
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Outcome;
+use crate::cli::Init;
+use crate::config::Config;
+use crate::context::Context;
+use crate::database::survey;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::ingest::columns::{self, SampledTable};
+use crate::text::plain;
+use config_file::config_file;
+use shown::shown;
+
+/// Looks at a database, says what was found, and writes a configuration file for it.
+///
+/// # Errors
+/// [`Kind::NoRatings`] if no table looks like ratings; [`Kind::Failed`] if the file is there already and
+/// must not be written over; else as [`Context::open`].
+pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
+    let console = context.console;
+    let Init { db, out, force, .. } = args;
+    let database = context.open(db)?;
+    let tables = survey::survey(&database)?;
+    let guess = columns::guess(&tables).ok_or_else(|| nothing_found(&tables))?;
+    let text = config_file(&guess, context.config.output.top);
+    let checked = Config::from_toml(&text)?;
+    if out.exists() && !*force {
+        return Err(Error::new(Kind::Failed, format!("{} is there already", out.display()))
+            .hint("--out names another file, --force writes over this one"));
+    }
+    files::replace(out, text.as_bytes(), None)?;
+    let program = std::env::current_exe().unwrap_or_else(|_| "nightshelf".into());
+    let absolute = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (full_db, full_out) = (absolute(db), absolute(out));
+    let crontab = format!(
+        "17 4 * * *  {} run --quiet --db {} --config {}",
+        word(&program),
+        word(&full_db),
+        word(&full_out)
+    );
+    let shown = shown(&guess, &tables, console);
+    let (db_word, out_word) = (word(db), word(out));
+    let text = format!(
+        "{shown}
+{wrote} {out}: look it through, and change what was guessed wrong.
+
+{next}
+  nightshelf run --db {db_word} --config {out_word} --dry-run
+  nightshelf run --db {db_word} --config {out_word}
+  nightshelf report --db {db_word} --config {out_word}
+
+{nightly}
+  {crontab}
+",
+        wrote = console.heading("Written:"),
+        out = out.display(),
+        next = console.heading("Next: try it without writing, then in earnest"),
+        nightly = console.heading("Every night at 4:17, as a line of `crontab -e`"),
+    );
+    let json = json!({
+        "source": checked.source,
+        "items": checked.items,
+        "file": out.display().to_string(),
+        "crontab": crontab,
+        "tables": tables.iter().map(|table| json!({ "name": table.name, "rows": table.rows })).collect::<Vec<_>>(),
+    });
+    Ok(Outcome { text, json, failure: None })
+}
+
+fn nothing_found(tables: &[SampledTable]) -> Error {
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("{} ({})", plain(&table.name), plain(&table.columns.join(", "))))
+        .collect();
+    let what =
+        if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join("; ")) };
+    Error::new(Kind::NoRatings, format!("no table here looks like who read which book: {what}")).hint(
+        "`nightshelf import` loads files; for tables that go by names of their own, write [source] by hand, as \
+         in jobs/nightly.toml",
+    )
+}
+
+/// A path as a shell takes it.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let safe = |c: char| c.is_alphanumeric() || "/._-+:@,".contains(c);
+    if text.chars().all(safe) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}

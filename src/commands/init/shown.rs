@@ -1,0 +1,67 @@
+//! What was found, for people.
+
+use crate::console::Console;
+use crate::ingest::columns::{BooksTable, Guess, SampledTable, Zeros};
+use crate::text::{count, plain};
+
+/// Rows that are shown.
+const ROWS: usize = 4;
+
+/// Both tables, some rows of each, and what their columns are taken for.
+pub(super) fn shown(guess: &Guess, tables: &[SampledTable], console: &Console) -> String {
+    let table = |name: &str| tables.iter().find(|table| table.name == name);
+    let sample = |name: &str, columns: &[&str]| {
+        let Some(table) = table(name) else { return String::new() };
+        let places: Vec<usize> =
+            columns.iter().filter_map(|name| table.columns.iter().position(|other| other == name)).collect();
+        let row =
+            |row: &Vec<Option<String>>| places.iter().map(|place| show(row[*place].as_deref())).collect();
+        let header: Vec<String> = columns.iter().map(|column| plain(column)).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        console.table(&header, table.sample.iter().take(ROWS).map(row).collect(), &[])
+    };
+    let rows = |name: &str| count(table(name).map_or(0, |table| table.rows));
+    let mut columns = vec![guess.user.as_str(), guess.isbn.as_str()];
+    columns.extend(guess.rating.as_deref());
+    columns.extend(guess.rated_at.as_deref());
+    let mut text = format!(
+        "{}\n{}\n",
+        console.heading(&format!("Ratings: table {}, {} rows", plain(&guess.ratings), rows(&guess.ratings))),
+        sample(&guess.ratings, &columns)
+    );
+    let stars = match (&guess.rating, guess.zeros) {
+        (None, _) => "no column of ratings: every row means \"read\"".to_owned(),
+        (Some(rating), Some(Zeros::Unrated)) => format!("{rating} 0 is taken for \"read, not rated\""),
+        (Some(rating), Some(Zeros::Dislike)) => format!("{rating} 0 is taken for a bad mark"),
+        (Some(rating), None) => format!("stars in {rating}"),
+    };
+    let kind = match (guess.is_isbn, &guess.through) {
+        (true, None) => format!("{} holds ISBNs", guess.isbn),
+        (true, Some(number)) => format!("{} is the {number} of a book, and that has an ISBN", guess.isbn),
+        (false, _) => format!("{} holds no ISBNs: each text or number is an item of its own", guess.isbn),
+    };
+    let time = guess.rated_at.as_ref().map_or("no times".to_owned(), |time| format!("times in {time}"));
+    text.push_str(&format!(
+        "  {}\n\n",
+        plain(&format!("readers in {}; {kind}; {stars}; {time}", guess.user))
+    ));
+    match &guess.books {
+        Some(BooksTable { table, isbn, title, author, publisher }) => {
+            let mut columns = vec![isbn.as_str()];
+            columns.extend([title, author, publisher].into_iter().filter_map(|column| column.as_deref()));
+            let head = format!("Books: table {}, {} rows", plain(table), rows(table));
+            text.push_str(&format!("{}\n{}\n", console.heading(&head), sample(table, &columns)));
+        }
+        None => text.push_str("No table of books was found: lists are made all the same, without titles.\n"),
+    }
+    text
+}
+
+fn show(text: Option<&str>) -> String {
+    const LONGEST: usize = 40;
+    let text = text.map_or("NULL".to_owned(), plain);
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}

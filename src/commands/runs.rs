@@ -1,0 +1,108 @@
+//! `nightshelf runs`: the last nights, each figure beside how it has changed.
+
+use std::collections::BTreeMap;
+
+use chrono::Local;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Outcome, as_json};
+use crate::cli::Runs;
+use crate::context::Context;
+use crate::database::runs;
+use crate::error::Result;
+use crate::run_summary::{Entry, RunStatus};
+use crate::text::{count, plain};
+
+/// A figure of a run: its heading, where it stands, and how it is written.
+type Figure = (&'static str, fn(&Entry) -> Option<f64>, fn(f64) -> String);
+
+const FIGURES: [Figure; 7] = [
+    ("seconds", |run| run.timings.as_ref()?.total(), |seconds| format!("{seconds:.1}")),
+    ("ratings", |run| counted(run.counts.as_ref()?.ratings.kept), whole),
+    ("readers", |run| counted(run.counts.as_ref()?.users), whole),
+    ("rows", |run| counted(run.counts.as_ref()?.recommendations), whole),
+    ("nDCG@20", |run| run.metrics.as_ref()?.figures.as_ref()?.ndcg, |figure| format!("{figure:.4}")),
+    ("loss", |run| run.metrics.as_ref()?.loss, |loss| format!("{loss:.4}")),
+    ("coverage", |run| run.metrics.as_ref()?.coverage, |share| format!("{:.1}%", share * 100.0)),
+];
+
+fn counted(count: Option<u64>) -> Option<f64> {
+    count.map(|count| count as f64)
+}
+
+fn whole(number: f64) -> String {
+    count(number as u64)
+}
+
+/// Shows the last runs, the newest below.
+///
+/// # Errors
+/// As [`Database::open`] and [`Database::read`].
+pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
+    let (console, last) = (context.console, args.last);
+    let database = context.open(&args.target.db)?;
+    // One more of each kind may be needed to say how the first ones have changed.
+    let mut entries = runs::last(&database, last.saturating_mul(2).max(last))?;
+    entries.reverse();
+    let first = entries.len().saturating_sub(last as usize);
+    if entries.is_empty() {
+        let text = "no runs yet: `nightshelf run --db FILE` makes the first".to_owned();
+        return Ok(Outcome { text, json: json!({ "runs": [] }), failure: None });
+    }
+    let header: Vec<&str> =
+        ["run", "when", "kind", "status"].into_iter().chain(FIGURES.map(|(name, ..)| name)).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut told = Vec::new();
+    let mut notes = String::new();
+    for (place, run) in entries.iter().enumerate().skip(first) {
+        // A run that had nothing to do is no worse for having taken less time.
+        let is_published = |run: &Entry| run.status == RunStatus::Published;
+        let is_like_it = |other: &&Entry| other.kind == run.kind && is_published(other);
+        let before = entries[..place].iter().rev().find(is_like_it).filter(|_| is_published(run));
+        let changes: Vec<_> =
+            FIGURES.iter().map(|(_, figure, _)| Some((figure(run)?, before.and_then(figure)))).collect();
+        let when = run
+            .started
+            .map_or("?".into(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string());
+        let head = [run.run_id.to_string(), when, run.kind.to_string(), run.status.to_string()];
+        let figures = changes.iter().zip(&FIGURES).map(|(change, (_, _, show))| match change {
+            Some((now, before)) => format!("{}{}", show(*now), trend(*now, *before)),
+            None => String::new(),
+        });
+        rows.push(head.into_iter().chain(figures).collect());
+        told.push(as_json(&Told { run, change: changed(&changes) })?);
+        if let Some(error) = &run.error {
+            notes.push_str(&format!("\nrun {}: {}", run.run_id, plain(error)));
+        }
+    }
+    let numbers: Vec<usize> = (0..header.len()).filter(|place| *place == 0 || *place > 3).collect();
+    let text = console.table(&header, rows, &numbers) + &notes;
+    Ok(Outcome { text, json: json!({ "runs": told }), failure: None })
+}
+
+/// How a figure has changed since the run before of the same kind that published: ` +1.2%`.
+fn trend(now: f64, before: Option<f64>) -> String {
+    match before {
+        Some(before) if before != 0.0 => {
+            let change = (now / before - 1.0) * 100.0;
+            if change.abs() < 0.05 { " =".into() } else { format!(" {change:+.1}%") }
+        }
+        _ => String::new(),
+    }
+}
+
+/// A run, and by how much its figures have changed.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    run: &'a Entry,
+    change: BTreeMap<&'static str, f64>,
+}
+
+fn changed(changes: &[Option<(f64, Option<f64>)>]) -> BTreeMap<&'static str, f64> {
+    let changes = changes.iter().zip(&FIGURES);
+    changes
+        .filter_map(|(change, (name, ..))| change.and_then(|(now, before)| Some((*name, now - before?))))
+        .collect()
+}

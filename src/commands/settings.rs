@@ -1,0 +1,31 @@
+//! The settings of a command: file, environment and what was typed.
+
+use crate::cli::{Cli, Settings};
+use crate::config::{Config, unknown_variables};
+use crate::console::Console;
+use crate::error::Result;
+
+/// The settings that were given, and some more that win over them.
+pub(super) fn with(settings: &Settings, more: &[(&str, String)]) -> Result<Config> {
+    let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let mut flags: Vec<(&str, String)> = settings.given();
+    flags.extend_from_slice(more);
+    Config::load(settings.config.as_deref(), environment, &flags)
+}
+
+/// The settings of the command that was typed; the defaults for one that takes none.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn configure(cli: &Cli, console: &Console) -> Result<Config> {
+    let Some(settings) = cli.settings() else {
+        return Ok(Config::default());
+    };
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    let unknown = unknown_variables(names)?;
+    if !unknown.is_empty() {
+        console.warn(format!("no setting has the name of {}: ignored", unknown.join(", ")));
+    }
+    with(settings, &[])
+}

@@ -1,0 +1,53 @@
+//! The settings of one run, once its ratings are known.
+
+use std::ops::Deref;
+
+use super::Config;
+use crate::model::data::Interactions;
+use crate::model::hyperparameters::{Hyperparameters, Resolved};
+
+/// Settings whose hyper-parameters are [resolved](Resolved).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolvedConfig {
+    config: Config,
+    parameters: Resolved,
+}
+
+impl ResolvedConfig {
+    /// Chooses what depends on the ratings.
+    pub fn new(config: &Config, interactions: &Interactions) -> Self {
+        let parameters = hyperparameters(config).resolve(interactions);
+        let Hyperparameters { model, rating, .. } = (*parameters).clone();
+        Self { config: Config { model, rating, ..config.clone() }, parameters }
+    }
+
+    /// Those that the models are trained with.
+    pub fn parameters(&self) -> &Resolved {
+        &self.parameters
+    }
+
+    /// The same for lists of another length.
+    pub fn set_top(&mut self, n: usize) {
+        self.config.output.top = n;
+    }
+}
+
+fn hyperparameters(config: &Config) -> Hyperparameters {
+    let Config { model, rating, minibatch, .. } = config.clone();
+    Hyperparameters { model, rating, minibatch }
+}
+
+impl From<Config> for ResolvedConfig {
+    /// Settings that were resolved before, with an earlier model.
+    fn from(config: Config) -> Self {
+        Self { parameters: hyperparameters(&config).into(), config }
+    }
+}
+
+impl Deref for ResolvedConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}

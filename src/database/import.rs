@@ -1,0 +1,358 @@
+//! Rows from files into the application's own tables: the one place that writes to them.
+//!
+//! A batch, how far the file has come, and what was rejected are one transaction. So after a
+//! crash the three agree, and an import goes on after the last batch that is really there.
+
+use std::fs::Metadata;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params, params_from_iter};
+
+use crate::catalog::rejects::{self, Example, Rejects};
+use crate::config::Source;
+use crate::database::{Database, own_tables, quote, values};
+use crate::error::{Error, Kind, Result};
+use crate::ingest::{Field, FileKind};
+
+/// One state of one file: another size or time means other contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Full path.
+    pub file: String,
+    size: i64,
+    modified: String,
+}
+
+impl Stamp {
+    /// The stamp of a file, from its full path and what the system says about it.
+    pub fn new(path: &Path, about: &Metadata) -> Self {
+        let modified = about.modified().ok().map(|time| match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => format!("{}.{:09}", after.as_secs(), after.subsec_nanos()),
+            Err(error) => format!("-{:?}", error.duration()),
+        });
+        Self {
+            file: path.display().to_string(),
+            size: i64::try_from(about.len()).unwrap_or(i64::MAX),
+            modified: modified.unwrap_or_default(),
+        }
+    }
+}
+
+/// How far a file has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Records read.
+    pub records: u64,
+    /// Those of them that were not used.
+    pub rejects: Rejects,
+}
+
+/// A column of the table that takes the rows.
+#[derive(Clone, Debug)]
+struct Column {
+    field: Field,
+    name: String,
+    /// How it is declared in a table of our making.
+    declared: &'static str,
+    in_file: bool,
+}
+
+impl Column {
+    fn is_key(&self) -> bool {
+        matches!(self.field, Field::User | Field::Isbn)
+    }
+
+    /// Whether rows cannot be written without it. A rating stands in every row, if only as the
+    /// one that means "read".
+    fn is_needed(&self) -> bool {
+        self.is_key() || self.field == Field::Rating
+    }
+}
+
+/// The table that rows are meant for, as the settings name it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    table: String,
+    columns: Vec<Column>,
+}
+
+impl Target {
+    /// The table for a kind of file that holds `fields`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if the settings name none.
+    pub fn new(source: &Source, kind: FileKind, fields: &[Field]) -> Result<Self> {
+        if kind == FileKind::Ratings && !source.query.is_empty() {
+            return Err(Error::new(Kind::Config, "ratings come from a query, which cannot be written to")
+                .hint("to import, leave query out of [source] and name table, user, isbn and rating"));
+        }
+        let column = |field, name: &str, declared| Column {
+            field,
+            name: name.to_owned(),
+            declared,
+            in_file: fields.contains(&field),
+        };
+        let (table, mut columns) = match kind {
+            FileKind::Ratings => (
+                &source.table,
+                vec![
+                    column(Field::User, &source.user, "NOT NULL"),
+                    column(Field::Isbn, &source.isbn, "TEXT NOT NULL"),
+                    column(Field::Rating, &source.rating, "REAL"),
+                    column(Field::RatedAt, &source.rated_at, ""),
+                ],
+            ),
+            FileKind::Books => (
+                &source.books,
+                vec![
+                    column(Field::Isbn, &source.book_isbn, "TEXT NOT NULL"),
+                    column(Field::Title, &source.title, "TEXT"),
+                    column(Field::Author, &source.author, "TEXT"),
+                    column(Field::Year, "year", ""),
+                    column(Field::Publisher, "publisher", "TEXT"),
+                ],
+            ),
+        };
+        // An empty name means that there is no such thing.
+        if table.is_empty() || columns.iter().any(|column| column.is_key() && column.name.is_empty()) {
+            return Err(Error::new(Kind::Config, "the settings do not say which table to import into")
+                .hint("name it in [source]: table, user and isbn, or books and book_isbn"));
+        }
+        columns.retain(|column| !column.name.is_empty());
+        Ok(Self { table: table.clone(), columns })
+    }
+
+    /// Makes the table where there is none, and finds how far an earlier import of the file came:
+    /// nowhere if it was finished, if the file changed since, or if `anew`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if the table cannot take the rows; else as [`Database::write`].
+    pub fn begin(&self, database: &mut Database, stamp: &Stamp, anew: bool) -> Result<(RowWriter, Progress)> {
+        own_tables::prepare(database)?;
+        let (begun, _) = database.write("preparing the import", |transaction| {
+            let made = self.make(transaction)?;
+            let writer = self.look(transaction)?;
+            let progress = if made || anew { Progress::default() } else { earlier(transaction, stamp)? };
+            Ok((writer, progress))
+        })?;
+        Ok(begun)
+    }
+
+    fn make(&self, connection: &Connection) -> Result<bool> {
+        const WHAT: &str = "SELECT type FROM sqlite_schema
+            WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
+        let there: Option<String> = connection.query_row(WHAT, [&self.table], |row| row.get(0)).optional()?;
+        match there.as_deref() {
+            None => {}
+            Some("table") => return Ok(false),
+            Some(_) => {
+                let message = format!("{} is a view; name the table behind it to import", self.table);
+                return Err(Error::new(Kind::Config, message).hint("table or books in [source] names it"));
+            }
+        }
+        let columns =
+            self.columns.iter().map(|column| format!("{} {}, ", quote(&column.name), column.declared));
+        let columns: String = columns.collect();
+        connection.execute_batch(&format!(
+            "CREATE TABLE {} ({columns} PRIMARY KEY ({}))",
+            quote(&self.table),
+            self.keys().join(", "),
+        ))?;
+        Ok(true)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| column.is_key()).map(|column| quote(&column.name)).collect()
+    }
+
+    /// Which columns the table has, and the statements that fit.
+    fn look(&self, connection: &Connection) -> Result<RowWriter> {
+        let there: Vec<String> = connection
+            .prepare("SELECT name FROM pragma_table_info(?1)")?
+            .query_map([&self.table], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let (used, left_out): (Vec<&Column>, Vec<&Column>) = self
+            .columns
+            .iter()
+            .filter(|column| column.is_needed() || column.in_file)
+            .partition(|column| there.iter().any(|name| name.eq_ignore_ascii_case(&column.name)));
+        if let Some(column) = left_out.iter().find(|column| column.is_needed()) {
+            let message = format!("the table {} has no column {}", self.table, column.name);
+            return Err(Error::new(Kind::Config, message).hint(format!(
+                "it has {}; say in [source] of the settings which is which",
+                there.join(", ")
+            )));
+        }
+
+        let table = quote(&self.table);
+        let names: Vec<String> = used.iter().map(|column| quote(&column.name)).collect();
+        let values: Vec<String> = (1..=used.len()).map(|place| format!("?{place}")).collect();
+        // What the file does not say stays as it is.
+        let sets: Vec<String> = used
+            .iter()
+            .zip(names.iter().zip(&values))
+            .filter(|(column, _)| column.in_file && !column.is_key())
+            .map(|(_, (name, value))| format!("{name} = coalesce({value}, {name})"))
+            .collect();
+        let (keys, sets) = (self.keys(), sets.join(", "));
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+        let action = if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {sets}") };
+        let upsert = format!("{insert} ON CONFLICT ({}) DO {action}", keys.join(", "));
+        let found: Vec<String> =
+            keys.iter().zip(&values).map(|(key, value)| format!("{key} = {value}")).collect();
+        let still = keys.iter().map(|key| format!("{key} = {key}")).next().unwrap_or_default();
+        let update = format!(
+            "UPDATE {table} SET {} WHERE {}",
+            if sets.is_empty() { still } else { sets },
+            found.join(" AND "),
+        );
+        // SQLite itself knows best whether one of the table's indexes fits: if none does, it does
+        // not take the statement.
+        let (insert, update) = match connection.prepare(&upsert) {
+            Ok(_) => (upsert, None),
+            Err(_) => (insert, Some(update)),
+        };
+        connection.prepare(&insert)?;
+        Ok(RowWriter {
+            insert,
+            update,
+            fields: used.iter().map(|column| column.field).collect(),
+            left_out: left_out.iter().map(|column| column.name.clone()).collect(),
+        })
+    }
+}
+
+/// How rows get into a table.
+#[derive(Clone, Debug)]
+pub struct RowWriter {
+    insert: String,
+    /// Tried first where no unique index says what one row is.
+    update: Option<String>,
+    fields: Vec<Field>,
+    left_out: Vec<String>,
+}
+
+impl RowWriter {
+    /// What the values of a row stand for, in their order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Columns that the file has and the table has not.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Whether each row is found through a unique index.
+    pub fn is_indexed(&self) -> bool {
+        self.update.is_none()
+    }
+
+    /// Writes a batch of rows, and with it how far the file has come. Returns that, together with
+    /// the rows that the table's own constraints refused, and how long the lock was held.
+    ///
+    /// # Errors
+    /// As [`Database::write`]; nothing of the batch is written then.
+    pub fn write(
+        &self,
+        database: &mut Database,
+        rows: &[Vec<Value>],
+        stamp: &Stamp,
+        progress: &Progress,
+        finished: bool,
+    ) -> Result<(Progress, Duration)> {
+        database.write("writing the rows of a file", |transaction| {
+            // The transaction may be tried again, so each try counts from the same start.
+            let mut progress = progress.clone();
+            for row in rows {
+                match self.put(transaction, row) {
+                    Err(rusqlite::Error::SqliteFailure(failure, said))
+                        // A trigger may have rolled everything back: that is no refusal of a row.
+                        if is_refusal(failure.code) && !transaction.is_autocommit() =>
+                    {
+                        progress.rejects.add("refused_by_table", || self.example(row, said));
+                    }
+                    other => other?,
+                }
+            }
+            save(transaction, stamp, &progress, finished)?;
+            Ok(progress)
+        })
+    }
+
+    /// A row that a constraint refused, and what SQLite says of it.
+    fn example(&self, row: &[Value], note: Option<String>) -> Example {
+        let part = |field| {
+            let place = self.fields.iter().position(|own| *own == field)?;
+            row.get(place).map(|value| values::part(value.into()))
+        };
+        let [user, isbn, rating] = [Field::User, Field::Isbn, Field::Rating].map(part);
+        // SQLite's own words are about columns; those of a trigger may name somebody.
+        let note = note.filter(|note| note.contains("constraint failed"));
+        Example { user, isbn, rating, note, ..Example::default() }
+    }
+
+    fn put(&self, connection: &Connection, row: &[Value]) -> rusqlite::Result<()> {
+        if let Some(update) = &self.update {
+            let mut update = connection.prepare_cached(update)?;
+            let known = update.parameter_count();
+            if update.execute(params_from_iter(row.iter().take(known)))? > 0 {
+                return Ok(());
+            }
+        }
+        connection.prepare_cached(&self.insert)?.execute(params_from_iter(row))?;
+        Ok(())
+    }
+}
+
+fn is_refusal(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+}
+
+fn save(connection: &Connection, stamp: &Stamp, progress: &Progress, finished: bool) -> Result<()> {
+    let integer = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let Stamp { file, size, modified } = stamp;
+    connection
+        .prepare_cached(
+            "INSERT INTO nightshelf_imports (file, size, modified, records, finished)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (file) DO UPDATE
+             SET size = ?2, modified = ?3, records = ?4, finished = ?5",
+        )?
+        .execute(params![file, size, modified, integer(progress.records), finished])?;
+    connection.execute("DELETE FROM nightshelf_rejects WHERE run_id IS NULL AND origin = ?1", [file])?;
+    for (reason, count, examples) in progress.rejects.iter() {
+        let examples = rejects::to_json(examples);
+        connection.execute(
+            "INSERT INTO nightshelf_rejects (origin, reason, count, examples) VALUES (?1, ?2, ?3, ?4)",
+            params![file, reason, integer(count), examples],
+        )?;
+    }
+    Ok(())
+}
+
+fn earlier(connection: &Connection, stamp: &Stamp) -> Result<Progress> {
+    let Stamp { file, size, modified } = stamp;
+    let records: Option<i64> = connection
+        .query_row(
+            "SELECT records FROM nightshelf_imports
+             WHERE file = ?1 AND size = ?2 AND modified = ?3 AND finished = 0",
+            params![file, size, modified],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(records) = records else { return Ok(Progress::default()) };
+    let mut statement = connection.prepare(
+        "SELECT reason, count, examples FROM nightshelf_rejects
+         WHERE run_id IS NULL AND origin = ?1",
+    )?;
+    let mut rows = statement.query([file])?;
+    let mut rejects = Rejects::default();
+    while let Some(row) = rows.next()? {
+        let (reason, count): (String, i64) = (row.get(0)?, row.get(1)?);
+        let examples: String = row.get(2)?;
+        rejects.add_many(&reason, count.unsigned_abs(), rejects::from_json(&examples));
+    }
+    Ok(Progress { records: records.unsigned_abs(), rejects })
+}

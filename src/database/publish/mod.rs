@@ -1,0 +1,365 @@
+//! The new recommendations, into the free slot and then, all at once, in front of the readers.
+
+pub mod batches;
+pub mod exchange;
+pub mod reader_lists;
+pub mod rehearsal;
+pub mod shape;
+pub mod slots;
+
+use rusqlite::{Connection, Statement, Transaction, params};
+
+use crate::catalog::ids::{Items, UserRef, Users};
+use crate::catalog::recommendation::Recommendation;
+use crate::database::batch_size::BatchSize;
+use crate::database::{Database, quote, scrub};
+use crate::error::{Error, Kind, Result};
+use crate::failpoint;
+use shape::Shape;
+use slots::{LISTS, POPULAR, READERS, Slot, previous_rows};
+
+/// Rows that one statement inserts: the table is opened, and its end looked for, once for all of them.
+const TOGETHER: usize = 32;
+
+/// What the codes in rows mean, and which run writes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The run that made the rows.
+    pub run_id: i64,
+    /// Readers by code.
+    pub users: &'a Users,
+    /// Books by code.
+    pub items: &'a Items,
+}
+
+impl Names<'_> {
+    /// Writes rows into a table of the shape of `recommendations`.
+    pub(super) fn insert(&self, connection: &Connection, table: &str, rows: &[Recommendation]) -> Result<()> {
+        let (many, few) = rows.split_at(rows.len() - rows.len() % TOGETHER);
+        for (rows, together) in [(many, TOGETHER), (few, 1)].into_iter().filter(|(rows, _)| !rows.is_empty())
+        {
+            let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; together].join(", ");
+            let mut statement = connection.prepare_cached(&format!(
+                "INSERT INTO {} \
+                 (user_id, rank, isbn, isbn13, score, predicted_rating, source, because, run_id) \
+                 VALUES {values}",
+                quote(table)
+            ))?;
+            for rows in rows.chunks_exact(together) {
+                for (place, row) in rows.iter().enumerate() {
+                    self.bind(&mut statement, 9 * place, row)?;
+                }
+                statement.raw_execute()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds the nine columns of a row to the parameters that come after the first `before`.
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, row: &Recommendation) -> Result<()> {
+        if !row.score.is_finite() {
+            // Without the reader's id: the message is kept.
+            return Err(Error::new(Kind::Failed, "publishing: a score of a reader is not finite"));
+        }
+        let (isbn, isbn13) = self.book(row.item);
+        bind_user(statement, before + 1, self.users.get(row.user as usize))?;
+        statement.raw_bind_parameter(before + 2, row.rank)?;
+        statement.raw_bind_parameter(before + 3, isbn)?;
+        statement.raw_bind_parameter(before + 4, isbn13)?;
+        statement.raw_bind_parameter(before + 5, f64::from(row.score))?;
+        // SQLite has no NaN: it would become NULL anyway, but shall not by accident.
+        let stars = Some(row.stars).filter(|stars| stars.is_finite());
+        statement
+            .raw_bind_parameter(before + 6, stars.map(|stars| f64::from((stars * 1e4).round() / 1e4)))?;
+        statement.raw_bind_parameter(before + 7, row.origin.word())?;
+        statement
+            .raw_bind_parameter(before + 8, row.because.map(|item| self.items.spelling(item as usize)))?;
+        statement.raw_bind_parameter(before + 9, self.run_id)?;
+        Ok(())
+    }
+
+    /// A book's spelling and its ISBN-13.
+    fn book(&self, item: u32) -> (&str, Option<&str>) {
+        (self.items.spelling(item as usize), self.items.isbn13(item as usize))
+    }
+}
+
+/// Binds a reader's id in its own storage class.
+pub(super) fn bind_user(
+    statement: &mut Statement<'_>,
+    place: usize,
+    user: UserRef<'_>,
+) -> rusqlite::Result<()> {
+    match user {
+        UserRef::Integer(id) => statement.raw_bind_parameter(place, id),
+        UserRef::Text(id) => statement.raw_bind_parameter(place, id),
+    }
+}
+
+/// A new set while it is written: nobody sees it before [`Draft::publish`].
+#[derive(Debug)]
+pub struct Draft<'a> {
+    database: &'a mut Database,
+    slot: Slot,
+    /// Where the current set goes.
+    retired: Slot,
+    names: Names<'a>,
+    table: String,
+    batch: BatchSize,
+    written: u64,
+}
+
+impl<'a> Draft<'a> {
+    /// Makes an empty set in a free slot.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
+        let [slot, retired] = free_slots(database)?;
+        database.write("preparing the new set", |transaction| {
+            exchange::free_users_names(transaction)?;
+            exchange::prepare(transaction, slot)
+        })?;
+        failpoint::reach("draft.prepared");
+        Ok(Self {
+            database,
+            slot,
+            retired,
+            names,
+            table: slot.name(LISTS.name),
+            batch: BatchSize::new(batches::FIRST_BATCH),
+            written: 0,
+        })
+    }
+
+    /// Adds rows: all rows together come in the order of reader and rank, which is that of the primary key.
+    ///
+    /// # Errors
+    /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
+    pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
+        let (table, names) = (&self.table, self.names);
+        self.written += rows.len() as u64;
+        in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
+            names.insert(transaction, table, rows)
+        })
+    }
+
+    /// Makes the set the current one. `digests` say for each reader what their list was made from, `popular`
+    /// has books and their numbers of readers, most first. `finish` runs in the transaction that publishes.
+    ///
+    /// # Errors
+    /// As [`Draft::add`].
+    pub fn publish(
+        mut self,
+        digests: &[i64],
+        popular: &[(u32, u32)],
+        mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.add_popular(popular)?;
+        self.add_digests(digests)?;
+        failpoint::reach("draft.written");
+        let Self { database, slot, retired, written, .. } = self;
+        check_all_are_there(database, slot, written)?;
+        let rows = batches::rows_of_set(database, str::to_owned)?;
+        // A connection of its own: after an exchange that failed, nobody goes on with it.
+        database.for_exchange()?.write("publishing", |transaction| {
+            exchange::exchange(transaction, slot, retired, &rows)?;
+            finish(transaction)
+        })?;
+        failpoint::reach("exchange.committed");
+        Ok(())
+    }
+
+    fn add_popular(&mut self, popular: &[(u32, u32)]) -> Result<()> {
+        let (table, names) = (quote(&self.slot.name(POPULAR.name)), self.names);
+        let insert =
+            format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
+        let ranked: Vec<(i64, (u32, u32))> = (1..).zip(popular.iter().copied()).collect();
+        in_batches(self.database, &mut self.batch, &ranked, |transaction, ranked| {
+            let mut statement = transaction.prepare_cached(&insert)?;
+            for (rank, (item, readers)) in ranked {
+                let (isbn, isbn13) = names.book(*item);
+                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), names.run_id])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
+        let insert =
+            format!("INSERT INTO {} (user_id, digest) VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
+        let (users, readers) = (self.names.users, (0..digests.len()).collect::<Vec<_>>());
+        in_batches(self.database, &mut self.batch, &readers, |transaction, readers| {
+            let mut statement = transaction.prepare_cached(&insert)?;
+            for user in readers {
+                bind_user(&mut statement, 1, users.get(*user))?;
+                statement.raw_bind_parameter(2, digests[*user])?;
+                statement.raw_execute()?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Writes all of `rows`, in as many transactions as manners ask for.
+fn in_batches<T>(
+    database: &mut Database,
+    batch: &mut BatchSize,
+    rows: &[T],
+    write: impl Fn(&Transaction<'_>, &[T]) -> Result<()>,
+) -> Result<()> {
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(batch.rows.min(rest.len()));
+        let ((), held) = database.write("writing the new set", |transaction| write(transaction, now))?;
+        failpoint::reach("draft.rows");
+        if now.len() == batch.rows {
+            batch.adapt(held);
+        }
+        rest = later;
+    }
+    Ok(())
+}
+
+/// Whether all rows that were written are there: in a table of the user's making a constraint may replace or ignore
+/// some, and say nothing.
+fn check_all_are_there(database: &Database, slot: Slot, written: u64) -> Result<()> {
+    let looking = "looking at the new set";
+    let shape = database.read(looking, |connection| Shape::find(connection, &slot.name(LISTS.name)))?;
+    if shape.is_some_and(|shape| shape.body == LISTS.own_shape().body) {
+        return Ok(());
+    }
+    let there = batches::rows_of_set(database, |name| slot.name(name))?;
+    match there.get(LISTS.name) {
+        Some(there) if *there == written => Ok(()),
+        there => {
+            let there = there.copied().unwrap_or_default();
+            let message = format!("of {written} rows {there} are in the new set; it was not published");
+            Err(Error::new(Kind::Failed, message)
+                .hint("a constraint of recommendations replaces or ignores rows: see its CREATE statement"))
+        }
+    }
+}
+
+/// Empties the slots that are not in use, of which one holds the set before the previous one: while there is other
+/// work to do, so that nobody waits for it. [`Draft::begin`] does what is left.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn make_room(database: &mut Database) -> Result<()> {
+    free_slots(database)?;
+    scrub::clear(database)
+}
+
+/// Two empty slots.
+fn free_slots(database: &mut Database) -> Result<[Slot; 2]> {
+    for slot in database.read("looking for free slots", Slot::unused)? {
+        batches::clear(database, slot)?;
+    }
+    database.read("looking for free slots", Slot::free)
+}
+
+/// Puts the set before the current one back, whatever its size, in one short transaction.
+///
+/// # Errors
+/// [`Kind::Failed`] if there is none, or not all of it is there any more.
+pub fn rollback(
+    database: &mut Database,
+    mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
+) -> Result<()> {
+    let looking = "looking for the set before";
+    database.read(looking, slots::refuse_foreign_tables)?;
+    let mut slot = database.read(looking, Slot::previous)?.ok_or_else(|| {
+        Error::new(Kind::Failed, "there is no set before the current one to go back to")
+            .hint("the set before the current one is kept from the second `nightshelf run` on")
+    })?;
+    check_is_whole(database, slot)?;
+    let [mut free, retired] = free_slots(database)?;
+    if !database.read(looking, |connection| exchange::fits(connection, slot))? {
+        // An index was added or dropped since: the old set is written anew, in the new shape.
+        reshape(database, slot, free)?;
+        std::mem::swap(&mut slot, &mut free);
+    }
+    failpoint::reach("rollback.prepared");
+    let rows = batches::rows_of_set(database, str::to_owned)?;
+    database.for_exchange()?.write("rolling back", |transaction| {
+        exchange::exchange(transaction, slot, retired, &rows)?;
+        finish(transaction)
+    })?;
+    failpoint::reach("exchange.committed");
+    // It is done: what cannot be tidied now is tidied by the next night.
+    let _ = leave_strict(database).and_then(|()| free_slots(database));
+    Ok(())
+}
+
+/// Whether the set before is all there: its tables, and the rows that they had when they gave way.
+fn check_is_whole(database: &Database, slot: Slot) -> Result<()> {
+    let broken = |what: String| {
+        Error::new(Kind::Failed, format!("the set before the current one is not whole: {what}"))
+            .hint("the current set stands; `nightshelf run --force` makes a new one")
+    };
+    let there = batches::rows_of_set(database, |name| slot.name(name))?;
+    for name in [LISTS.name, POPULAR.name] {
+        if !there.contains_key(name) {
+            return Err(broken(format!("there is no table {}", slot.name(name))));
+        }
+    }
+    let noted = database.read("looking for the set before", previous_rows)?;
+    for (name, then) in noted.into_iter().flatten() {
+        let now = there.get(&name).copied().unwrap_or_default();
+        if now != then {
+            return Err(broken(format!("{} has {now} rows, and had {then}", slot.name(&name))));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the set in the slot `from` anew into the slot `to`, in the shape that published tables have now.
+///
+/// # Errors
+/// [`Kind::Failed`] if rows would be lost or ids become others by it; else as [`Database::write`].
+fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
+    database.write("preparing the set from before", |transaction| {
+        exchange::free_users_names(transaction)?;
+        exchange::prepare(transaction, to)
+    })?;
+    batches::check_keeps_types(database, from, to)?;
+    let before = batches::rows_of_set(database, |name| from.name(name))?;
+    batches::copy(database, from, to)?;
+    let after = batches::rows_of_set(database, |name| to.name(name))?;
+    match before.iter().find(|(name, rows)| after.get(*name) != Some(*rows)) {
+        None => Ok(()),
+        Some((name, rows)) => {
+            let there = after.get(name).copied().unwrap_or_default();
+            let message = format!(
+                "in the shape that {name} has now, {there} of {rows} rows of the set before are left"
+            );
+            Err(Error::new(Kind::Failed, message)
+                .hint("the current set stands; `nightshelf run --force` makes a new one"))
+        }
+    }
+}
+
+/// Writes the set before anew where its tables are `STRICT`, as those of an earlier nightshelf are: while there is
+/// one such table, a program with a SQLite before 3.37 cannot read anything in the database.
+///
+/// # Errors
+/// Whatever SQLite says; the set before is then as it was.
+pub fn leave_strict(database: &mut Database) -> Result<()> {
+    let outdated = database.read("looking at the set from before", |connection| {
+        let slot = Slot::previous(connection)?;
+        Ok(match slot {
+            Some(slot) if slot.is_outdated(connection)? => Some(slot),
+            _ => None,
+        })
+    })?;
+    let Some(slot) = outdated else {
+        return Ok(());
+    };
+    let [to, _] = free_slots(database)?;
+    reshape(database, slot, to)?;
+    let rows = batches::rows_of_set(database, |name| to.name(name))?;
+    database
+        .write("changing the set from before over", |transaction| to.note_as_previous(transaction, &rows))?;
+    batches::clear(database, slot)
+}

@@ -1,0 +1,133 @@
+//! One reader's list at a time: what it was made from, a new one in its place, or none.
+//!
+//! `nightshelf_readers` says for each reader from which ratings the published list was made. It is
+//! published together with the lists, so the two always agree, and `rollback` takes both back.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Transaction};
+
+use crate::catalog::ids::{UserId, UserRef, Users};
+use crate::catalog::recommendation::Recommendation;
+use crate::database::batch_size::BatchSize;
+use crate::database::publish::slots::{LISTS, READERS};
+use crate::database::publish::{Names, bind_user};
+use crate::database::source::Table;
+use crate::database::{Database, quote};
+use crate::error::Result;
+use crate::failpoint;
+
+/// Whether a row is of the reader `?1`, whatever collation a user has given to the column: 'Ann' is not 'ann'.
+///
+/// The first comparison finds the rows through an index of that collation.
+pub(in crate::database) const IS_READER: &str = "user_id = ?1 AND user_id COLLATE BINARY = ?1";
+
+/// What the published lists were made from.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    /// For each reader the digest; `None` for whom nothing is published.
+    pub digests: Vec<Option<i64>>,
+    /// Readers with a list who are not among these.
+    pub others: Vec<UserId>,
+}
+
+/// Looks up what the lists of `users` were made from, and who else has one.
+///
+/// `None` if that was not noted: the set is of a version that did not.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn noted(database: &Database, users: &Users) -> Result<Option<Noted>> {
+    let codes = users.codes();
+    database.read("looking up what the lists were made from", |connection| {
+        if Table::find(connection, READERS.name)?.is_none() {
+            return Ok(None);
+        }
+        let mut noted = Noted { digests: vec![None; users.len()], others: Vec::new() };
+        let mut statement = connection.prepare("SELECT user_id, digest FROM nightshelf_readers")?;
+        let mut rows = statement.query([])?;
+        let mut any = false;
+        while let Some(row) = rows.next()? {
+            any = true;
+            let Some(id) = id(row.get_ref(0)?) else {
+                continue;
+            };
+            match codes.get(&id) {
+                Some(code) => noted.digests[*code as usize] = Some(row.get(1)?),
+                None => noted.others.push(id.to_owned()),
+            }
+        }
+        Ok(any.then_some(noted))
+    })
+}
+
+/// The id in a column of ours.
+pub(in crate::database) fn id(value: ValueRef<'_>) -> Option<UserRef<'_>> {
+    match value {
+        ValueRef::Integer(id) => Some(UserRef::Integer(id)),
+        ValueRef::Text(id) => std::str::from_utf8(id).ok().map(UserRef::Text),
+        _ => None,
+    }
+}
+
+/// A reader's new list, which takes the place of the published one.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement<'a> {
+    /// Whose.
+    pub user: UserRef<'a>,
+    /// What it was made from; `None` if the reader has no ratings any more.
+    pub digest: Option<i64>,
+    /// By rank; may be empty.
+    pub rows: &'a [Recommendation],
+}
+
+/// Replaces some readers' lists, each at once, in short transactions.
+///
+/// `done` is told, after each, how many readers have theirs.
+///
+/// # Errors
+/// Whatever SQLite says; [`crate::error::Kind::Interrupted`] on a signal. Each list is then the old
+/// one or the new one.
+pub fn replace(
+    database: &mut Database,
+    names: Names<'_>,
+    replacements: &[Replacement<'_>],
+    mut done: impl FnMut(usize),
+) -> Result<()> {
+    // What one reader costs depends on how the table is indexed, so it begins with one.
+    let (mut finished, mut batch) = (0, BatchSize::new(1).within(1, 4096).growing(8.0));
+    while finished < replacements.len() {
+        let now = &replacements[finished..(finished + batch.rows).min(replacements.len())];
+        let ((), held) = database.write("replacing lists", |transaction| {
+            now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement))
+        })?;
+        failpoint::reach("backfill.batch");
+        batch.adapt(held);
+        finished += now.len();
+        done(finished);
+    }
+    Ok(())
+}
+
+fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Replacement<'_>) -> Result<()> {
+    delete(transaction, LISTS.name, replacement.user)?;
+    names.insert(transaction, LISTS.name, replacement.rows)?;
+    let Some(digest) = replacement.digest else {
+        delete(transaction, READERS.name, replacement.user)?;
+        return Ok(());
+    };
+    let upsert = "INSERT INTO nightshelf_readers (user_id, digest) VALUES (?1, ?2) \
+                  ON CONFLICT DO UPDATE SET digest = excluded.digest";
+    let mut statement = transaction.prepare_cached(upsert)?;
+    bind_user(&mut statement, 1, replacement.user)?;
+    statement.raw_bind_parameter(2, digest)?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Deletes a reader's rows; how many there were.
+pub(in crate::database) fn delete(connection: &Connection, table: &str, user: UserRef<'_>) -> Result<usize> {
+    let mut statement =
+        connection.prepare_cached(&format!("DELETE FROM {} WHERE {IS_READER}", quote(table)))?;
+    bind_user(&mut statement, 1, user)?;
+    Ok(statement.raw_execute()?)
+}

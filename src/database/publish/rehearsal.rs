@@ -1,0 +1,146 @@
+//! Before anything is trained: would the published tables take tonight's rows, and could they be exchanged?
+//!
+//! A user or an ORM may have given `recommendations` any shape. Most are served; what is not is found here in
+//! milliseconds, and said in words, rather than by a night that fails at its end.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use crate::catalog::recommendation::{Origin, Recommendation};
+use crate::database::publish::reader_lists::{self, IS_READER};
+use crate::database::publish::slots::{LISTS, RowCounts, Slot};
+use crate::database::publish::{Names, bind_user, exchange};
+use crate::database::{Database, quote};
+use crate::error::{Error, Kind, Result};
+
+/// Exchanges the published tables with empty ones, and takes it back.
+///
+/// # Errors
+/// [`Kind::Config`] if SQLite does not do it, with what it says.
+pub fn exchange(database: &Database) -> Result<()> {
+    let [new, retired] = Slot::TRIAL;
+    let tried =
+        database.for_exchange()?.rehearse("trying the exchange of the published tables", |transaction| {
+            exchange::prepare(transaction, new)?;
+            exchange::exchange(transaction, new, retired, &RowCounts::new())
+        });
+    tried.map_err(|error| match error.kind() {
+        Kind::Failed => Error::new(Kind::Config, error.to_string()).hint(
+            "nightshelf gives recommendations other names for a moment each night: drop or mend what stands in the way",
+        ),
+        _ => error,
+    })
+}
+
+/// Whether the shape that `recommendations` has takes rows of tonight's readers and books, and gives them back as
+/// they are. Asked of a temporary table of that shape; only where it is not the shape that nightshelf gives.
+///
+/// # Errors
+/// [`Kind::Config`] if it does not, with what SQLite says or what became of an id.
+pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
+    let looking = "looking at the table recommendations";
+    let shape = database.read(looking, |connection| LISTS.shape(connection))?;
+    if shape.is_like(&LISTS.own_shape()) || names.users.is_empty() || names.items.is_empty() {
+        return Ok(());
+    }
+    // Of the same name, so that SQLite's messages are about the table that people know.
+    let aside = database.again()?;
+    aside.read_in_goes(looking, |connection| {
+        let refused = |error: Error| {
+            if !matches!(error.kind(), Kind::Failed | Kind::Config) {
+                // A full disk, or a signal: no fault of the shape.
+                return error;
+            }
+            Error::new(Kind::Config, format!("the table recommendations cannot take tonight's rows: {error}"))
+                .hint(
+                    "change its shape so that it can, or drop it: nightshelf makes its own, see sql/recommendations.sql",
+                )
+        };
+        let temporary = |sql: &str| connection.execute_batch(sql).map_err(|error| refused(error.into()));
+        connection.execute_batch("DROP TABLE IF EXISTS temp.recommendations")?;
+        temporary(&shape.create("temp", LISTS.name))?;
+        for index in &shape.indexes {
+            temporary(&index.create("temp", &index.name, LISTS.name))?;
+        }
+        let transaction = connection.unchecked_transaction()?;
+        let sample = sample(names, top);
+        names.insert(&transaction, LISTS.name, &sample).map_err(refused)?;
+        gives_back(&transaction, names, sample.len()).map_err(refused)?;
+        transaction.rollback()?;
+        Ok(())
+    })
+}
+
+/// A row for every reader, and a whole list for the first: with all there may be, and with what may be missing.
+fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
+    let items = names.items.len() as u32;
+    let row = |user: u32, rank: u32| {
+        let is_bare = rank.is_multiple_of(2);
+        Recommendation {
+            user,
+            rank,
+            item: (rank - 1) % items,
+            because: (!is_bare).then_some(rank % items),
+            score: 1.0 / rank as f32,
+            stars: if is_bare { f32::NAN } else { 1.0 },
+            origin: if is_bare { Origin::Popular } else { Origin::Model },
+        }
+    };
+    let longest = (top as u32).min(items).max(1);
+    let first = (1..=longest).map(|rank| row(0, rank));
+    first.chain((1..names.users.len() as u32).map(|user| row(user, 1))).collect()
+}
+
+/// Fails if not all of so many rows come back, or an id or a spelling as another, as `'007'` does from a column of
+/// numbers.
+fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Result<()> {
+    let codes = names.users.codes();
+    let spellings: HashSet<&str> = (0..names.items.len()).map(|item| names.items.spelling(item)).collect();
+    // Found through a reader's id, as backfills will.
+    let mut of_reader =
+        connection.prepare(&format!("SELECT 1 FROM temp.{} WHERE {IS_READER}", quote(LISTS.name)))?;
+    bind_user(&mut of_reader, 1, names.users.get(0))?;
+    if of_reader.raw_query().next()?.is_none() {
+        return Err(Error::new(
+            Kind::Config,
+            "its rows are not found by the ids that they were written with",
+        ));
+    }
+    let types = "typeof(rank) = 'integer' AND typeof(run_id) = 'integer' AND typeof(isbn) = 'text' \
+                 AND typeof(source) = 'text' AND typeof(isbn13) IN ('text', 'null') \
+                 AND typeof(because) IN ('text', 'null') AND typeof(score) IN ('real', 'integer') \
+                 AND typeof(predicted_rating) IN ('real', 'integer', 'null')";
+    let sql = format!("SELECT user_id, CAST(isbn AS TEXT), {types} FROM temp.{}", quote(LISTS.name));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    // No id stands in the message: it is kept in the diary.
+    let changed = |column: &str| {
+        Error::new(
+            Kind::Config,
+            format!("the type of its column {column} turns some into others, as '007' into 7"),
+        )
+    };
+    let (mut found, mut readers) = (0, HashSet::new());
+    while let Some(row) = rows.next()? {
+        found += 1;
+        let id = reader_lists::id(row.get_ref(0)?);
+        readers.insert(*id.and_then(|id| codes.get(&id)).ok_or_else(|| changed("user_id"))?);
+        if !spellings.contains(row.get::<_, String>(1)?.as_str()) {
+            return Err(changed("isbn"));
+        }
+        if !row.get::<_, bool>(2)? {
+            let message = "a column of it has a type that makes numbers of texts, or texts of numbers";
+            return Err(Error::new(Kind::Config, message));
+        }
+    }
+    if found != written {
+        // ON CONFLICT REPLACE or IGNORE says nothing.
+        let message = format!("a constraint of it leaves {found} of {written} rows");
+        return Err(Error::new(Kind::Config, message));
+    }
+    if readers.len() < names.users.len() {
+        return Err(changed("user_id"));
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The published tables, and the places where sets of them stand.
+//!
+//! A set is the published tables of one night. The current one bears their plain names. Beside it there are
+//! three slots, of which one holds the set before, one takes the set that is being written, and one is for the
+//! current set when it gives way ([`super::exchange`]).
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use crate::database::publish::shape::Shape;
+use crate::database::source::Table;
+use crate::error::{Error, Kind, Result};
+
+/// A table that is published: it changes all at once with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// What readers of the application call it.
+    pub name: &'static str,
+    definition: &'static str,
+    columns: &'static [&'static str],
+}
+
+/// Everyone's lists.
+pub const LISTS: Published = Published {
+    name: "recommendations",
+    definition: include_str!("../../../sql/recommendations.sql"),
+    columns: &[
+        "user_id",
+        "rank",
+        "isbn",
+        "isbn13",
+        "score",
+        "predicted_rating",
+        "source",
+        "because",
+        "run_id",
+    ],
+};
+
+/// The list for whom the others do not know.
+pub const POPULAR: Published = Published {
+    name: "recommendations_popular",
+    definition: include_str!("../../../sql/recommendations_popular.sql"),
+    columns: &["rank", "isbn", "isbn13", "score", "run_id"],
+};
+
+/// What each list was made from.
+pub const READERS: Published = Published {
+    name: "nightshelf_readers",
+    definition: include_str!("../../../sql/readers.sql"),
+    columns: &["user_id", "digest"],
+};
+
+/// The published tables.
+pub const PUBLISHED: [Published; 3] = [LISTS, POPULAR, READERS];
+
+impl Published {
+    /// The shape that it has now, or gets where it is missing.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if there is something of that name that is no table.
+    pub fn shape(&self, connection: &Connection) -> Result<Shape> {
+        let found = Shape::find(connection, self.name)?;
+        let shape = found.unwrap_or_else(|| self.own_shape());
+        // Strict tables are of an earlier nightshelf, unless a user has made his own: that one names a type.
+        let is_ours = self.name != LISTS.name || shape.has_any();
+        Ok(match is_ours && shape.is_strict() {
+            true => shape.without_strict().as_written_in(&self.own_shape()),
+            false => shape,
+        })
+    }
+
+    /// Whether it stands in a `STRICT` table that an earlier nightshelf made.
+    ///
+    /// # Errors
+    /// As [`Published::shape`].
+    pub fn is_outdated(&self, connection: &Connection) -> Result<bool> {
+        let found = Shape::find(connection, self.name)?;
+        Ok(found.is_some_and(|found| found.is_strict()) && !self.shape(connection)?.is_strict())
+    }
+
+    /// The shape that nightshelf gives it.
+    pub fn own_shape(&self) -> Shape {
+        Shape::of_definition(self.name, self.definition)
+    }
+}
+
+/// One of the places for a set that is not the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(&'static str);
+
+impl Slot {
+    /// Where sets stand.
+    pub const SETS: [Self; 3] = [Self("a"), Self("b"), Self("c")];
+    /// Where an exchange is tried, with empty tables, and taken back.
+    pub const TRIAL: [Self; 2] = [Self("trial"), Self("aside")];
+
+    /// What a published table or index is called in this slot.
+    pub fn name(self, published: &str) -> String {
+        format!("nightshelf_{}_{published}", self.0)
+    }
+
+    /// The slot that holds the set before the current one.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn previous(connection: &Connection) -> Result<Option<Self>> {
+        let letter = meta(connection, "previous_slot")?;
+        Ok(Self::SETS.into_iter().find(|slot| Some(slot.0) == letter.as_deref()))
+    }
+
+    /// The two others: for a new set, and for the current one when it gives way. What stands there is left over.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn free(connection: &Connection) -> Result<[Self; 2]> {
+        let previous = Self::previous(connection)?;
+        let [a, b, c] = Self::SETS;
+        Ok(match previous {
+            Some(slot) if slot == a => [b, c],
+            Some(slot) if slot == b => [a, c],
+            _ => [a, b],
+        })
+    }
+
+    /// All that are not of use now.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn unused(connection: &Connection) -> Result<Vec<Self>> {
+        let previous = Self::previous(connection)?;
+        Ok(Self::SETS.into_iter().filter(|slot| Some(*slot) != previous).collect())
+    }
+
+    /// Whether the set that stands here has `STRICT` tables, while the published ones of now have not.
+    ///
+    /// # Errors
+    /// As [`Published::shape`].
+    pub fn is_outdated(self, connection: &Connection) -> Result<bool> {
+        for table in &PUBLISHED {
+            let here = Shape::find(connection, &self.name(table.name))?;
+            if here.is_some_and(|here| here.is_strict()) && !table.shape(connection)?.is_strict() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Notes that the set before is here, and how many rows each of its tables has.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn note_as_previous(self, transaction: &Transaction<'_>, rows: &RowCounts) -> Result<()> {
+        let rows = serde_json::to_string(rows).unwrap_or_default();
+        for (key, value) in [("previous_slot", self.0), ("previous_rows", &rows)] {
+            transaction.execute("INSERT OR REPLACE INTO nightshelf_meta VALUES (?1, ?2)", [key, value])?;
+        }
+        Ok(())
+    }
+
+    /// Notes that there is no set before the current one.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn note_no_previous(transaction: &Transaction<'_>) -> Result<()> {
+        let sql = "DELETE FROM nightshelf_meta WHERE key IN ('previous_slot', 'previous_rows')";
+        transaction.execute(sql, [])?;
+        Ok(())
+    }
+}
+
+/// Whether any published table, or one of the set before, is a `STRICT` one of an earlier nightshelf.
+///
+/// # Errors
+/// As [`Published::shape`].
+pub fn are_outdated(connection: &Connection) -> Result<bool> {
+    let before = Slot::previous(connection)?.map_or(Ok(false), |slot| slot.is_outdated(connection))?;
+    PUBLISHED.iter().try_fold(before, |any, table| Ok(any || table.is_outdated(connection)?))
+}
+
+/// Tables with foreign keys that point at a published one, which an exchange cannot keep.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn children(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT child.name FROM pragma_table_list AS child, pragma_foreign_key_list(child.name) AS key \
+               WHERE child.schema = 'main' AND child.type = 'table' AND child.name NOT LIKE 'nightshelf_%' \
+               AND key.\"table\" = ?1 COLLATE NOCASE ORDER BY 1";
+    let mut children = Vec::new();
+    for table in &PUBLISHED {
+        let mut statement = connection.prepare(sql)?;
+        let found = statement.query_map([table.name], |row| row.get(0))?;
+        children.extend(found.collect::<rusqlite::Result<Vec<String>>>()?);
+    }
+    Ok(children)
+}
+
+/// How many rows each table of a set has, by the published name.
+pub type RowCounts = BTreeMap<String, u64>;
+
+/// How many rows the set before had when it gave way; `None` where an earlier version did not note that.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn previous_rows(connection: &Connection) -> Result<Option<RowCounts>> {
+    Ok(meta(connection, "previous_rows")?.and_then(|rows| serde_json::from_str(&rows).ok()))
+}
+
+fn meta(connection: &Connection, key: &str) -> Result<Option<String>> {
+    if Table::find(connection, "nightshelf_meta")?.is_none() {
+        return Ok(None);
+    }
+    let sql = "SELECT value FROM nightshelf_meta WHERE key = ?1";
+    Ok(connection.query_row(sql, [key], |row| row.get(0)).optional()?)
+}
+
+/// Refuses a database that has something under one of our names that is not ours, or that cannot be exchanged.
+///
+/// # Errors
+/// [`Kind::Config`], naming the table and what to do.
+pub fn refuse_foreign_tables(connection: &Connection) -> Result<()> {
+    PUBLISHED.iter().try_for_each(|table| refuse_foreign(connection, table))
+}
+
+fn refuse_foreign(connection: &Connection, published: &Published) -> Result<()> {
+    let table = published.name;
+    let Some(found) = Table::find(connection, table)? else {
+        return Ok(());
+    };
+    if let Some(missing) = published.columns.iter().find(|column| !found.has(column)) {
+        return Err(Error::new(
+            Kind::Config,
+            format!(
+                "there is a {table} in this database that nightshelf did not make: it has no column {missing}"
+            ),
+        )
+        .hint(format!("rename it: nightshelf writes its own table of the name {table}")));
+    }
+    let sql = "SELECT \"table\" FROM pragma_foreign_key_list(?1) LIMIT 1";
+    if let Some(parent) = connection.query_row(sql, [table], |row| row.get::<_, String>(0)).optional()? {
+        return Err(Error::new(
+            Kind::Config,
+            format!(
+                "{table} refers to {parent} with a foreign key: the sets that stand beside it would, too, and keep \
+                 the application from deleting rows of {parent}, or be deleted with them"
+            ),
+        )
+        .hint(
+            "make it without one (Django: db_constraint=False; Rails: no foreign_key; SQLAlchemy and Prisma: a plain \
+             column); nightshelf itself takes out readers who have no ratings any more",
+        ));
+    }
+    match published.shape(connection)?.naming_itself() {
+        None => Ok(()),
+        Some((statement, plain)) => Err(Error::new(
+            Kind::Config,
+            format!(
+                "{table} is exchanged every night, and SQLite cannot rename a table that is named before a \
+                 column: {statement}"
+            ),
+        )
+        .hint(format!("drop it and make it again with the column alone: {plain}"))),
+    }
+}

@@ -1,0 +1,463 @@
+//! The ratings, out of the application's table and into columns.
+//!
+//! One `SELECT`, or several where one would keep writers out; over before training starts, so the
+//! write-ahead log can be checkpointed meanwhile. SQLite lets any value stand in any column, so
+//! every value is looked at; what cannot be used is counted and kept as an example.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, Statement};
+
+use crate::catalog::encode::RatingColumns;
+use crate::catalog::ids::UserRef;
+use crate::catalog::rejects::{Example, Rejects};
+use crate::config::{Config, Source};
+use crate::database::{Database, pause, quote, values};
+use crate::error::{Error, Kind, Result, nearest};
+use crate::text::plain;
+
+/// Rows between two looks at signals.
+const STRIDE: u64 = 1 << 13;
+
+/// How long one read of a rollback-journal database may take: SQLite keeps writers from committing
+/// for as long as anybody reads. Longer tables are read in several goes, by rowid; a row that is
+/// changed meanwhile is read as it was or as it is. In WAL mode one go disturbs nobody.
+const READ_HOLD: Duration = Duration::from_millis(50);
+
+/// What came out of the ratings table.
+#[derive(Debug)]
+pub struct Reading {
+    /// The rows that can be used.
+    pub columns: RatingColumns,
+    /// The rows that cannot.
+    pub rejects: Rejects,
+    /// All of them.
+    pub rows: u64,
+}
+
+/// Reads all ratings.
+///
+/// # Errors
+/// As [`read_watched`].
+pub fn read(database: &Database, config: &Config) -> Result<Reading> {
+    read_watched(database, config, |_, _| Ok(()))
+}
+
+/// Reads all ratings, and tells `watch` now and then how many that are so far, and about how many there will be (0 where
+/// nobody knows).
+///
+/// # Errors
+/// What `watch` says. [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
+/// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
+pub fn read_watched(
+    database: &Database,
+    config: &Config,
+    watch: impl Fn(u64, u64) -> Result<()>,
+) -> Result<Reading> {
+    database.read_in_goes("reading the ratings", |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
+            true => Error::from(error).while_doing("the query in [source] does not work"),
+            false => error.into(),
+        })?;
+        if select.from_user && !(statement.readonly() && (2..=4).contains(&statement.column_count())) {
+            return Err(Error::new(
+                Kind::Config,
+                "the query in [source] is not a SELECT of two to four columns",
+            )
+            .hint("it should give user, isbn, rating and, if there is one, the time of the rating"));
+        }
+        // The rowid, where there is one, stands last and is no value of the row.
+        let width = statement.column_count() - usize::from(select.by_rowid);
+        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let about = select.about(connection);
+        scan(database, &mut statement, select.by_rowid, |row| {
+            reading.rows += 1;
+            if let Err(reason) = take(row, width, config.source.implicit_rating, &mut reading.columns) {
+                reading.rejects.add(reason, || example(row, width));
+            }
+            if reading.rows.is_multiple_of(STRIDE) {
+                watch(reading.rows, about)?;
+            }
+            Ok(())
+        })?;
+        watch(reading.rows, about)?;
+        Ok(reading)
+    })
+}
+
+/// Steps through a statement's rows. If the rowid stands last and the statement takes the one to go
+/// on from, then in several goes where a long one would keep writers out.
+pub(super) fn scan(
+    database: &Database,
+    statement: &mut Statement<'_>,
+    by_rowid: bool,
+    mut each: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let width = statement.column_count() - usize::from(by_rowid);
+    let pauses = by_rowid && database.journal_mode()? != "wal";
+    let (mut next, mut count) = (Some(i64::MIN), 0u64);
+    while let Some(from) = next.take() {
+        let since = Instant::now();
+        let mut rows = match by_rowid {
+            true => statement.query([from])?,
+            false => statement.query([])?,
+        };
+        while let Some(row) = rows.next()? {
+            count += 1;
+            each(row)?;
+            if count.is_multiple_of(STRIDE) {
+                database.interrupt().check()?;
+                if pauses && since.elapsed() >= READ_HOLD {
+                    next = row.get::<_, i64>(width)?.checked_add(1);
+                    break;
+                }
+            }
+        }
+        drop(rows);
+        if next.is_some() {
+            pause(since.elapsed());
+        }
+    }
+    Ok(())
+}
+
+/// Reads the ratings of one reader.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> Result<Reading> {
+    database.read("looking for the reader's ratings", |connection| {
+        let source = &config.source;
+        let select = Select::resolve(connection, source)?;
+        let column = match source.query.as_str() {
+            "" => source.user.clone(),
+            _ => connection.prepare(&select.sql)?.column_name(0)?.to_owned(),
+        };
+        let mut statement = connection.prepare(&select.of(&quote(&column)))?;
+        let width = statement.column_count() - usize::from(select.by_rowid);
+        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let mut rows = match user {
+            UserRef::Integer(id) => statement.query([id])?,
+            UserRef::Text(id) => statement.query([id])?,
+        };
+        while let Some(row) = rows.next()? {
+            // To a column of texts, or of numbers, 42 and '42' are the same.
+            if reader_in(row.get_ref(0)?) != Ok(user) {
+                continue;
+            }
+            reading.rows += 1;
+            if let Err(reason) = take(row, width, source.implicit_rating, &mut reading.columns) {
+                reading.rejects.add(reason, || example(row, width));
+            }
+        }
+        Ok(reading)
+    })
+}
+
+/// How many rows the ratings table has, once it is clear that it can be read.
+///
+/// # Errors
+/// As [`read`].
+pub fn count(database: &Database, config: &Config) -> Result<u64> {
+    /// Rows that are counted in one go: nobody can commit meanwhile where there is no WAL.
+    const GO: i64 = 1_000_000;
+    let looking = "looking at the ratings";
+    let select = database.read(looking, |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        connection.prepare(&select.all())?;
+        Ok(select)
+    })?;
+    if !select.by_rowid {
+        let sql = format!("SELECT count(*) FROM ({}\n)", select.sql);
+        let rows = database
+            .read(looking, |connection| Ok(connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?))?;
+        return Ok(rows.unsigned_abs());
+    }
+    // By the table itself: an index may be ordered by a collation that only the application has.
+    let table = quote(&config.source.table);
+    let sql = format!(
+        "SELECT count(*), max(id) FROM (SELECT rowid AS id FROM {table} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid LIMIT {GO})"
+    );
+    let (mut rows, mut from) = (0, Some(i64::MIN));
+    while let Some(first) = from.take() {
+        let since = Instant::now();
+        let (counted, last) = database.read(looking, |connection| {
+            let counted =
+                connection.query_row(&sql, [first], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)));
+            Ok(counted?)
+        })?;
+        let counted: i64 = counted;
+        rows += counted.unsigned_abs();
+        if counted == GO {
+            from = last.and_then(|last| last.checked_add(1));
+            pause(since.elapsed());
+        }
+    }
+    Ok(rows)
+}
+
+/// What to read.
+#[derive(Debug)]
+struct Select {
+    /// Everything, in any order.
+    sql: String,
+    from_user: bool,
+    /// The rowid stands last.
+    by_rowid: bool,
+}
+
+impl Select {
+    /// All rows; where there are rowids, in their order and from that which is given on.
+    fn all(&self) -> String {
+        // An index that covers the columns would otherwise give its own order, and "the last of
+        // several ratings" would change when somebody adds one.
+        let order = if self.by_rowid { " WHERE rowid >= ?1 ORDER BY rowid" } else { "" };
+        format!("{}{order}", self.sql)
+    }
+
+    /// About how many rows there are, where that costs nothing to know; else 0.
+    fn about(&self, connection: &Connection) -> u64 {
+        let Some((_, table)) = self.sql.rsplit_once(" FROM ").filter(|_| self.by_rowid) else { return 0 };
+        let sql = format!("SELECT (SELECT max(rowid) FROM {table}) - (SELECT min(rowid) FROM {table}) + 1");
+        connection
+            .query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
+            .ok()
+            .flatten()
+            .map_or(0, i64::unsigned_abs)
+    }
+
+    /// The rows with one value in a column.
+    fn of(&self, column: &str) -> String {
+        match self.by_rowid {
+            // Whatever collation the application has given to the column, and whether it is known here.
+            true => format!("{} WHERE {column} COLLATE BINARY = ?1 ORDER BY rowid", self.sql),
+            false => format!("SELECT * FROM ({}\n) WHERE {column} COLLATE BINARY = ?1", self.sql),
+        }
+    }
+
+    fn resolve(connection: &Connection, source: &Source) -> Result<Self> {
+        if !source.query.is_empty() {
+            let end = |c: char| c == ';' || c.is_whitespace();
+            let sql = source.query.trim_end_matches(end).to_owned();
+            return Ok(Self { sql, from_user: true, by_rowid: false });
+        }
+        let table =
+            Table::find(connection, &source.table)?.ok_or_else(|| no_table(connection, &source.table))?;
+        let mut columns = vec![table.column("user", &source.user)?, table.column("isbn", &source.isbn)?];
+        columns.push(match source.rating.as_str() {
+            "" => "NULL".into(),
+            name => table.column("rating", name)?,
+        });
+        let has_time = !source.rated_at.is_empty();
+        match table.column("rated_at", &source.rated_at) {
+            Ok(column) if has_time => columns.push(column),
+            // A time that somebody asked for by name must be there; the default one may be missing.
+            Err(error) if has_time && source.rated_at != Source::default().rated_at => return Err(error),
+            _ => {}
+        }
+        if source.rating.is_empty() {
+            columns[2] = format!("{:?}", source.implicit_rating);
+        }
+        if table.has_rowid {
+            columns.push("rowid".into());
+        }
+        let sql = format!("SELECT {} FROM {}", columns.join(", "), quote(&table.name));
+        Ok(Self { sql, from_user: false, by_rowid: table.has_rowid })
+    }
+}
+
+/// A table or view of the application, and what its columns are called.
+#[derive(Debug)]
+pub struct Table {
+    /// As the schema spells it.
+    pub name: String,
+    /// Its columns, as the schema spells them.
+    pub columns: Vec<String>,
+    /// Whether its rows have a rowid to be ordered by.
+    pub has_rowid: bool,
+}
+
+impl Table {
+    /// Looks a table or view up, as SQLite does: case does not matter.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn find(connection: &Connection, name: &str) -> Result<Option<Self>> {
+        let sql = "SELECT name, type, wr FROM pragma_table_list \
+                   WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
+        let found = connection.query_row(sql, [name], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+        });
+        let (name, kind, without_rowid) = match found {
+            Ok(found) => found,
+            Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let columns = connection
+            .prepare("SELECT name FROM pragma_table_xinfo(?1)")?
+            .query_map([&name], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        let hidden = columns.iter().any(|column| column.eq_ignore_ascii_case("rowid"));
+        Ok(Some(Self { name, columns, has_rowid: kind == "table" && !without_rowid && !hidden }))
+    }
+
+    /// Whether there is such a column, as SQLite compares names.
+    pub fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.eq_ignore_ascii_case(name))
+    }
+
+    /// The quoted name of a column that must be there.
+    fn column(&self, key: &str, name: &str) -> Result<String> {
+        // Checked here because SQLite takes an unknown name in double quotes for a text.
+        if self.has(name) {
+            return Ok(quote(name));
+        }
+        let near = nearest(name, self.columns.iter().map(String::as_str)).unwrap_or("the right one");
+        Err(Error::new(
+            Kind::Config,
+            plain(&format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", "))),
+        )
+        .hint(format!(
+            "set {key} = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
+        )))
+    }
+}
+
+fn no_table(connection: &Connection, name: &str) -> Error {
+    let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
+               AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'nightshelf_%' ORDER BY name";
+    let tables: Vec<String> = connection
+        .prepare(sql)
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .unwrap_or_default();
+    let error = if tables.is_empty() {
+        Error::new(Kind::Config, format!("there is no table {name}: this database is empty"))
+    } else {
+        Error::new(Kind::Config, plain(&format!("there is no table {name}; there are {}", tables.join(", "))))
+    };
+    match nearest(name, tables.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!(
+            "set table = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
+        )),
+        None => {
+            error.hint("let `nightshelf init` look for the ratings and write a configuration file, or `nightshelf import` files")
+        }
+    }
+}
+
+/// Takes one row into the columns, or says why not.
+fn take(
+    row: &Row<'_>,
+    width: usize,
+    implicit_rating: f64,
+    columns: &mut RatingColumns,
+) -> std::result::Result<(), &'static str> {
+    let value = |index: usize| match row.get_ref(index) {
+        Ok(value) if index < width => value,
+        _ => ValueRef::Null,
+    };
+    let user = reader_in(value(0))?;
+    let isbn = match value(1) {
+        ValueRef::Text(isbn) => Cow::Borrowed(std::str::from_utf8(isbn).map_err(|_| "isbn_not_utf8")?),
+        ValueRef::Blob(_) => return Err("isbn_is_blob"),
+        other => values::text(other).ok_or("missing_isbn")?,
+    };
+    if isbn.trim().is_empty() {
+        return Err("missing_isbn");
+    }
+    let rating = match value(2) {
+        ValueRef::Null if width < 3 => implicit_rating,
+        ValueRef::Null => return Err("missing_rating"),
+        ValueRef::Integer(rating) => rating as f64,
+        ValueRef::Real(rating) => rating,
+        ValueRef::Text(text) => number_in(text).ok_or("rating_not_a_number")?,
+        ValueRef::Blob(_) => return Err("rating_is_blob"),
+    };
+    let given = rating as f32;
+    if !given.is_finite() {
+        return Err("rating_not_finite");
+    }
+    let rating = if rating == implicit_rating { f32::NAN } else { given };
+    columns.push(user, &isbn, rating, moment(value(3)));
+    Ok(())
+}
+
+/// The id that a value is, or why it is none.
+fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
+    match value {
+        ValueRef::Null => Err("missing_user"),
+        ValueRef::Integer(id) => Ok(UserRef::Integer(id)),
+        // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
+        ValueRef::Real(id) if values::is_whole(id) => Ok(UserRef::Integer(id as i64)),
+        ValueRef::Real(_) => Err("user_not_an_id"),
+        ValueRef::Text(id) => match std::str::from_utf8(id) {
+            Ok("") => Err("missing_user"),
+            Ok(id) => Ok(UserRef::Text(id)),
+            Err(_) => Err("user_not_utf8"),
+        },
+        ValueRef::Blob(_) => Err("user_is_blob"),
+    }
+}
+
+fn number_in(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+/// A point in time as a number that grows: seconds, or whatever unit the column counts in.
+/// What says nothing of the kind is older than all else.
+fn moment(value: ValueRef<'_>) -> f64 {
+    use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+    match value {
+        ValueRef::Integer(time) => time as f64,
+        ValueRef::Real(time) if time.is_finite() => time,
+        ValueRef::Text(text) => {
+            let Ok(text) = std::str::from_utf8(text).map(str::trim) else {
+                return f64::NEG_INFINITY;
+            };
+            let seconds = |time: NaiveDateTime| time.and_utc().timestamp_micros() as f64 / 1e6;
+            DateTime::parse_from_rfc3339(text)
+                .map(|time| seconds(time.naive_utc()))
+                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(seconds))
+                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(seconds))
+                .or_else(|_| {
+                    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                        .map(|day| seconds(day.and_time(NaiveTime::MIN)))
+                })
+                .ok()
+                .or_else(|| text.parse().ok().filter(|time: &f64| time.is_finite()))
+                .unwrap_or(f64::NEG_INFINITY)
+        }
+        _ => f64::NEG_INFINITY,
+    }
+}
+
+/// A rejected row, in its parts.
+fn example(row: &Row<'_>, width: usize) -> Example {
+    let part = |index: usize| {
+        let value = row.get_ref(index).ok().filter(|_| index < width);
+        value.map(values::part)
+    };
+    Example { user: part(0), isbn: part(1), rating: part(2), ..Example::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_in_every_common_form_are_comparable() {
+        let text = |text: &str| moment(ValueRef::Text(text.as_bytes()));
+        assert_eq!(text("1970-01-02"), 86_400.0);
+        assert_eq!(text("1970-01-02 00:00:01"), 86_401.0);
+        assert_eq!(text("1970-01-02T00:00:01.5Z"), 86_401.5);
+        assert_eq!(text("1970-01-02T02:00:00+02:00"), 86_400.0);
+        assert_eq!(text("86400"), moment(ValueRef::Integer(86_400)));
+        for nonsense in ["", "soon", "NaN", "inf"] {
+            assert_eq!(text(nonsense), f64::NEG_INFINITY, "{nonsense:?}");
+        }
+        assert!(moment(ValueRef::Null) < moment(ValueRef::Integer(i64::MIN)));
+    }
+}

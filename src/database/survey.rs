@@ -1,0 +1,65 @@
+//! What tables an unknown database has, and what stands in them.
+
+use std::borrow::Cow;
+
+use rusqlite::Connection;
+
+use crate::database::source::Table;
+use crate::database::{Database, quote, values};
+use crate::error::{Error, Kind, Result};
+use crate::ingest::columns::SampledTable;
+
+/// Rows that are looked at of each table.
+const SAMPLE: usize = 1000;
+
+/// Rows that are counted of what is no plain table.
+const MOST_COUNTED: i64 = 1_000_000;
+
+/// Looks at all tables and views of the application, none of ours.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn survey(database: &Database) -> Result<Vec<SampledTable>> {
+    let names: Vec<String> = database.read("looking at the tables", |connection| {
+        let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
+                   AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'nightshelf_%' \
+                   AND name NOT IN ('recommendations', 'recommendations_popular') ORDER BY name";
+        Ok(connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    })?;
+    let look = |name: &String| database.read("looking at a table", |connection| table(connection, name));
+    Ok(names.iter().map(look).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn table(connection: &Connection, name: &str) -> Result<Option<SampledTable>> {
+    // A view may be broken, or call what only the application knows: that is no reason to look no further.
+    let Table { name, columns, has_rowid } = match Table::find(connection, name) {
+        Ok(Some(table)) => table,
+        Err(error) if error.kind() == Kind::Busy => return Err(error),
+        _ => return Ok(None),
+    };
+    // Of a view, counting all rows may take any time.
+    let most = if has_rowid { i64::MAX } else { MOST_COUNTED };
+    let count = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {most})", quote(&name));
+    let names: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+    let sql = format!("SELECT {} FROM {} LIMIT {SAMPLE}", names.join(", "), quote(&name));
+    let look = || -> rusqlite::Result<(i64, Vec<Vec<Option<String>>>)> {
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map([], |row| {
+            (0..columns.len())
+                .map(|column| Ok(values::text(row.get_ref(column)?).map(Cow::into_owned)))
+                .collect()
+        })?;
+        let sample = rows.collect::<rusqlite::Result<_>>()?;
+        Ok((connection.query_row(&count, [], |row| row.get(0))?, sample))
+    };
+    let (rows, sample) = match look().map_err(Error::from) {
+        Ok(found) => found,
+        Err(error) if error.kind() == Kind::Busy => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let references = connection
+        .prepare("SELECT \"from\", \"table\", coalesce(\"to\", '') FROM pragma_foreign_key_list(?1)")?
+        .query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(SampledTable { name, rows: rows.unsigned_abs(), columns, sample, references }))
+}

@@ -1,0 +1,35 @@
+//! Values as SQLite has them: any in any column.
+
+use std::borrow::Cow;
+
+use rusqlite::types::ValueRef;
+
+use crate::catalog::rejects::Part;
+
+/// What a value says as text; `None` for NULL and blobs. A whole number has no point, whatever it is stored as, and bytes
+/// that are no UTF-8 are replaced.
+pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        ValueRef::Null | ValueRef::Blob(_) => None,
+        ValueRef::Integer(number) => Some(number.to_string().into()),
+        ValueRef::Real(number) if is_whole(number) => Some((number as i64).to_string().into()),
+        ValueRef::Real(number) => Some(number.to_string().into()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text)),
+    }
+}
+
+/// A value of a row that is kept as an example.
+pub fn part(value: ValueRef<'_>) -> Part {
+    match value {
+        ValueRef::Null => Part::Null,
+        ValueRef::Integer(value) => Part::Integer(value),
+        ValueRef::Real(value) => Part::Real(value),
+        ValueRef::Text(text) => Part::text(&String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => Part::Blob { blob: bytes.len() as u64 },
+    }
+}
+
+/// Whether a floating number is a whole one that an integer holds exactly.
+pub fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0
+}

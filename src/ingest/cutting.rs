@@ -1,0 +1,159 @@
+//! Lines into fields, in whichever way gives as many as there are columns.
+//!
+//! Not by a general CSV reader, because real dumps mix three ways of writing a quote. A general reader follows one,
+//! and a stray quote then silently swallows every line up to the next one.
+
+use std::fmt;
+
+use encoding_rs::WINDOWS_1252;
+
+use super::Encoding;
+use crate::error::{Error, Kind, Result};
+
+/// What stands between two fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// `,`
+    Comma,
+    /// `;`
+    Semicolon,
+    /// a tab
+    Tab,
+    /// `::`, as in MovieLens; such files do not quote.
+    Colons,
+}
+
+impl Separator {
+    pub(super) const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Colons];
+
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let named = |separator: &Self| text == separator.text() || text == separator.to_string();
+        match Self::ALL.iter().find(|separator| named(separator)) {
+            Some(separator) => Ok(*separator),
+            None if text == r"\t" => Ok(Self::Tab),
+            None => Err(Error::new(Kind::Config, format!("--separator {text:?} is not understood"))
+                .hint("give `,` `;` `tab` or `::`")),
+        }
+    }
+
+    /// The separator as it stands in a file.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Comma => ",",
+            Self::Semicolon => ";",
+            Self::Tab => "\t",
+            Self::Colons => "::",
+        }
+    }
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Tab { "tab" } else { self.text() })
+    }
+}
+
+/// How quotes are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// A quote within quotes is written `\"` or `""`.
+    Escaped,
+    /// It is written `""`, and a backslash is only a backslash.
+    Doubled,
+    /// Quotes mean nothing; one at each end of a field is thrown away.
+    Ignored,
+}
+
+/// Cuts a line into fields; `None` if a quoted one is still open at its end.
+pub(super) fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<Vec<Vec<u8>>> {
+    let quotable = separator != Separator::Colons;
+    let mark = separator.text().as_bytes();
+    let mut fields = Vec::new();
+    let mut at = 0;
+    loop {
+        let start = at + blanks(&line[at..]);
+        let opened = quotable && quotes != Quotes::Ignored && line.get(start) == Some(&b'"');
+        let end = if opened {
+            let (field, end) = quoted(line, start + 1, mark, quotes)?;
+            fields.push(field);
+            end
+        } else {
+            let found = line[at..].windows(mark.len()).position(|bytes| bytes == mark);
+            let end = found.map_or(line.len(), |found| at + found);
+            let mut field = line[at..end].trim_ascii();
+            if quotable && quotes == Quotes::Ignored {
+                field = field.strip_prefix(b"\"").unwrap_or(field);
+                field = field.strip_suffix(b"\"").unwrap_or(field);
+            }
+            fields.push(field.to_vec());
+            end
+        };
+        if end == line.len() {
+            return Some(fields);
+        }
+        at = end + mark.len();
+    }
+}
+
+/// The quoted field whose content begins at `at`, and where the separator after it begins. Only a
+/// quote with a separator or the line's end behind it closes: any other is a part of the text.
+fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Vec<u8>, usize)> {
+    let mut field = Vec::new();
+    while let Some(&byte) = line.get(at) {
+        let next = line.get(at + 1).copied();
+        at += 1;
+        match (byte, next) {
+            (b'\\', Some(escaped @ (b'"' | b'\\'))) if quotes == Quotes::Escaped => {
+                field.push(escaped);
+                at += 1;
+            }
+            (b'"', Some(b'"')) => {
+                field.push(b'"');
+                at += 1;
+            }
+            (b'"', _) => {
+                let end = at + blanks(&line[at..]);
+                if end == line.len() || line[end..].starts_with(mark) {
+                    return Some((field, end));
+                }
+                field.push(b'"');
+            }
+            _ => field.push(byte),
+        }
+    }
+    None
+}
+
+/// The fields of a line that is a record by itself: every quote closed, and one field a column.
+pub(super) fn whole(line: &[u8], separator: Separator, columns: usize) -> Option<Vec<Vec<u8>>> {
+    [Quotes::Escaped, Quotes::Doubled]
+        .into_iter()
+        .filter_map(|quotes| cut(line, separator, quotes))
+        .find(|fields| fields.len() == columns)
+}
+
+/// Fields of any line: without quotes if that gives one a column, else as well as they close.
+pub(super) fn cut_somehow(line: &[u8], separator: Separator, columns: usize) -> Vec<Vec<u8>> {
+    let ignored = cut(line, separator, Quotes::Ignored).unwrap_or_default();
+    if ignored.len() == columns {
+        return ignored;
+    }
+    let closed = cut(line, separator, Quotes::Escaped).or_else(|| cut(line, separator, Quotes::Doubled));
+    closed.unwrap_or(ignored)
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == b' ').count()
+}
+
+/// Text without blanks around it: UTF-8 where the bytes allow it, else Windows-1252, of which
+/// Latin-1 is the part that dumps use.
+pub(super) fn decode(bytes: Vec<u8>, forced: Option<Encoding>) -> String {
+    let latin1 = |bytes: &[u8]| WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned();
+    let text = match forced {
+        Some(Encoding::Utf8) => String::from_utf8_lossy(&bytes).into_owned(),
+        Some(Encoding::Latin1) => latin1(&bytes),
+        None => String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes())),
+    };
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+}

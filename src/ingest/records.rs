@@ -1,0 +1,134 @@
+//! Records, one by one, whatever they are packed in.
+
+use std::path::Path;
+
+use super::cutting::{Quotes, cut, cut_somehow, decode, whole};
+use super::dialect::{BYTE_ORDER_MARK, Dialect};
+use super::lines::{Lines, Packing};
+use super::parquet::ParquetRows;
+use crate::error::Result;
+
+/// How many lines more a quoted field may take: enough for any title, little to go through again.
+const FOLLOWING: usize = 16;
+
+/// One record of a file.
+#[derive(Debug)]
+pub struct Record {
+    /// Its number; the first after the header is 1.
+    pub number: u64,
+    /// Its fields, blanks around them taken off; often, but not always, one a column.
+    pub fields: Vec<String>,
+}
+
+/// The records of a file, one by one.
+///
+/// A line is a record if it can be read as one with as many fields as there are columns, quotes
+/// within quotes written `\"` or `""` as in Book-Crossing, else only `""` as in standard CSV. If
+/// a quote stays open, a few more lines are tried, up to the first that is a record by itself: so
+/// a title may span lines, but a quote that nobody closed costs one record and no more. A line
+/// for which none of that works is cut at every separator, and its quotes are thrown away.
+pub struct Records {
+    source: Source,
+    dialect: Dialect,
+    number: u64,
+}
+
+/// Where the fields of records come from.
+enum Source {
+    Lines(Lines),
+    Rows(ParquetRows),
+}
+
+impl Records {
+    /// Opens a file from its first record.
+    ///
+    /// # Errors
+    /// As [`Dialect::sniff`].
+    pub fn open(path: &Path, dialect: &Dialect) -> Result<Self> {
+        let dialect = dialect.clone();
+        match dialect.packing {
+            Packing::Parquet => {
+                Ok(Self { source: Source::Rows(ParquetRows::open(path)?), dialect, number: 0 })
+            }
+            Packing::Plain | Packing::Gzip => Self::of_lines(Lines::open(path)?, dialect),
+        }
+    }
+
+    pub(super) fn of_lines(mut lines: Lines, dialect: Dialect) -> Result<Self> {
+        lines.peek(0)?;
+        if let Some(first) = lines.ahead.front_mut().filter(|line| line.starts_with(BYTE_ORDER_MARK)) {
+            first.drain(..BYTE_ORDER_MARK.len());
+        }
+        if dialect.header {
+            fields_of_lines(&mut lines, &dialect)?;
+        }
+        Ok(Self { source: Source::Lines(lines), dialect, number: 0 })
+    }
+
+    /// The number of the record that was read last; 0 before the first.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many bytes of the file, as it lies on the disk, have been read.
+    pub fn bytes_read(&self) -> u64 {
+        match &self.source {
+            Source::Lines(lines) => lines.passed.get(),
+            Source::Rows(rows) => rows.bytes_read(),
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let fields = match &mut self.source {
+            Source::Lines(lines) => fields_of_lines(lines, &self.dialect),
+            Source::Rows(rows) => rows.next(),
+        };
+        let fields = fields.transpose()?;
+        Some(fields.map(|fields| {
+            self.number += 1;
+            Record { number: self.number, fields }
+        }))
+    }
+}
+
+/// The fields of the next record.
+fn fields_of_lines(lines: &mut Lines, dialect: &Dialect) -> Result<Option<Vec<String>>> {
+    let line = loop {
+        match lines.pull()? {
+            Some(line) if line.trim_ascii().is_empty() => {}
+            Some(line) => break line,
+            None => return Ok(None),
+        }
+    };
+    let fields = match whole(&line, dialect.separator, dialect.columns.len()) {
+        Some(fields) => fields,
+        None => mend(&line, lines, dialect)?,
+    };
+    let forced = dialect.forced.then_some(dialect.encoding);
+    Ok(Some(fields.into_iter().map(|field| decode(field, forced)).collect()))
+}
+
+/// Fields of a line that is no record by itself, perhaps with some that follow it.
+fn mend(line: &[u8], lines: &mut Lines, dialect: &Dialect) -> Result<Vec<Vec<u8>>> {
+    let (separator, columns) = (dialect.separator, dialect.columns.len());
+    if cut(line, separator, Quotes::Escaped).is_none() {
+        let mut joined = line.to_vec();
+        for ahead in 0..FOLLOWING {
+            let Some(next) = lines.peek(ahead)? else { break };
+            if whole(next, separator, columns).is_some() {
+                break;
+            }
+            joined.push(b'\n');
+            joined.extend_from_slice(next);
+            if let Some(fields) = whole(&joined, separator, columns) {
+                lines.ahead.drain(..=ahead);
+                return Ok(fields);
+            }
+        }
+    }
+    Ok(cut_somehow(line, separator, columns))
+}

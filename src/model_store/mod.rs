@@ -1,0 +1,470 @@
+//! The model on disk, beside the database: `shop.db.nightshelf/model-12/`.
+//!
+//! Factors as safetensors, vocabularies as Parquet, and a manifest with the settings, the run, and
+//! a seal on each file. A folder is written under another name and renamed when it is whole, so what
+//! bears the name of a model is one; what has become of it since, the seals tell.
+
+pub mod safetensors;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{
+    Column, DataFrame, ParquetReader, ParquetWriter, PolarsError, PolarsResult, SerReader,
+};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::catalog::ids::{Items, Users};
+use crate::catalog::popularity::Popularity;
+use crate::config::{Config, ResolvedConfig};
+use crate::error::{Error, Kind, Result};
+use crate::model::Factors;
+use crate::model::data::Editions;
+use crate::model::rating::RatingModel;
+use crate::{failpoint, sidecar};
+
+const PREFIX: &str = "model-";
+const UNFINISHED: &str = "unfinished-";
+const MANIFEST: &str = "manifest.json";
+const FACTORS: &str = "factors.safetensors";
+const USERS: &str = "users.parquet";
+const ITEMS: &str = "items.parquet";
+const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
+
+/// Raised whenever an older reader would misunderstand the files.
+const FORMAT: u32 = 5;
+
+/// What is kept of a nightly run.
+#[derive(Clone, Debug)]
+pub struct StoredModel {
+    /// The run that trained it.
+    pub run_id: i64,
+    /// The digest of the ratings that it was trained on.
+    pub input_digest: String,
+    /// Its settings.
+    pub config: ResolvedConfig,
+    /// Readers by code.
+    pub readers: StoredUsers,
+    /// Books by code.
+    pub books: StoredItems,
+    /// The ranking model: a row for each code.
+    pub ranking: Factors,
+    /// The model of stars, if there is one.
+    pub rating: Option<RatingModel>,
+}
+
+/// What is kept of the readers of a run.
+#[derive(Clone, Debug)]
+pub struct StoredUsers {
+    /// Ids by code.
+    pub users: Users,
+    /// What each reader's factors were trained on.
+    pub digests: Vec<i64>,
+    /// How many ratings that was.
+    pub ratings: Vec<u32>,
+    /// How well the model did for each in the eyes of the gate; NaN where it was not judged by them.
+    pub quality: Vec<f64>,
+}
+
+impl StoredUsers {
+    /// From the columns of [`StoredUsers::frame`].
+    fn new(mut frame: DataFrame) -> Result<Self> {
+        let mut column = |name: &str| frame.drop_in_place(name);
+        let (digests, ratings, quality) = (column("digest")?, column("ratings")?, column("quality")?);
+        Ok(Self {
+            digests: digests.i64()?.iter().map(Option::unwrap_or_default).collect(),
+            ratings: ratings.u32()?.iter().map(Option::unwrap_or_default).collect(),
+            quality: quality.f64()?.iter().map(|figure| figure.unwrap_or(f64::NAN)).collect(),
+            users: Users::new(frame)?,
+        })
+    }
+
+    fn frame(&self) -> Result<DataFrame> {
+        let mut frame = self.users.frame()?;
+        frame.with_column(Column::new("digest".into(), &self.digests))?;
+        frame.with_column(Column::new("ratings".into(), &self.ratings))?;
+        frame.with_column(Column::new("quality".into(), &self.quality))?;
+        Ok(frame)
+    }
+
+    /// What the factors of readers with these codes were trained on.
+    pub fn digests_of(&self, codes: &[Option<u32>]) -> Vec<Option<i64>> {
+        codes.iter().map(|code| code.map(|code| self.digests[code as usize])).collect()
+    }
+
+    /// What a run left, and its settings, without its factors.
+    ///
+    /// # Errors
+    /// As [`StoredModel::read`].
+    pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<(Self, Config)> {
+        let folder = path(folder, run_id);
+        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &[USERS])?;
+        Ok((Self::of(&files[USERS], &folder)?, manifest.config))
+    }
+
+    fn of(bytes: &[u8], folder: &Path) -> Result<Self> {
+        let readers = parquet(bytes).map_err(Error::from).and_then(Self::new);
+        readers.map_err(|error| damaged(folder, USERS, &error.to_string()))
+    }
+
+    fn without(mut self, user: u32) -> Result<Self> {
+        self.users = self.users.without(user)?;
+        self.digests.remove(user as usize);
+        self.ratings.remove(user as usize);
+        self.quality.remove(user as usize);
+        Ok(self)
+    }
+}
+
+/// What is kept of the books of a run.
+#[derive(Clone, Debug)]
+pub struct StoredItems {
+    /// Keys and spellings by code.
+    pub items: Items,
+    /// Who had read them.
+    pub popularity: Popularity,
+    /// What the ranking model weighs their readings with.
+    pub weights: Vec<f32>,
+    /// What their products are multiplied with to be scores.
+    pub item_scales: Vec<f32>,
+}
+
+impl StoredItems {
+    /// From the columns of [`StoredItems::frame`].
+    fn new(mut frame: DataFrame) -> Result<Self> {
+        let mut column = |name: &str| frame.drop_in_place(name);
+        let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
+        let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
+        let counts = |column: &Column| -> Result<Vec<u32>> {
+            Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
+        };
+        let numbers = |column: &Column| -> Result<Vec<f32>> {
+            Ok(column.f32()?.iter().map(Option::unwrap_or_default).collect())
+        };
+        let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
+        let editions = Editions::of_works(counts(&works)?);
+        Ok(Self {
+            popularity: Popularity::counted(counts(&readers)?, counts(&stars)?, ties, editions),
+            weights: numbers(&weights)?,
+            item_scales: numbers(&item_scales)?,
+            items: Items::new(frame)?,
+        })
+    }
+
+    fn frame(&self) -> Result<DataFrame> {
+        let Self { items, popularity, weights, item_scales } = self;
+        let mut frame = items.frame()?;
+        frame.with_column(Column::new("readers".into(), &popularity.readers))?;
+        frame.with_column(Column::new("stars".into(), &popularity.stars))?;
+        frame.with_column(Column::new("ties".into(), &popularity.ties))?;
+        frame.with_column(Column::new("work".into(), popularity.editions.works(items.len())))?;
+        frame.with_column(Column::new("weight".into(), weights))?;
+        frame.with_column(Column::new("lift".into(), item_scales))?;
+        Ok(frame)
+    }
+}
+
+/// What stands in `manifest.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    nightshelf: String,
+    run_id: i64,
+    input_digest: String,
+    users: usize,
+    items: usize,
+    files: BTreeMap<String, Seal>,
+    config: Config,
+}
+
+/// What any format says of itself.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Written {
+    format: u32,
+    nightshelf: String,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self { format: 0, nightshelf: "unknown".into() }
+    }
+}
+
+/// What a file must be like to be the one that was written.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seal {
+    bytes: u64,
+    /// XXH3 with 128 bits, in hexadecimal digits. Against accidents, not against forgers.
+    xxh3: String,
+}
+
+impl Seal {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, xxh3: format!("{:032x}", xxh3_128(bytes)) }
+    }
+
+    /// Of what a file holds, a piece at a time.
+    fn of_file(path: &Path) -> std::io::Result<Self> {
+        let (mut file, mut hash) = (File::open(path)?, Xxh3::new());
+        let (mut piece, mut bytes) = (vec![0; 1 << 18], 0);
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                read => {
+                    hash.update(&piece[..read]);
+                    bytes += read as u64;
+                }
+            }
+        }
+        Ok(Self { bytes, xxh3: format!("{:032x}", hash.digest128()) })
+    }
+}
+
+/// Where the model of a run lies.
+pub fn path(folder: &Path, run_id: i64) -> PathBuf {
+    folder.join(format!("{PREFIX}{run_id}"))
+}
+
+impl StoredModel {
+    /// Writes the model, whole or not at all, in the place of one of the same run.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if the disk is full or the folder cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let unfinished = folder.join(format!("{UNFINISHED}{}", self.run_id));
+        let replaced = folder.join(format!("{UNFINISHED}{}-old", self.run_id));
+        let finished = path(folder, self.run_id);
+        remove(&unfinished)?;
+        remove(&replaced)?;
+        let written = self.write_files(&unfinished).and_then(|()| {
+            // As the database is to be read, so are these.
+            sidecar::adopt(&unfinished, folder).map_err(|error| Error::file(&error, "write", &unfinished))?;
+            failpoint::reach("model.written");
+            if finished.exists() {
+                rename(&finished, &replaced)?;
+            }
+            rename(&unfinished, &finished)?;
+            failpoint::reach("model.renamed");
+            sync(folder)
+        });
+        // On success there is nothing under this name; after a full disk it makes room.
+        let tidied = remove(&unfinished);
+        written.and(tidied)?;
+        remove(&replaced)
+    }
+
+    fn write_files(&self, folder: &Path) -> Result<()> {
+        sidecar::make_folder(folder).map_err(|error| Error::file(&error, "make", folder))?;
+        write_parquet(&folder.join(USERS), self.readers.frame()?)?;
+        write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
+        safetensors::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
+        let mut files = BTreeMap::new();
+        for name in FILES {
+            let path = folder.join(name);
+            sync(&path)?;
+            let seal = Seal::of_file(&path).map_err(|error| Error::file(&error, "read", &path))?;
+            files.insert(name.to_owned(), seal);
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            nightshelf: env!("CARGO_PKG_VERSION").into(),
+            run_id: self.run_id,
+            input_digest: self.input_digest.clone(),
+            users: self.readers.users.len(),
+            items: self.books.items.len(),
+            files,
+            config: (*self.config).clone(),
+        };
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|error| Error::new(Kind::Failed, format!("the manifest cannot be written: {error}")))?;
+        let path = folder.join(MANIFEST);
+        fs::write(&path, text + "\n").map_err(|error| Error::file(&error, "write", &path))?;
+        sync(&path)
+    }
+
+    /// Reads the model of a run. `input_digest` is what the database knows of its input.
+    ///
+    /// # Errors
+    /// [`Kind::NoInput`] if it is not there; [`Kind::Io`] if it is damaged, naming the file;
+    /// [`Kind::Failed`] if another version wrote it in another format, or if it is of another
+    /// database.
+    pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
+        let folder = path(folder, run_id);
+        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
+        let readers = StoredUsers::of(&files[USERS], &folder)?;
+        let books = parquet(&files[ITEMS]).map_err(Error::from).and_then(StoredItems::new);
+        let books = books.map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
+        let (ranking, rating) = safetensors::read(&files[FACTORS])
+            .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
+        // The manifest bears no seal of its own, and a hand may have been at it.
+        manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
+        let model = Self {
+            run_id,
+            input_digest: manifest.input_digest,
+            config: manifest.config.into(),
+            readers,
+            books,
+            ranking,
+            rating,
+        };
+        match model.is_complete() {
+            true => Ok(model),
+            false => Err(damaged(&folder, FACTORS, "it has not a row for each reader and book")),
+        }
+    }
+
+    /// Whether there is a row for each reader and each book.
+    fn is_complete(&self) -> bool {
+        let (users, items) = (self.readers.users.len(), self.books.items.len());
+        let complete = |factors: &Factors| {
+            let width = factors.width;
+            width > 0 && factors.users.len() == users * width && factors.items.len() == items * width
+        };
+        complete(&self.ranking)
+            && self.rating.as_ref().is_none_or(|RatingModel { factors, biases, directions, .. }| {
+                complete(factors)
+                    && (biases.users.len(), biases.items.len()) == (users, items)
+                    && (directions.center.is_empty() || directions.center.len() == factors.width)
+            })
+    }
+
+    /// The same model without one reader.
+    ///
+    /// # Errors
+    /// Only if polars fails.
+    pub fn without(mut self, user: u32) -> Result<Self> {
+        self.readers = self.readers.without(user)?;
+        self.ranking.forget(user);
+        if let Some(rating) = &mut self.rating {
+            rating.forget(user);
+        }
+        Ok(self)
+    }
+}
+
+/// Whether the model of a run is there and whole.
+///
+/// # Errors
+/// As [`StoredModel::read`].
+pub fn verify(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<()> {
+    read_sealed(&path(folder, run_id), run_id, input_digest, &FILES).map(|_| ())
+}
+
+/// The manifest, and the bytes of some files that it names, which are those that were written.
+fn read_sealed(
+    folder: &Path,
+    run_id: i64,
+    input_digest: Option<&str>,
+    wanted: &[&'static str],
+) -> Result<(Manifest, BTreeMap<&'static str, Vec<u8>>)> {
+    if !folder.is_dir() {
+        let message =
+            format!("the model of run {run_id} is missing: there is no folder {}", folder.display());
+        return Err(Error::new(Kind::NoInput, message).hint(RUN_AGAIN));
+    }
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    // The format alone first: nothing is known of the rest of another one.
+    let Written { format, nightshelf: writer } =
+        serde_json::from_str(&text).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    if format != FORMAT {
+        let age = if format < FORMAT { "an older" } else { "a newer" };
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the model {} is of {age} nightshelf ({writer}): format {format}, and this one reads {FORMAT}",
+                folder.display()
+            ),
+        )
+        .hint(RUN_AGAIN));
+    }
+    let manifest: Manifest =
+        serde_json::from_str(&text).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
+    if manifest.run_id != run_id || input_digest.is_some_and(|digest| digest != manifest.input_digest) {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "the model {} is foreign: it is of a run {} on other ratings, not of this database's run \
+                 {run_id}",
+                folder.display(),
+                manifest.run_id
+            ),
+        )
+        .hint(RUN_AGAIN));
+    }
+    let read = |name: &&'static str| {
+        let bytes = fs::read(folder.join(name)).map_err(|error| damaged(folder, name, &error.to_string()))?;
+        match manifest.files.get(*name) == Some(&Seal::of(&bytes)) {
+            true => Ok((*name, bytes)),
+            false => Err(damaged(folder, name, "it is not as it was written")),
+        }
+    };
+    let files = wanted.iter().map(read).collect::<Result<_>>()?;
+    Ok((manifest, files))
+}
+
+const RUN_AGAIN: &str = "the lists stand; the next `nightshelf run` trains a new model";
+
+fn damaged(folder: &Path, file: &str, what: &str) -> Error {
+    let path = folder.join(file);
+    Error::new(Kind::Io, format!("the model is damaged: {}: {what}", path.display())).hint(RUN_AGAIN)
+}
+
+/// Removes unfinished models, and those of all runs but a few.
+pub fn forget_all_but(folder: &Path, runs: &[i64]) {
+    for (path, run) in models(folder) {
+        // Unfinished ones are left over from runs that died: we hold the lock.
+        if run.is_none_or(|run| !runs.contains(&run)) {
+            // What cannot be removed now is tried again after the next run.
+            let _ = remove(&path);
+        }
+    }
+}
+
+/// The models in a folder and their runs; no run for an unfinished one.
+pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let model = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let run = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
+        (run.is_some() || name.starts_with(UNFINISHED)).then_some((path, run))
+    };
+    entries.flatten().filter_map(|entry| model(entry.path())).collect()
+}
+
+fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
+    ParquetReader::new(Cursor::new(bytes)).finish()
+}
+
+fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {
+    let file = File::create(path).map_err(|error| Error::file(&error, "write", path))?;
+    let written = ParquetWriter::new(&file).finish(&mut frame);
+    // polars wraps what the disk said.
+    written.map_err(|error| match error {
+        PolarsError::IO { error, .. } => Error::file(&error, "write", path),
+        other => Error::from(other),
+    })?;
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| Error::file(&error, "write", to))
+}
+
+/// Waits until a file or a folder has reached the disk.
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::file(&error, "write", path))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(path).map_err(|error| Error::file(&error, "remove", path))
+}

@@ -1,0 +1,245 @@
+//! What every job that reads the ratings does alike: read, normalise, encode, and keep the time.
+
+use std::cell::OnceCell;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::catalog::encode::{self, Encoded};
+use crate::catalog::keys::LOST_ZEROS;
+use crate::catalog::makers::{Particulars, Related};
+use crate::catalog::metadata::BookTable;
+use crate::catalog::rejects::{Example, Rejects};
+use crate::config::Config;
+use crate::context::Context;
+use crate::database::{Database, books, source};
+use crate::error::{Error, Kind, Result};
+use crate::model::data::{Group, Maker};
+use crate::pipeline::clock::Clock;
+use crate::pipeline::memory_budget::{self, MemoryBudget, Workload};
+use crate::run_summary::{Counts, RatingCounts, Stage};
+use crate::text::count;
+
+/// A job in progress.
+#[derive(Debug)]
+pub struct Job<'a> {
+    pub context: Context<'a>,
+    pub clock: Clock,
+    /// Rows that could not be used, as far as they are known yet.
+    pub rejects: Rejects,
+}
+
+impl<'a> Job<'a> {
+    /// Begins now.
+    pub fn new(context: Context<'a>) -> Self {
+        Self { context, clock: Clock::default(), rejects: Rejects::default() }
+    }
+
+    /// The ratings and the books, from the application's tables to codes.
+    ///
+    /// # Errors
+    /// [`Kind::NoRatings`] if there is none to use; [`Kind::Config`] if it takes more memory than it may; else as [`source::read`] and [`books::read`].
+    pub fn load(&mut self, database: &Database) -> Result<Dataset> {
+        let Context { config, console, .. } = self.context;
+        if !config.compute.max_memory.is_empty() {
+            memory_budget::check_reading(config, source::count(database, config)?)?;
+        }
+        let bar = OnceCell::new();
+        let watch = |rows, about| {
+            bar.get_or_init(|| console.bar("read", about)).reach(rows);
+            // What the machine allows is asked on the way: counting a view or a large table takes long.
+            memory_budget::check_reading(config, rows)
+        };
+        let reading = self.clock.time(Stage::Read, || source::read_watched(database, config, watch))?;
+        drop(bar);
+        let rows = reading.rows;
+        self.rejects = reading.rejects;
+        console.say(format!("read       {} ratings, {:.1} s", count(rows), self.clock.of(Stage::Read)));
+        let spinner = console.spinner("normalise");
+        let normalised = self.clock.time(Stage::Normalise, || encode::normalise(reading.columns, config))?;
+        spinner.note("encode".into());
+        let mut ratings = self.clock.time(Stage::Encode, || encode::encode(normalised))?;
+        drop(spinner);
+        self.rejects.absorb(std::mem::take(&mut ratings.rejects));
+        self.say_what_was_read(&ratings);
+        if ratings.interactions.is_empty() {
+            return Err(no_ratings(rows, &self.rejects));
+        }
+        let related = self.books(database, &mut ratings)?;
+        let digest = digest(&ratings, &related, config);
+        let need = Workload {
+            ratings: rows,
+            users: (ratings.users.len() + related.groups.len()) as u64,
+            items: ratings.items.len() as u64,
+            factors: config.model.factors as u64,
+            top: config.output.top as u64,
+        };
+        let memory = MemoryBudget::new(config, need)?;
+        Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, digest, memory })
+    }
+
+    /// The stage of [`related`].
+    fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Related> {
+        let Context { config, console, .. } = self.context;
+        let related = self.clock.time(Stage::Books, || {
+            let _spinner = console.spinner("books");
+            related(database, config, ratings)
+        })?;
+        let (groups, editions) = (&related.groups, related.editions(config));
+        let of = |maker| groups.iter().filter(|group: &&Group| group.maker == maker).count();
+        let mut told = Vec::new();
+        if !groups.is_empty() {
+            told.push(format!(
+                "{} authors and {} publishers of several, {} books without ratings",
+                count(of(Maker::Author)),
+                count(of(Maker::Publisher)),
+                count(ratings.items.len() - ratings.items.rated_count()),
+            ));
+        }
+        if let (works @ 1.., books) = editions.count() {
+            told.push(format!("{} works in {} editions", count(works), count(books)));
+        }
+        if !told.is_empty() {
+            console.say(format!("books      {}, {:.1} s", told.join(", "), self.clock.of(Stage::Books)));
+        }
+        Ok(related)
+    }
+
+    fn say_what_was_read(&self, ratings: &Encoded) {
+        let spent = self.clock.of(Stage::Normalise) + self.clock.of(Stage::Encode);
+        self.context.console.say(format!(
+            "normalise  {} ratings of {} books by {} readers, {spent:.1} s",
+            count(ratings.interactions.len()),
+            count(ratings.items.len()),
+            count(ratings.users.len()),
+        ));
+        let notes = [
+            (ratings.duplicates, "older ratings of the same book left out"),
+            (ratings.mended.of(LOST_ZEROS), "with lost zeros put back"),
+            (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
+            (self.rejects.total(), "rejected"),
+        ];
+        for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
+            self.context.console.say(format!("           {} {what}", count(rows)));
+        }
+        let (rated, spread) = ratings.interactions.stars();
+        let only_ones = rated > 0 && spread == 0.0 && ratings.scale.is_some_and(|(_, high)| high == 1.0);
+        if only_ones
+            && rated < ratings.interactions.len()
+            && self.context.config.source.implicit_rating == 0.0
+        {
+            self.context.console.warn(
+                "all ratings are 0 or 1, and a 0 counts as \"read, not rated\": if it means \"disliked\" here, set \
+                 implicit_rating = -1 under [source] in the configuration file (or NIGHTSHELF_IMPLICIT_RATING=-1)",
+            );
+        }
+        if ratings.users.len() == 1 {
+            self.context.console.warn(
+                "there is only one reader, and nobody to compare with: recommendations take several readers who have \
+                 books in common",
+            );
+        }
+        for (reason, rows, examples) in self.rejects.iter() {
+            self.context.console.detail(format!(
+                "             {reason}: {}, such as {}",
+                count(rows),
+                examples.iter().map(Example::to_string).collect::<Vec<_>>().join("; ")
+            ));
+        }
+        if let Some((low, high)) = ratings.scale {
+            let guessed =
+                if self.context.config.source.scale.is_empty() { " (guessed from the ratings)" } else { "" };
+            self.context.console.detail(format!("           ratings go from {low} to {high}{guessed}"));
+        }
+    }
+}
+
+/// The ratings in codes, and how many there were.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Rows of the application's table.
+    pub rows: u64,
+    /// Of those, not used.
+    pub rejects: Rejects,
+    /// The rest.
+    pub ratings: Encoded,
+    /// How the books belong together.
+    pub related: Related,
+    /// The same for the same ratings and books: 16 hexadecimal digits.
+    pub digest: String,
+    /// How much memory there is for the rest.
+    pub memory: MemoryBudget,
+}
+
+impl Dataset {
+    /// What came in, and that `recommendations` rows go out.
+    pub fn counts(&self, recommendations: u64) -> Counts {
+        let Encoded { interactions, users, items, mended, opaque, duplicates, .. } = &self.ratings;
+        let (rated, spread) = interactions.stars();
+        Counts {
+            ratings: RatingCounts {
+                read: Some(self.rows),
+                kept: Some(interactions.len() as u64),
+                rated: Some(rated as u64),
+                rejected: Some(self.rejects.total()),
+                repaired: Some(mended.of(LOST_ZEROS)),
+                duplicates: Some(*duplicates),
+                opaque: Some(opaque.total()),
+            },
+            spread: Some(spread),
+            users: Some(users.len() as u64),
+            items: Some(items.rated_count() as u64),
+            new_books: Some((items.len() - items.rated_count()) as u64),
+            recommendations: Some(recommendations),
+        }
+    }
+}
+
+/// How the books of `ratings` belong together, where there is a table of books; new ones join them.
+///
+/// # Errors
+/// Whatever SQLite says.
+pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> Result<Related> {
+    let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
+    if !makers_count && !config.output.one_edition {
+        return Ok(Related::default());
+    }
+    let codes = ratings.items.codes();
+    let shelf = books::read(database, config, BookTable::default, |shelf, book| {
+        let [title, author, publisher] =
+            [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
+        shelf.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
+    })?;
+    drop(codes);
+    let mut related = shelf.finish(ratings, config)?;
+    if !makers_count {
+        related.groups.clear();
+    }
+    Ok(related)
+}
+
+fn digest(ratings: &Encoded, related: &Related, config: &Config) -> String {
+    let mut hash = Xxh3::new();
+    hash.update(&ratings.digest().to_le_bytes());
+    for group in &related.groups {
+        hash.update(&[group.maker as u8]);
+        group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+    }
+    let editions = related.editions(config);
+    if editions.count().0 > 0 {
+        editions.works(ratings.items.len()).iter().for_each(|work| hash.update(&work.to_le_bytes()));
+    }
+    format!("{:016x}", hash.digest())
+}
+
+fn no_ratings(rows: u64, rejects: &Rejects) -> Error {
+    let error = match rows {
+        0 => Error::new(Kind::NoRatings, "the ratings table is empty"),
+        _ => {
+            let reasons: Vec<String> =
+                rejects.iter().map(|(reason, rows, _)| format!("{reason} {}", count(rows))).collect();
+            let all = count(rows);
+            Error::new(Kind::NoRatings, format!("none of {all} ratings can be used: {}", reasons.join(", ")))
+        }
+    };
+    error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples")
+}

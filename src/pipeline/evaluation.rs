@@ -1,0 +1,276 @@
+//! Measures the model on ratings that it has not seen: held out of a database, or in a file.
+//!
+//! Every book is ranked for every reader with a held-out book, without what is known of the reader.
+//! Baselines stand beside the model: without them no figure says anything; and so do variants of the
+//! model, if they are asked for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::catalog::encode::Encoded;
+use crate::catalog::makers::Related;
+use crate::catalog::split::{Scheme, Split};
+use crate::config::Config;
+use crate::context::Context;
+use crate::error::Result;
+use crate::model::device;
+use crate::pipeline::dataset::{Dataset, Job};
+use crate::pipeline::split_files;
+use crate::quality::metrics::{self, RankingFigures};
+use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
+use crate::run_summary::Figures;
+use crate::text::count;
+
+/// Readers by how many ratings there are to learn from, and books by how many readers they have: the
+/// least of each group.
+const GROUPS: [usize; 4] = [1, 6, 21, 101];
+
+/// What is measured, and on what.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub source: Source<'a>,
+    /// What is known of the books, where their own table is not to say it.
+    pub books: Option<&'a Path>,
+    /// Lengths of list to measure at.
+    pub k: &'a [usize],
+    /// Variants of the model, by what they are called.
+    pub variants: &'a [(String, Config)],
+}
+
+/// Where the ratings come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A database, some of whose ratings are held out.
+    Database { db: &'a Path, scheme: Scheme, seed: u64 },
+    /// Two files: what is learned from, and what is to be foretold.
+    Files { train: &'a PathBuf, test: &'a PathBuf },
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Evaluation {
+    pub split: SplitSummary,
+    pub device: String,
+    /// A row for each model and length of list.
+    pub models: Vec<ModelFigures>,
+}
+
+/// How the ratings were split.
+#[derive(Debug, Default, Serialize)]
+pub struct SplitSummary {
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    pub users: usize,
+    pub items: usize,
+    pub train_ratings: usize,
+    pub test_ratings: usize,
+}
+
+/// The figures of one model.
+#[derive(Debug, Serialize)]
+pub struct ModelFigures {
+    pub name: String,
+    #[serde(flatten)]
+    pub figures: Figures,
+    pub coverage: Option<f64>,
+    #[serde(flatten)]
+    pub details: Option<Details>,
+}
+
+/// How sure figures of lists are, and whom they are about.
+#[derive(Debug, Serialize)]
+pub struct Details {
+    pub intervals: BTreeMap<&'static str, [f64; 2]>,
+    pub by_activity: Vec<ActivityGroup>,
+    pub by_popularity: Vec<PopularityGroup>,
+}
+
+/// Readers with so many known ratings, or more.
+#[derive(Debug, Serialize)]
+pub struct ActivityGroup {
+    pub from: usize,
+    pub readers: usize,
+    pub recall: f64,
+    pub ndcg: f64,
+}
+
+/// Books with so many readers to learn from, or more.
+#[derive(Debug, Serialize)]
+pub struct PopularityGroup {
+    pub from: usize,
+    pub held_out: usize,
+    /// The share of what was held out that was found.
+    pub recall: f64,
+}
+
+/// Measures the model, its variants and the baselines.
+///
+/// # Errors
+/// [`crate::error::Kind::NoInput`] for a missing file, [`crate::error::Kind::NoRatings`] if one holds nothing to use or
+/// nothing is left to learn from.
+pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation> {
+    let Context { config, console, interrupt } = context;
+    let (device, why) = device::choose(&config.compute.device)?;
+    console.say(format!("device     {device}: {why}"));
+    let Task { ratings, split, related, summary } = Task::new(context, &request)?;
+    console.say(format!(
+        "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
+        count(split.train.len()),
+        count(ratings.items.rated_count()),
+        count(ratings.users.len()),
+        count(split.held_out_count),
+        count(split.readers.len()),
+    ));
+    let new_books_seed = match request.source {
+        Source::Database { scheme: Scheme::Books(_), seed, .. } => Some(seed),
+        _ => None,
+    };
+    let holdout = Holdout {
+        split: &split,
+        items: &ratings.items,
+        related: &related,
+        scale: ratings.scale,
+        only_new: new_books_seed.is_some(),
+        longest: request.k.iter().copied().max().unwrap_or(1),
+        most_readers: usize::MAX,
+    };
+    let evaluator = Evaluator::new(holdout, device, console, interrupt);
+    let mut models = vec![evaluator.popularity(), evaluator.nearest()?, evaluator.damped_bias()];
+    if let Some(seed) = new_books_seed {
+        models.insert(0, evaluator.random(seed));
+    }
+    models.push(evaluator.model("nightshelf", config)?.0);
+    for (name, config) in request.variants {
+        models.push(evaluator.model(name, config)?.0);
+    }
+    let sheet = Sheet { evaluator: &evaluator, split: &split };
+    let rows = models.iter().flat_map(|model| request.k.iter().map(|k| sheet.figures(model, *k)));
+    Ok(Evaluation { split: summary, device: device.to_string(), models: rows.collect() })
+}
+
+/// What is to be learned, and what to be foretold.
+struct Task {
+    ratings: Encoded,
+    split: Split,
+    related: Related,
+    summary: SplitSummary,
+}
+
+impl Task {
+    fn new(context: Context<'_>, request: &Request<'_>) -> Result<Self> {
+        let config = context.config;
+        let (ratings, split, mut related, summary) = match request.source {
+            Source::Files { train, test } => {
+                let (ratings, split) = split_files::read(train, test, config)?;
+                let [train, test] = [train, test].map(|path| Some(path.display().to_string()));
+                let summary = SplitSummary { kind: "files", train, test, ..SplitSummary::default() };
+                (ratings, split, Related::default(), summary)
+            }
+            Source::Database { db, scheme, seed } => {
+                let database = context.open(db)?;
+                let Dataset { ratings, related, .. } = Job::new(context).load(&database)?;
+                let split = Split::draw(&ratings, scheme, seed)?;
+                let summary = SplitSummary {
+                    kind: scheme.word(),
+                    seed: Some(seed),
+                    share: scheme.share(),
+                    last: match scheme {
+                        Scheme::LeaveLast(last) => Some(last),
+                        _ => None,
+                    },
+                    ..SplitSummary::default()
+                };
+                (ratings, split, related, summary)
+            }
+        };
+        if let Some(path) = request.books {
+            related = split_files::read_books(path, &ratings.items, config)?;
+        }
+        let summary = SplitSummary {
+            users: ratings.users.len(),
+            items: ratings.items.rated_count(),
+            train_ratings: split.train.len(),
+            test_ratings: split.held_out_count,
+            ..summary
+        };
+        Ok(Self { ratings, split, related, summary })
+    }
+}
+
+/// All figures of a model, with how sure they are and whom they are about.
+struct Sheet<'a> {
+    evaluator: &'a Evaluator<'a>,
+    split: &'a Split,
+}
+
+impl Sheet<'_> {
+    fn figures(&self, predictions: &Predictions, k: usize) -> ModelFigures {
+        let details = match (self.evaluator.by_reader(predictions, k), &predictions.lists) {
+            (Some(by_reader), Some(lists)) => Some(Details {
+                intervals: metrics::intervals(&by_reader, k as u64).into_iter().collect(),
+                by_activity: self.by_activity(&by_reader),
+                by_popularity: self.by_popularity(lists, k),
+            }),
+            _ => None,
+        };
+        ModelFigures {
+            name: predictions.name.clone(),
+            figures: self.evaluator.figures(predictions, k),
+            coverage: self.evaluator.coverage(predictions, k),
+            details,
+        }
+    }
+
+    /// Recall and nDCG of readers by how much is known of them.
+    fn by_activity(&self, by_reader: &[RankingFigures]) -> Vec<ActivityGroup> {
+        let mut groups = vec![Vec::new(); GROUPS.len()];
+        for (place, figures) in by_reader.iter().enumerate() {
+            if let Some(group) = group(self.evaluator.known().of(place).0.len()) {
+                groups[group].push(*figures);
+            }
+        }
+        let told =
+            groups.iter().zip(GROUPS).filter(|(figures, _)| !figures.is_empty()).map(|(figures, least)| {
+                let mean = RankingFigures::average(figures);
+                ActivityGroup { from: least, readers: figures.len(), recall: mean.recall, ndcg: mean.ndcg }
+            });
+        told.collect()
+    }
+
+    /// The share of held-out books that were found, by how many readers they have to learn from; those
+    /// that nobody has come first.
+    fn by_popularity(&self, lists: &[Vec<u32>], k: usize) -> Vec<PopularityGroup> {
+        let popularity = self.split.train.users_per_item();
+        let mut groups = vec![(0usize, 0usize); GROUPS.len() + 1];
+        for (list, reader) in lists.iter().zip(self.evaluator.readers()) {
+            let list = &list[..k.min(list.len())];
+            for item in &self.split.held_out[*reader as usize] {
+                let readers = popularity.get(*item as usize).copied().unwrap_or_default() as usize;
+                let (found, all) = &mut groups[group(readers).map_or(0, |group| group + 1)];
+                *found += usize::from(list.contains(item));
+                *all += 1;
+            }
+        }
+        let least = std::iter::once(0).chain(GROUPS);
+        let told = groups.iter().zip(least).filter(|((_, all), _)| *all > 0).map(|((found, all), least)| {
+            PopularityGroup { from: least, held_out: *all, recall: *found as f64 / *all as f64 }
+        });
+        told.collect()
+    }
+}
+
+/// The group of a number of ratings or readers, if it has any.
+fn group(number: usize) -> Option<usize> {
+    GROUPS.iter().rposition(|least| number >= *least)
+}

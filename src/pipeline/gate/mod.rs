@@ -1,0 +1,283 @@
+//! The gate: whether tonight's lists may take the place of the night's before.
+//!
+//! Nobody looks at a nightly job. So before it publishes, the job asks what a careful person would: is
+//! all of the input still there, is the model any better than a list of what everybody reads, and is it
+//! as good as the one that is published now? The model is judged by ratings that were held out, with
+//! the run's own settings; what is published is then trained on everything.
+//!
+//! Both comparisons are made reader by reader, and both refuse only what is worse beyond doubt: when
+//! chance alone would make less than one in forty of such a figure (see [`metrics::lead`]). Where only a
+//! handful of readers can be asked, nothing is beyond doubt, and the gate says so and stays open.
+
+mod past;
+
+use crate::catalog::split::{Scheme, Split};
+use crate::config::Solver;
+use crate::console::Console;
+use crate::context::Context;
+use crate::database::Database;
+use crate::error::{Error, Kind, Result};
+use crate::model::Start;
+use crate::model::als::epochs_after;
+use crate::model::device::Device;
+use crate::pipeline::clock::Clock;
+use crate::pipeline::dataset::Dataset;
+use crate::quality::metrics;
+use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::run_summary::{Baseline, Before, Figures, GateMetrics, Losses, Metrics, Stage, Verdict};
+use crate::text::count;
+use past::{Past, Shrinkage};
+
+/// Fewer readers than this say nothing.
+const FEWEST_READERS: usize = 30;
+
+/// As many readers do not miss a lead that matters: if the model has none, that is no accident.
+const ENOUGH_READERS: usize = 1_000;
+
+/// Which ratings are held out; the same ones every night.
+pub const SEED: u64 = 20;
+
+/// What the gate says of a night.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// The figure of each reader, by code; NaN of those who were not asked.
+    pub quality: Vec<f64>,
+    /// Why the lists should not be published; empty if they may.
+    pub objections: Vec<String>,
+    /// What the model that was judged leaves to that of all ratings.
+    pub start: Option<Start>,
+    gate: GateMetrics,
+    figures: Option<Figures>,
+    coverage: Option<f64>,
+    /// For people, one line each.
+    lines: Vec<String>,
+}
+
+impl Judgement {
+    /// Nothing was found out, and why.
+    fn none(readers: usize, why: &str) -> Self {
+        Self {
+            quality: vec![f64::NAN; readers],
+            gate: GateMetrics { not_judged: Some(why.into()), ..GateMetrics::default() },
+            lines: vec![format!("not judged: {why}")],
+            ..Self::default()
+        }
+    }
+
+    /// For the run's row, together with the losses of the model that was judged.
+    pub fn metrics(&self) -> Metrics {
+        let losses = self.start.as_ref().map(|start| start.losses.clone());
+        Metrics {
+            figures: self.figures.clone(),
+            coverage: self.coverage,
+            losses: losses.map(|held_out| Losses { held_out: Some(held_out), all: None }),
+            gate: Some(self.gate.clone()),
+            ..Metrics::default()
+        }
+    }
+
+    fn decide(&mut self, force: bool) {
+        self.gate.verdict = Some(match (self.objections.is_empty(), force) {
+            (true, _) if self.gate.not_judged.is_some() => Verdict::NotJudged,
+            (true, _) => Verdict::Passed,
+            (false, false) => Verdict::Refused,
+            (false, true) => Verdict::Forced,
+        });
+        self.gate.objections = Some(self.objections.clone());
+    }
+
+    fn say(&self, console: &Console, seconds: f64, force: bool) {
+        let mut lines = self.lines.iter();
+        if let Some(first) = lines.next() {
+            console.say(format!("evaluate   {first}, {seconds:.1} s"));
+        }
+        lines.for_each(|line| console.say(format!("           {line}")));
+        if force {
+            self.objections.iter().for_each(|objection| console.warn(format!("--force: {objection}")));
+        }
+    }
+
+    /// What was found, to be said beside a loss; empty if nothing was.
+    pub fn in_short(&self) -> String {
+        match (&self.gate.figure, self.gate.model) {
+            (Some(name), Some(figure)) => format!(", held-out {name} {figure:.4}"),
+            _ => String::new(),
+        }
+    }
+
+    /// The model must be ahead of what anybody could do, figures being of the same readers.
+    fn compare_with_baseline(&mut self, measure: Measure, ours: &[f64], name: Baseline, theirs: &[f64]) {
+        let lead = metrics::lead(ours, theirs, SEED);
+        let [our_figure, their_figure] = [ours, theirs].map(|figures| measure.show(metrics::mean(figures)));
+        let mut interval = metrics::interval(ours, SEED).map(|end| measure.show(end));
+        interval.sort_by(f64::total_cmp);
+        let gate = &mut self.gate;
+        gate.model = Some(our_figure);
+        match name {
+            Baseline::Popularity => gate.popularity = Some(their_figure),
+            Baseline::BookAverages => gate.book_averages = Some(their_figure),
+        }
+        gate.interval = Some(interval);
+        gate.baseline = Some(name);
+        gate.lead = Some(lead);
+        let (figure, readers) = (measure.name(), count(ours.len()));
+        self.lines.push(format!("{figure} {our_figure:.4} of {readers} readers; {name} {their_figure:.4}"));
+        // Of a figure that is no number nothing can be said, least of all that it is good enough.
+        if !(lead.mean.is_finite() && lead.interval[1].is_finite()) {
+            self.objections.push(format!("{figure} of the model or of {name} is no number"));
+        } else if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && ours.len() >= ENOUGH_READERS) {
+            self.objections.push(format!(
+                "{name} serves readers better: {figure} {our_figure:.4}, {name} {their_figure:.4}, of {readers} \
+                 readers"
+            ));
+        }
+    }
+
+    /// The model must not be worse than that of run `run` was, by more than the share `margin`.
+    fn compare_with_past(&mut self, measure: Measure, now: &[f64], run: i64, then: &[f64], margin: f64) {
+        let lead = metrics::lead(now, then, SEED);
+        let [figure_now, figure_then] = [now, then].map(|figures| measure.show(metrics::mean(figures)));
+        self.gate.before = Some(Before {
+            run_id: run,
+            readers: then.len() as u64,
+            then: figure_then,
+            now: figure_now,
+            lead,
+        });
+        let (figure, readers) = (measure.name(), count(then.len()));
+        self.lines.push(format!(
+            "{readers} of them were judged in run {run}, too: {figure} {figure_then:.4} then, {figure_now:.4} now"
+        ));
+        if !lead.interval[1].is_finite() {
+            self.objections.push(format!("{figure} of the model or of run {run} is no number"));
+        } else if lead.interval[1] < -margin * metrics::mean(then).abs() {
+            self.objections.push(format!(
+                "the model is worse than that of run {run}: {figure} {figure_now:.4}, {figure_then:.4} then, of \
+                 {readers} readers; {:.0}% is allowed",
+                margin * 100.0
+            ));
+        }
+    }
+}
+
+/// Asks whether tonight may be published, and says what came of it. With `force`, objections are only said.
+///
+/// # Errors
+/// See [`crate::model::fit_ranking`].
+pub fn judge(
+    context: Context<'_>,
+    clock: &mut Clock,
+    database: &Database,
+    dataset: &Dataset,
+    device: Device,
+    force: bool,
+) -> Result<Judgement> {
+    let Context { config, console, .. } = context;
+    let readers = dataset.ratings.users.len();
+    if !config.gate.enabled {
+        return Ok(Judgement::none(readers, "the gate is turned off"));
+    }
+    let mut judgement = clock.time(Stage::Evaluate, || -> Result<Judgement> {
+        let past = Past::find(database)?;
+        let Shrinkage { objections, missing } =
+            past.as_ref().map(|past| past.shrunk(dataset, config.gate.shrink)).unwrap_or_default();
+        let mut judgement = match objections.is_empty() || force {
+            true => examine(context, dataset, past.as_ref(), device)?,
+            // Known without training anything.
+            false => Judgement::none(readers, "the input shrank"),
+        };
+        judgement.objections.extend(objections);
+        if !missing.is_empty() {
+            let what = missing.join(", ");
+            judgement.lines.push(format!("not compared, since the run before did not note it: {what}"));
+            judgement.gate.missing = Some(missing.into_iter().map(str::to_owned).collect());
+        }
+        Ok(judgement)
+    })?;
+    judgement.decide(force);
+    judgement.say(console, clock.of(Stage::Evaluate), force);
+    Ok(judgement)
+}
+
+/// What the error of a refused night says.
+pub fn refusal(objections: &[String]) -> Error {
+    let message = format!("the quality gate refused to publish: {}", objections.join("; "));
+    Error::new(Kind::Refused, message).hint(
+        "the lists of before stand; look at the ratings, or at the settings if those were changed; \
+         `nightshelf run --force` publishes all the same, and [gate] in the configuration file sets how \
+         much is allowed",
+    )
+}
+
+/// Judges the model that tonight's settings make of tonight's ratings.
+fn examine(
+    context: Context<'_>,
+    dataset: &Dataset,
+    past: Option<&Past>,
+    device: Device,
+) -> Result<Judgement> {
+    let Context { config, console, interrupt } = context;
+    let ratings = &dataset.ratings;
+    let silent = |why| Judgement::none(ratings.users.len(), why);
+    let split = match Split::draw(ratings, Scheme::Random(config.gate.holdout), SEED) {
+        Ok(split) if split.readers.len() >= FEWEST_READERS => split,
+        Ok(_) => return Ok(silent("too few readers have several ratings")),
+        Err(error) if error.kind() == Kind::NoRatings => return Ok(silent("there are too few ratings")),
+        Err(error) => return Err(error),
+    };
+    let holdout = Holdout {
+        split: &split,
+        items: &ratings.items,
+        related: &dataset.related,
+        only_new: false,
+        scale: ratings.scale,
+        longest: Measure::LENGTH,
+        most_readers: Measure::MOST_READERS,
+    };
+    let evaluator = Evaluator::new(holdout, device, console, interrupt).quietly();
+    let mut config = config.clone();
+    if config.model.solver == Solver::Als {
+        // The other passes are over all ratings.
+        config.model.epochs -= epochs_after(config.model.epochs);
+    }
+    let config = &config;
+    let (model, start) = evaluator.model("hold-out", config)?;
+    let measure = Measure::of(config.model.objective);
+    let (baseline, name) = match measure {
+        Measure::Lists => (evaluator.popularity(), Baseline::Popularity),
+        Measure::Stars => (evaluator.book_averages(), Baseline::BookAverages),
+    };
+    let (readers, ours) = measure.by_reader(&evaluator, &model);
+    let (_, theirs) = measure.by_reader(&evaluator, &baseline);
+    let mut quality = vec![f64::NAN; ratings.users.len()];
+    for (reader, figure) in readers.iter().zip(&ours) {
+        quality[*reader as usize] = *figure;
+    }
+    let gate = GateMetrics {
+        figure: Some(measure.name().into()),
+        readers: Some(readers.len() as u64),
+        ..GateMetrics::default()
+    };
+    let mut judgement = Judgement {
+        quality,
+        gate,
+        figures: Some(evaluator.figures(&model, Measure::LENGTH)),
+        coverage: evaluator.coverage(&model, Measure::LENGTH),
+        start: Some(start),
+        ..Judgement::default()
+    };
+    judgement.compare_with_baseline(measure, &ours, name, &theirs);
+    match past.map(|past| (past.current.run_id, past.quality_of(&readers, ratings, config))) {
+        None => judgement.lines.push("no run before to compare with".into()),
+        Some((run, Err(why))) => {
+            judgement.lines.push(format!("not compared with run {run}: {why}"));
+            judgement.gate.not_compared = Some(why);
+        }
+        Some((run, Ok(then))) => {
+            let (now, then): (Vec<f64>, Vec<f64>) =
+                then.into_iter().map(|(place, quality)| (ours[place], quality)).unzip();
+            judgement.compare_with_past(measure, &now, run, &then, config.gate.margin);
+        }
+    }
+    Ok(judgement)
+}

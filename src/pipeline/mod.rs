@@ -1,0 +1,21 @@
+//! What jobs are made of. Each file is a job, or a stage of one; the commands only call them.
+//!
+//! [`night`] reads from top to bottom like the night it describes: [`dataset`] within its [`memory_budget`], [`gate`],
+//! [`train`], [`lists`], and publishing. [`backfill`] solves only what has changed; [`import`] loads files,
+//! [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for what is wrong, [`page_facts`] gathers what a page tells.
+
+pub mod backfill;
+pub mod clock;
+pub mod dataset;
+pub mod diagnosis;
+pub mod evaluation;
+pub mod gate;
+pub mod import;
+pub mod lists;
+pub mod memory_budget;
+pub mod night;
+pub mod page_facts;
+pub mod search_space;
+pub mod split_files;
+pub mod train;
+pub mod tuning;

@@ -1,0 +1,375 @@
+//! The nightly job: read, judge, train, make lists, publish.
+
+use std::path::Path;
+use std::time::Instant;
+
+use crate::catalog::encode::Encoded;
+use crate::catalog::recommendation::Origin;
+use crate::config::ResolvedConfig;
+use crate::context::Context;
+use crate::database::Database;
+use crate::database::lock::Lock;
+use crate::database::publish::{self, Draft, Names, rehearsal, slots};
+use crate::database::runs::{self, Outcome};
+use crate::error::{Error, Kind, Result};
+use crate::model::confidence::ConfidenceMatrix;
+use crate::model::device::{self, Device};
+use crate::model_store::{self, StoredItems, StoredModel, StoredUsers};
+use crate::pipeline::dataset::{Dataset, Job};
+use crate::pipeline::gate::{self, Judgement};
+use crate::pipeline::lists::make_lists;
+use crate::pipeline::train::train;
+use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
+use crate::recommender::training::Trained;
+use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
+use crate::{failpoint, machine};
+
+/// What a night goes through, in `timings`.
+const STAGES: [Stage; 8] = [
+    Stage::Read,
+    Stage::Normalise,
+    Stage::Encode,
+    Stage::Books,
+    Stage::Train,
+    Stage::Evaluate,
+    Stage::Recommend,
+    Stage::Publish,
+];
+
+/// How to do tonight's job.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Write nothing.
+    pub dry_run: bool,
+    /// Train and publish although nothing has changed, or the gate objects.
+    pub force: bool,
+}
+
+/// What has come of a job that went to its end.
+#[derive(Debug)]
+pub struct Finished {
+    pub summary: RunSummary,
+    /// Why the gate keeps the lists back.
+    pub refusal: Option<Error>,
+}
+
+impl From<RunSummary> for Finished {
+    fn from(summary: RunSummary) -> Self {
+        Self { summary, refusal: None }
+    }
+}
+
+/// Runs the nightly job.
+///
+/// # Errors
+/// Any [`Kind`](crate::error::Kind); the set from before stands then.
+pub fn run(context: Context<'_>, db: &Path, options: Options) -> Result<Finished> {
+    let Context { config, console, .. } = context;
+    let (device, why) = device::choose(&config.compute.device)?;
+    console.say(format!("device     {device}: {why}"));
+    let mut database = context.open(db)?;
+    database.read("looking at the database", slots::refuse_foreign_tables)?;
+    let mut night = Night { device, force: options.force, job: Job::new(context) };
+    if options.dry_run {
+        return night.rehearse(&database);
+    }
+    let _lock = Lock::take(&database)?;
+    let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), config)?;
+    failpoint::reach("night.begun");
+    let done = night.job.load(&database).and_then(|dataset| match night.unchanged(&database, &dataset)? {
+        Some(rows) => night.leave(&mut database, run_id, &dataset, rows),
+        None => night.finish(&mut database, run_id, dataset),
+    });
+    done.map_err(|error| {
+        let error = stopped(error);
+        runs::ended(&mut database, run_id, &error, &night.job.rejects);
+        error
+    })
+}
+
+/// The error of a night, which has published nothing if it was stopped.
+fn stopped(error: Error) -> Error {
+    match error.kind() {
+        Kind::Interrupted | Kind::Terminated => {
+            Error::new(error.kind(), format!("{error}; nothing was published"))
+                .hint("the lists of before stand")
+        }
+        _ => error,
+    }
+}
+
+/// Does the whole job for ratings that were loaded already, as the run `run_id`.
+///
+/// # Errors
+/// As [`run`].
+pub fn go_on(
+    job: Job<'_>,
+    device: Device,
+    database: &mut Database,
+    run_id: i64,
+    dataset: Dataset,
+) -> Result<Finished> {
+    Night { device, force: false, job }.finish(database, run_id, dataset).map_err(stopped)
+}
+
+/// A night at work.
+struct Night<'a> {
+    job: Job<'a>,
+    device: Device,
+    force: bool,
+}
+
+/// A night that may be published.
+struct Tonight {
+    config: ResolvedConfig,
+    dataset: Dataset,
+    trained: Trained,
+    quality: Vec<f64>,
+    metrics: Metrics,
+}
+
+/// What a night has come to before anything is written.
+enum Outlook {
+    /// There are lists to publish.
+    Fit(Box<Tonight>),
+    /// The gate objects.
+    Refused(Box<(Dataset, Judgement)>),
+}
+
+impl Night<'_> {
+    /// How many rows are published, if training would only give the same ones again and nobody wants that.
+    fn unchanged(&self, database: &Database, dataset: &Dataset) -> Result<Option<u64>> {
+        let Some(current) = runs::current(database)?.filter(|_| !self.force) else {
+            return Ok(None);
+        };
+        let settings = self.job.context.config.decisive();
+        let same = current.version == env!("CARGO_PKG_VERSION")
+            && current.input_digest.as_deref() == Some(&dataset.digest)
+            && current.config.is_some_and(|then| then.decisive() == settings);
+        // Only then is it worth looking whether all of it still stands, and nothing else does.
+        if !same
+            || database.read("looking at the published tables", slots::are_outdated)?
+            || model_store::verify(&database.folder(), current.run_id, Some(&dataset.digest)).is_err()
+        {
+            return Ok(None);
+        }
+        let (all, own) = runs::rows_of(database, current.run_id)?;
+        let published = current.counts.recommendations;
+        Ok(Some(all).filter(|all| own == *all && published == Some(*all)))
+    }
+
+    /// Notes that there was nothing to do.
+    fn leave(&self, database: &mut Database, run_id: i64, dataset: &Dataset, rows: u64) -> Result<Finished> {
+        let summary = self.summary(Some(run_id), RunStatus::Unchanged, dataset, rows, Metrics::default());
+        self.note(database, "noting that nothing has changed", dataset, &summary, None)?;
+        self.job.context.console.say(
+            "unchanged  ratings, settings and version are those of the published set, which stands; \
+             --force trains anyway",
+        );
+        Ok(summary.into())
+    }
+
+    /// From ratings to a published set, unless the gate objects.
+    fn finish(&mut self, database: &mut Database, run_id: i64, dataset: Dataset) -> Result<Finished> {
+        self.rehearse_publishing(database, run_id, &dataset)?;
+        rehearsal::exchange(database)?;
+        let outlook = std::thread::scope(|scope| {
+            // If this fails, it is tried again when the room is needed.
+            let beside = database.again();
+            scope.spawn(move || beside.and_then(|mut database| publish::make_room(&mut database)));
+            self.fit(database, dataset)
+        });
+        match outlook? {
+            Outlook::Fit(tonight) => self.publish(database, run_id, *tonight),
+            Outlook::Refused(refused) => {
+                let (dataset, judgement) = *refused;
+                let finished = self.refused(Some(run_id), &dataset, &judgement);
+                let why = finished.refusal.as_ref().map(Error::to_string);
+                let doing = "noting that nothing was published";
+                self.note(database, doing, &dataset, &finished.summary, why.as_deref())?;
+                Ok(finished)
+            }
+        }
+    }
+
+    /// A night that nobody sees.
+    fn rehearse(&mut self, database: &Database) -> Result<Finished> {
+        let dataset = self.job.load(database)?;
+        self.rehearse_publishing(database, 0, &dataset)?;
+        let finished = match self.fit(database, dataset)? {
+            Outlook::Refused(refused) => self.refused(None, &refused.0, &refused.1),
+            Outlook::Fit(tonight) => {
+                let Tonight { config, dataset, trained, mut metrics, .. } = *tonight;
+                let interactions = &dataset.ratings.interactions;
+                let editions = dataset.related.editions(&config).into_owned();
+                let popularity = trained.popularity(interactions, editions);
+                let fitted = trained.fitted(interactions);
+                let lists = ListMaker::new(fitted, &popularity, Origin::Model, &config, self.device)?;
+                let statistics = make_lists(&mut self.job, &lists, dataset.memory, |_| Ok(()))?;
+                self.describe(&mut metrics, &statistics, &dataset);
+                self.summary(None, RunStatus::DryRun, &dataset, statistics.rows as u64, metrics).into()
+            }
+        };
+        self.job.context.console.say("dry run    nothing was written");
+        Ok(finished)
+    }
+
+    /// Asks before any training whether the published tables would take the lists.
+    fn rehearse_publishing(&self, database: &Database, run_id: i64, dataset: &Dataset) -> Result<()> {
+        let Encoded { users, items, .. } = &dataset.ratings;
+        rehearsal::rows(database, Names { run_id, users, items }, self.job.context.config.output.top)
+    }
+
+    /// Everything up to the trained models, unless the gate objects; writes nothing.
+    fn fit(&mut self, database: &Database, dataset: Dataset) -> Result<Outlook> {
+        let Job { context, clock, .. } = &mut self.job;
+        let judgement = gate::judge(*context, clock, database, &dataset, self.device, self.force)?;
+        if !judgement.objections.is_empty() && !self.force {
+            return Ok(Outlook::Refused(Box::new((dataset, judgement))));
+        }
+        let ratings = &dataset.ratings;
+        let config = ResolvedConfig::new(context.config, &ratings.interactions);
+        let confidence = ConfidenceMatrix::new(&ratings.interactions, &dataset.related.groups, &config.model);
+        let (mut metrics, held_out) = (judgement.metrics(), judgement.in_short());
+        let Judgement { quality, start, .. } = judgement;
+        let trained = train(&mut self.job, self.device, ratings, &config, confidence, start, &held_out)?;
+        metrics.loss = trained.losses.last().copied();
+        metrics.losses =
+            Some(Losses { all: Some(trained.losses.clone()), ..metrics.losses.unwrap_or_default() });
+        metrics.regularization = Some(config.model.regularization);
+        metrics.unobserved_weight = Some(config.model.unobserved_weight);
+        metrics.length_exponent = Some(config.model.length_exponent);
+        Ok(Outlook::Fit(Box::new(Tonight { config, dataset, trained, quality, metrics })))
+    }
+
+    fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Finished> {
+        let (console, folder) = (self.job.context.console, database.folder());
+        let Tonight { config, dataset, mut trained, quality, mut metrics } = tonight;
+        let Encoded { interactions, users, items, .. } = &dataset.ratings;
+        let editions = dataset.related.editions(&config).into_owned();
+        let model = StoredModel {
+            run_id,
+            input_digest: dataset.digest.clone(),
+            config: config.clone(),
+            readers: StoredUsers {
+                users: users.clone(),
+                digests: dataset.ratings.reader_digests(),
+                ratings: interactions.items_per_user(),
+                quality,
+            },
+            books: StoredItems {
+                items: items.clone(),
+                popularity: trained.popularity(interactions, editions),
+                weights: trained.confidence.item_weights().to_vec(),
+                item_scales: std::mem::take(&mut trained.item_scales),
+            },
+            ranking: std::mem::take(&mut trained.ranking),
+            rating: trained.rating.take(),
+        };
+        let books = &model.books;
+        let names = Names { run_id, users, items };
+        let published = std::thread::scope(|scope| -> Result<RunSummary> {
+            // The models go to the disk while lists are made from them.
+            let storing = scope.spawn(|| model.write(&folder));
+            let mut draft = Draft::begin(database, names)?;
+            let fitted = Fitted {
+                interactions,
+                ranking: &model.ranking,
+                item_scales: &books.item_scales,
+                weighted: trained.confidence.rows(),
+                rating: model.rating.as_ref(),
+                rated: &trained.rated,
+            };
+            let lists = ListMaker::new(fitted, &books.popularity, Origin::Model, &config, self.device)?;
+            let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;
+            let since = Instant::now();
+            drop(lists);
+            storing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            self.describe(&mut metrics, &statistics, &dataset);
+            let rows = statistics.rows as u64;
+            draft.publish(
+                &model.readers.digests,
+                &books.popularity.best(config.output.popular),
+                |transaction| {
+                    self.job.clock.note(Stage::Publish, since);
+                    let summary =
+                        self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics.clone());
+                    let input_digest = &dataset.digest;
+                    runs::note_rejects(transaction, run_id, &self.job.rejects)?;
+                    runs::finished(
+                        transaction,
+                        run_id,
+                        &Outcome { summary: &summary, input_digest, error: None },
+                    )
+                },
+            )?;
+            self.job.clock.note(Stage::Publish, since);
+            Ok(self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics))
+        });
+        let summary = published.inspect_err(|_| {
+            // A model that nobody sees the lists of. If this fails, the next run removes it.
+            let _ = std::fs::remove_dir_all(model_store::path(&folder, run_id));
+        })?;
+        // It is published: what stays for once is no reason to say otherwise.
+        if let Err(error) = publish::leave_strict(database) {
+            console.warn(format!("the set before is still in STRICT tables: {error}"));
+        }
+        if let Ok(runs) = runs::published(database) {
+            model_store::forget_all_but(&folder, &runs);
+        }
+        console.say(format!("publish    run {run_id}, {:.1} s", self.job.clock.of(Stage::Publish)));
+        Ok(summary.into())
+    }
+
+    fn refused(&self, run_id: Option<i64>, dataset: &Dataset, judgement: &Judgement) -> Finished {
+        let summary = self.summary(run_id, RunStatus::Refused, dataset, 0, judgement.metrics());
+        Finished { summary, refusal: Some(gate::refusal(&judgement.objections)) }
+    }
+
+    /// Writes down how a run has ended that publishes nothing.
+    fn note(
+        &self,
+        database: &mut Database,
+        doing: &str,
+        dataset: &Dataset,
+        summary: &RunSummary,
+        error: Option<&str>,
+    ) -> Result<()> {
+        let (rejects, input_digest) = (&self.job.rejects, &dataset.digest);
+        let run_id = summary.run_id.unwrap_or_default();
+        database.write(doing, |transaction| {
+            runs::note_rejects(transaction, run_id, rejects)?;
+            runs::finished(transaction, run_id, &Outcome { summary, input_digest, error })
+        })?;
+        Ok(())
+    }
+
+    /// What is known of all lists together goes into the metrics: that of the published ones, not of those that
+    /// were judged.
+    fn describe(&self, metrics: &mut Metrics, lists: &ListStatistics, dataset: &Dataset) {
+        metrics.coverage = Some(lists.coverage(dataset.ratings.items.len()));
+        metrics.popular_share = Some(lists.popular_share());
+        metrics.peak_memory_bytes = machine::peak_memory();
+        metrics.memory_bytes = self.job.clock.memory();
+    }
+
+    fn summary(
+        &self,
+        run_id: Option<i64>,
+        status: RunStatus,
+        dataset: &Dataset,
+        rows: u64,
+        metrics: Metrics,
+    ) -> RunSummary {
+        RunSummary {
+            run_id,
+            status,
+            device: self.device.to_string(),
+            counts: dataset.counts(rows),
+            metrics,
+            timings: self.job.clock.timings(&STAGES),
+            peak_memory_bytes: machine::peak_memory(),
+            due: None,
+        }
+    }
+}

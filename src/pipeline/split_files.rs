@@ -1,0 +1,111 @@
+//! Ratings to learn from and ratings to foretell, from files.
+
+use std::path::Path;
+
+use crate::catalog::encode::{self, Encoded, RatingColumns};
+use crate::catalog::ids::{Items, UserRef};
+use crate::catalog::keys;
+use crate::catalog::makers::{Groups, Particulars, Related};
+use crate::catalog::split::Split;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
+
+/// Two files, in the codes of the first.
+///
+/// # Errors
+/// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
+pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Split)> {
+    let mut columns = RatingColumns::default();
+    for_each_rating(train, config, |place, user, isbn, rating| {
+        columns.push(user, isbn, rating, place);
+    })?;
+    let train = encode::encode(encode::normalise(columns, config)?)?;
+    if train.interactions.is_empty() {
+        return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
+    }
+    let (users, items) = (train.users.codes(), train.items.codes());
+    let mut held_out = vec![Vec::new(); train.users.len()];
+    let mut held_out_ratings = Vec::new();
+    let mut unknown = train.items.len() as u32;
+    let mut held_out_count = 0;
+    for_each_rating(test, config, |_, user, isbn, rating| {
+        let Some(key) = keys::key(isbn, config) else {
+            return;
+        };
+        let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
+        held_out_count += 1;
+        if let Some(user) = user {
+            // Nobody can find what nobody knows: it counts as not found.
+            let code = item.unwrap_or_else(|| {
+                unknown += 1;
+                unknown
+            });
+            held_out[user as usize].push(code);
+        }
+        if !rating.is_nan() {
+            held_out_ratings.push((user, item, rating));
+        }
+    })?;
+    if held_out_count == 0 {
+        return Err(Error::new(Kind::NoRatings, "the test file holds no usable ratings"));
+    }
+    let split = Split::new(train.interactions.clone(), held_out, held_out_ratings, held_out_count);
+    drop((users, items));
+    Ok((train, split))
+}
+
+/// Reads user, item and rating of each usable record; the rating is NaN if it is implicit.
+fn for_each_rating(
+    path: &Path,
+    config: &Config,
+    mut take: impl FnMut(f64, UserRef<'_>, &str, f32),
+) -> Result<()> {
+    let hints = Hints { kind: Some(FileKind::Ratings), ..Default::default() };
+    let dialect = Dialect::sniff(path, &hints)?;
+    let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
+    let (user, isbn, rating) = (place(Field::User), place(Field::Isbn), place(Field::Rating));
+    for record in Records::open(path, &dialect)? {
+        let record = record?;
+        let field =
+            |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
+        let (Some(user), Some(isbn)) = (field(user), field(isbn)) else {
+            continue;
+        };
+        let stars = match field(rating) {
+            None => f32::NAN,
+            Some(text) => match number(text) {
+                Some(number) if number == config.source.implicit_rating => f32::NAN,
+                Some(number) => number as f32,
+                None => continue,
+            },
+        };
+        take(record.number as f64, UserRef::Text(user), isbn, stars);
+    }
+    Ok(())
+}
+
+/// What belongs together of the books that `items` has.
+///
+/// # Errors
+/// As [`Dialect::sniff`].
+pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related> {
+    let hints = Hints { kind: Some(FileKind::Books), ..Default::default() };
+    let dialect = Dialect::sniff(path, &hints)?;
+    let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
+    let [isbn, title, author, publisher] =
+        [Field::Isbn, Field::Title, Field::Author, Field::Publisher].map(place);
+    let codes = items.codes();
+    let mut groups = Groups::default();
+    for record in Records::open(path, &dialect)? {
+        let record = record?;
+        let field =
+            |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
+        let key = field(isbn).and_then(|isbn| keys::key(isbn, config));
+        let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
+            continue;
+        };
+        groups.add(Some(*item), Particulars::new(field(title), field(author), field(publisher)));
+    }
+    Ok(groups.finish())
+}

@@ -1,0 +1,47 @@
+//! The stage `train`: both models, over everything that was read.
+
+use crate::catalog::encode::Encoded;
+use crate::config::ResolvedConfig;
+use crate::error::Result;
+use crate::model::Start;
+use crate::model::confidence::ConfidenceMatrix;
+use crate::model::device::Device;
+use crate::pipeline::dataset::Job;
+use crate::recommender::training::{Trained, Training};
+use crate::run_summary::Stage;
+
+/// Trains both models, from where that of the gate has come to if there is one to `start` from. `held_out` is what the
+/// gate found, to be said beside the loss.
+///
+/// # Errors
+/// As [`Training::fit`].
+pub fn train(
+    job: &mut Job<'_>,
+    device: Device,
+    ratings: &Encoded,
+    config: &ResolvedConfig,
+    confidence: ConfidenceMatrix,
+    start: Option<Start>,
+    held_out: &str,
+) -> Result<Trained> {
+    let (console, interrupt) = (job.context.console, job.context.interrupt);
+    let training = Training { device, interrupt, ratings, config, held_out };
+    let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, start))?;
+    let model = &config.model;
+    let loss = trained.losses.last().map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+    // The log has a line for each of these; the gate's model took the others.
+    let last = match trained.losses.len() {
+        all if all == model.epochs => String::new(),
+        told => format!(" (the last {told} over everything)"),
+    };
+    console.say(format!(
+        "train      {} factors, {} epochs{last}, λ {:.1e}, α₀ {:.3}, γ {:.2}{loss}, {:.1} s",
+        model.factors,
+        model.epochs,
+        model.regularization,
+        model.unobserved_weight,
+        model.length_exponent,
+        job.clock.of(Stage::Train)
+    ));
+    Ok(trained)
+}

@@ -1,0 +1,259 @@
+//! The search for better settings: many trials with few factors, the best of them with more.
+//!
+//! Trials come in brackets of nine (successive halving: Jamieson, Talwalkar 2016): all nine with a
+//! quarter of the factors, the best three with half of them, the best one with all. So whenever the time
+//! is up there is something to show for it. The winner is tried with twice the factors, too, and then
+//! set beside the settings as they were on ratings that the search has not seen. Every trial is noted in
+//! the database when it is done: the same command goes on where it was stopped.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::catalog::split::{Scheme, Split};
+use crate::config::{self, Config, Objective, ResolvedConfig};
+use crate::console::Console;
+use crate::context::Context;
+use crate::database::Database;
+use crate::database::trials::{self, Trial};
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::model::device::{self, Device};
+use crate::pipeline::dataset::{Dataset, Job};
+use crate::pipeline::search_space::SearchSpace;
+use crate::quality::metrics;
+use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::run_summary::Lead;
+
+/// Trials that compete with each other.
+const BRACKET: usize = 9;
+
+/// How many of them there are, and which part of the factors they have, at each step.
+const STEPS: [(usize, usize); 3] = [(9, 4), (3, 2), (1, 1)];
+
+/// How much is held out to search by, and then again to confirm by.
+const SHARE: f64 = 0.2;
+const SEARCH_SEED: u64 = 31;
+const CONFIRM_SEED: u64 = 32;
+
+/// How long to search.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    pub trials: usize,
+    /// The trial at hand is finished, and the winner confirmed.
+    pub minutes: u64,
+    /// Forget the trials that were made before.
+    pub restart: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    pub measure: Measure,
+    pub trials: Vec<Trial>,
+    pub best: Trial,
+    pub confirmed: Confirmed,
+    /// The better ones of the settings as they were and the best trial's.
+    pub config: Config,
+    /// Whether all trials were made.
+    pub finished: bool,
+}
+
+/// The settings as they were beside the best trial's, on ratings that the search has not seen.
+#[derive(Debug, Serialize)]
+pub struct Confirmed {
+    pub before: f64,
+    pub after: f64,
+    pub lead: Lead,
+    pub better: bool,
+}
+
+/// Searches. `variant` gives the settings with some more keys and values.
+///
+/// # Errors
+/// As [`Job::load`] and [`crate::model::fit_ranking`].
+pub fn search(
+    context: Context<'_>,
+    db: &Path,
+    effort: Effort,
+    variant: impl Fn(&[(&str, String)]) -> Result<Config>,
+) -> Result<Found> {
+    let since = Instant::now();
+    let Context { config, console, interrupt } = context;
+    let (device, why) = device::choose(&config.compute.device)?;
+    console.say(format!("device     {device}: {why}"));
+    let mut database = context.open(db)?;
+    let dataset = Job::new(context).load(&database)?;
+    let measure = Measure::of(config.model.objective);
+    let task = task(config, &dataset);
+    if effort.restart {
+        trials::forget(&mut database, &task)?;
+    }
+    let rows = &dataset.ratings.interactions;
+    let pairs = rows.user_count() as f64 * rows.item_count as f64;
+    let grouped = !dataset.related.groups.is_empty();
+    let space = SearchSpace::new(config, &ResolvedConfig::new(config, rows), pairs, grouped);
+    let split = Split::draw(&dataset.ratings, Scheme::Random(SHARE), SEARCH_SEED)?;
+    let made = trials::of(&database, &task)?;
+    if !made.is_empty() {
+        console.say(format!("resumed    {} trials were made before", made.len()));
+    }
+    let bench = Bench { dataset: &dataset, split: &split, device, measure, interrupt };
+    let mut search = Search {
+        bench,
+        space: &space,
+        variant: &variant,
+        full: config.model.factors,
+        until: since + Duration::from_secs(effort.minutes * 60),
+        task,
+        made,
+        database: &mut database,
+        console,
+    };
+    let finished = search.run(effort.trials)?;
+    if !finished {
+        console
+            .say(format!("time       {} minutes are up; the same command goes on from here", effort.minutes));
+    }
+    let trials = search.made;
+
+    // The settings as they were come first among equals.
+    let best = trials.iter().reduce(|best, trial| if trial.score > best.score { trial } else { best });
+    let best = best.cloned().ok_or_else(|| {
+        Error::new(Kind::Failed, "there was no time for a single trial").hint("allow more with --minutes")
+    })?;
+    let found = variant(&best.pairs())?;
+    let fresh = Split::draw(&dataset.ratings, Scheme::Random(SHARE), CONFIRM_SEED)?;
+    let bench = Bench { dataset: &dataset, split: &fresh, device, measure, interrupt };
+    let (before, after, lead) = bench.compare(config, &found)?;
+    let [before, after] = [before, after].map(|mean| measure.show(mean));
+    let confirmed = Confirmed { before, after, lead, better: lead.mean > 0.0 };
+    let config = if confirmed.better { found } else { config.clone() };
+    Ok(Found { measure, trials, best, confirmed, config, finished })
+}
+
+/// What is searched for what: trials of another task say nothing.
+fn task(config: &Config, dataset: &Dataset) -> String {
+    let settings = serde_json::to_string(&config.decisive()).unwrap_or_default();
+    format!("{}-{:016x}", dataset.digest, xxh3_64(settings.as_bytes()))
+}
+
+/// Where trials are made.
+struct Bench<'a> {
+    dataset: &'a Dataset,
+    split: &'a Split,
+    device: Device,
+    measure: Measure,
+    interrupt: &'a Interrupt,
+}
+
+impl Bench<'_> {
+    /// The figure of each reader, more being better.
+    fn figures(&self, config: &Config) -> Result<Vec<f64>> {
+        let holdout = Holdout {
+            split: self.split,
+            items: &self.dataset.ratings.items,
+            related: &self.dataset.related,
+            only_new: false,
+            // Stars are no part of a search for lists.
+            scale: self.dataset.ratings.scale.filter(|_| config.model.objective == Objective::Rating),
+            longest: Measure::LENGTH,
+            most_readers: Measure::MOST_READERS,
+        };
+        let silent = Console::silent();
+        let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
+        let (predictions, _) = evaluator.model("trial", config)?;
+        let (_, figures) = self.measure.by_reader(&evaluator, &predictions);
+        match figures.is_empty() {
+            true => Err(Error::new(Kind::NoRatings, "there are too few ratings to tune by")),
+            false => Ok(figures),
+        }
+    }
+
+    /// Means before and after, and how far one is ahead.
+    fn compare(&self, before: &Config, after: &Config) -> Result<(f64, f64, Lead)> {
+        let before = self.figures(before)?;
+        let after = self.figures(after)?;
+        let lead = metrics::lead(&after, &before, CONFIRM_SEED);
+        Ok((metrics::mean(&before), metrics::mean(&after), lead))
+    }
+}
+
+/// A search in progress.
+struct Search<'a, V> {
+    bench: Bench<'a>,
+    space: &'a SearchSpace,
+    variant: &'a V,
+    /// The factors of a trial that has won its bracket.
+    full: usize,
+    until: Instant,
+    task: String,
+    made: Vec<Trial>,
+    database: &'a mut Database,
+    console: &'a Console,
+}
+
+impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
+    /// Makes trials until there are enough, or no time is left; whether it came to the end.
+    fn run(&mut self, trials: usize) -> Result<bool> {
+        // What everything is compared with.
+        if self.score(0, self.full)?.is_none() {
+            return Ok(false);
+        }
+        let numbers: Vec<usize> = (0..=trials).collect();
+        for bracket in numbers.chunks(BRACKET) {
+            let mut running = bracket.to_vec();
+            for (count, part) in STEPS {
+                running.truncate(count);
+                let mut scores = Vec::new();
+                for number in running {
+                    match self.score(number, (self.full / part).max(1))? {
+                        Some(score) => scores.push((score, number)),
+                        None => return Ok(false),
+                    }
+                }
+                scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                running = scores.into_iter().map(|(_, number)| number).collect();
+            }
+        }
+        let full = self.made.iter().filter(|trial| trial.factors == self.full);
+        match full.max_by(|a, b| a.score.total_cmp(&b.score)).map(|trial| trial.number) {
+            // No run would take more than that.
+            Some(number) if self.full * 2 <= config::MOST_FACTORS => {
+                Ok(self.score(number, self.full * 2)?.is_some())
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// How good a trial is; `None` if there is no time left to find out.
+    fn score(&mut self, number: usize, factors: usize) -> Result<Option<f64>> {
+        let same = |trial: &&Trial| trial.number == number && trial.factors == factors;
+        if let Some(trial) = self.made.iter().find(same) {
+            return Ok(Some(trial.score));
+        }
+        let since = Instant::now();
+        if since > self.until {
+            return Ok(None);
+        }
+        let mut settings = if number == 0 { Vec::new() } else { self.space.trial(number) };
+        settings.push(("factors", factors.to_string()));
+        let config = (self.variant)(&settings)?;
+        let score = match self.bench.figures(&config) {
+            Ok(figures) => metrics::mean(&figures),
+            // Such settings are no good: that is what was to be found out.
+            Err(error) if error.kind() == Kind::Failed => f64::MIN,
+            Err(error) => return Err(error),
+        };
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let seconds = (since.elapsed().as_secs_f64() * 1e3).round() / 1e3;
+        let trial = Trial { number, factors, settings, score, seconds };
+        let (name, shown) = (self.bench.measure.name(), self.bench.measure.show(score));
+        self.console.say(format!("trial {number:<4} {factors} factors: {name} {shown:.4}, {seconds:.1} s"));
+        trials::note(self.database, &self.task, name, &trial)?;
+        self.made.push(trial);
+        Ok(Some(score))
+    }
+}

@@ -1,0 +1,163 @@
+//! One reader, as the model sees them today.
+
+use crate::catalog::encode;
+use crate::catalog::ids::UserId;
+use crate::config::{Objective, ResolvedConfig};
+use crate::database::source;
+use crate::error::Result;
+use crate::model::Factors;
+use crate::model::confidence::ConfidenceMatrix;
+use crate::model::data::Interactions;
+use crate::model::fold_in::{self, Unsolved};
+use crate::model::rating::RatingModel;
+use crate::model_store::{StoredItems, StoredModel};
+use crate::query::Lookup;
+use crate::recommender::lists::Fitted;
+
+/// A reader, the only user of both models, in the codes of the model's books.
+#[derive(Debug)]
+pub struct KnownReader {
+    /// Who.
+    pub id: UserId,
+    /// What they have read, of the books that the model knows.
+    pub interactions: Interactions,
+    /// Own books that the model does not know, as they are spelled.
+    pub unseen: Vec<String>,
+    /// The run that trained the model.
+    pub run_id: i64,
+    /// Whether the model was trained on just these ratings.
+    pub trained: bool,
+    /// The settings of the model.
+    pub config: ResolvedConfig,
+    /// The books.
+    pub books: StoredItems,
+    rated: Interactions,
+    confidence: ConfidenceMatrix,
+    ranking: Factors,
+    rating: Option<RatingModel>,
+}
+
+impl KnownReader {
+    /// Reads the ratings of the reader whom a word means; `None` if there are none. If they are not those
+    /// that the model was trained on, the reader is solved against its books anew.
+    ///
+    /// # Errors
+    /// As [`source::read`].
+    pub fn find(lookup: &Lookup<'_>, model: StoredModel, word: &str) -> Result<Option<Self>> {
+        let mut config = lookup.context.config.clone();
+        if let (Some(rating), true) = (&model.rating, config.source.scale.is_empty()) {
+            // One reader's ratings do not tell.
+            config.source.scale = vec![rating.scale.0.into(), rating.scale.1.into()];
+        }
+        for id in UserId::readings(word) {
+            let reading = source::read_reader(&lookup.database, &config, id.borrow())?;
+            let ratings = encode::encode(encode::normalise(reading.columns, &config)?)?;
+            // Where a column holds both 42 and '42', SQLite may give the ratings of both.
+            if let Some(user) = ratings.users.find(id.borrow()) {
+                return Self::solve(lookup, model, id, &ratings, user).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn solve(
+        lookup: &Lookup<'_>,
+        model: StoredModel,
+        id: UserId,
+        ratings: &encode::Encoded,
+        user: u32,
+    ) -> Result<Self> {
+        let StoredModel { run_id, config, readers, books, mut ranking, mut rating, .. } = model;
+        let codes = ratings.items.codes_in(&books.items);
+        let (items, stars) = ratings.interactions.of(user as usize);
+        let known = items.iter().zip(stars);
+        let triples: Vec<_> =
+            known.filter_map(|(item, stars)| Some((0, codes[*item as usize]?, *stars))).collect();
+        let unseen = items.iter().filter(|item| codes[**item as usize].is_none());
+        let unseen = unseen.map(|item| ratings.items.spelling(*item as usize).to_owned()).collect();
+        let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
+        let rated = interactions.rated();
+        let confidence = ConfidenceMatrix::of_others(&interactions, books.weights.clone(), &config.model);
+
+        let digest = ratings.reader_digests()[user as usize];
+        let code = readers.users.find(id.borrow());
+        let trained = code.is_some_and(|code| readers.digests[code as usize] == digest);
+        match code {
+            Some(code) => {
+                ranking = ranking.only(&[code]);
+                rating = rating.map(|model| model.only(&[code]));
+            }
+            None => {
+                ranking.users = vec![0.0; ranking.width];
+                if let Some(model) = &mut rating {
+                    model.factors.users = vec![0.0; model.factors.width];
+                    model.biases.users = vec![0.0];
+                }
+            }
+        }
+        if !trained {
+            let (unsolved, interrupt) =
+                (Unsolved { users: vec![0], items: Vec::new() }, lookup.database.interrupt());
+            fold_in::ranking(&mut ranking, &confidence, &unsolved, config.parameters(), interrupt)?;
+            if let Some(model) = &mut rating {
+                fold_in::rating(model, &rated, &ranking, &unsolved, config.parameters(), interrupt)?;
+            }
+        }
+        Ok(Self {
+            id,
+            interactions,
+            unseen,
+            run_id,
+            trained,
+            config,
+            books,
+            rated,
+            confidence,
+            ranking,
+            rating,
+        })
+    }
+
+    /// What to say where the model was trained on other ratings of this reader.
+    pub fn changed(&self) -> Option<String> {
+        let run = self.run_id;
+        (!self.trained)
+            .then(|| format!("(the ratings have changed since run {run}: worked out from those of now)"))
+    }
+
+    /// Both models, with this reader as their only one.
+    pub fn fitted(&self) -> Fitted<'_> {
+        Fitted {
+            interactions: &self.interactions,
+            ranking: &self.ranking,
+            item_scales: &self.books.item_scales,
+            weighted: self.confidence.rows(),
+            rating: self.rating.as_ref(),
+            rated: &self.rated,
+        }
+    }
+
+    /// The stars that this reader gave to a book, NaN if it was read but not rated; `None` if it was not.
+    pub fn own(&self, item: u32) -> Option<f32> {
+        let (items, stars) = self.interactions.of(0);
+        items.binary_search(&item).ok().map(|place| stars[place])
+    }
+
+    /// Whether this reader has read a book in this edition or another, and lists do not show it therefore.
+    pub fn has(&self, item: u32) -> bool {
+        self.books.popularity.editions.has(self.interactions.of(0).0, item)
+    }
+
+    /// What lists are ordered by.
+    pub fn score(&self, item: u32) -> f32 {
+        match (self.config.model.objective, &self.rating) {
+            (Objective::Rating, Some(model)) => model.raw(0, item as usize),
+            _ => self.ranking.score(0, item as usize) * self.books.item_scales[item as usize],
+        }
+    }
+
+    /// Expected stars, where anything is known of them.
+    pub fn stars(&self, item: u32) -> Option<f32> {
+        self.fitted().stars(&self.books.popularity, 0, item)
+    }
+}

@@ -1,0 +1,297 @@
+//! Recommendations for a program of one's own: slices in, lists out, and no SQLite.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::catalog::encode::{self, Encoded, RatingColumns};
+use crate::catalog::ids::UserRef;
+use crate::catalog::makers::Related;
+use crate::catalog::popularity::Popularity;
+use crate::catalog::recommendation::{Origin, Recommendation};
+use crate::catalog::split::{Scheme, Split};
+use crate::config::{Config, KeyKind, ResolvedConfig};
+use crate::console::Console;
+use crate::error::{Error, Kind, Result};
+use crate::interrupt::Interrupt;
+use crate::model::confidence::ConfidenceMatrix;
+use crate::model::data::Editions;
+use crate::model::device::{self, Device};
+use crate::quality::metrics::RankingFigures;
+use crate::recommender::evaluator::{Evaluator, Holdout};
+use crate::recommender::lists::ListMaker;
+use crate::recommender::training::{Trained, Training};
+
+/// Which ratings [`evaluate`] hides.
+const SPLIT_SEED: u64 = 1;
+
+/// An entry of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<I> {
+    /// What is recommended.
+    pub item: I,
+    /// What the list is ordered by; comparable within one list only. 0 where the model knows nothing and the
+    /// item is merely popular.
+    pub score: f32,
+    /// Expected stars, inside the scale of the ratings; `None` where nothing is known of them.
+    pub stars: Option<f32>,
+    /// The user's own item that contributed most.
+    pub because: Option<I>,
+}
+
+/// How good lists and stars are on ratings that were hidden.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Means over users of the figures of their lists.
+    pub lists: RankingFigures,
+    /// Root of the mean squared error of expected stars; `None` where there are none.
+    pub rmse: Option<f64>,
+}
+
+/// A model of who likes what, with users `U` and items `I` of any kind.
+///
+/// ```
+/// use nightshelf::{Config, Recommender};
+///
+/// // Who read what, and the stars that they gave, if they gave any.
+/// let ratings = [
+///     ("ann", "Emma", Some(5.0)), ("ann", "Persuasion", Some(4.0)), ("ann", "Sanditon", None),
+///     ("bob", "Emma", Some(4.0)), ("bob", "Persuasion", None),
+///     ("cat", "Dracula", Some(5.0)), ("cat", "Carmilla", Some(5.0)),
+///     ("dan", "Dracula", None),
+/// ];
+/// let mut config = Config::default();
+/// config.model.factors = 8;
+/// let model = Recommender::fit(&ratings, &config)?;
+///
+/// // Bob has not read what Ann has read besides; Dan not what Cat has.
+/// assert_eq!(model.top(&"bob", 1)?[0].item, "Sanditon");
+/// assert_eq!(model.top(&"dan", 1)?[0].item, "Carmilla");
+/// assert_eq!(model.top(&"dan", 1)?[0].because, Some("Dracula"));
+/// # Ok::<(), nightshelf::error::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Recommender<U, I> {
+    users: HashMap<U, u32>,
+    items: Vec<I>,
+    item_codes: HashMap<I, u32>,
+    encoded: Encoded,
+    config: ResolvedConfig,
+    popularity: Popularity,
+    trained: Trained,
+}
+
+impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
+    /// Trains on user, item, and stars, where `None` means "read, not rated". Of several ratings of one pair
+    /// the last counts; what lies outside `config.source.scale` is left out.
+    ///
+    /// Of the settings, those under `model`, `rating`, `minibatch` and `compute.device` matter here.
+    ///
+    /// # Errors
+    /// [`Kind::NoRatings`] if there are none; [`Kind::Config`] for a setting out of range;
+    /// [`Kind::NoDevice`] if there is no such device; [`Kind::Failed`] if the numbers run away, or a
+    /// rating is infinite.
+    pub fn fit(ratings: &[(U, I, Option<f32>)], config: &Config) -> Result<Self> {
+        let Codes { users, items, item_codes, encoded } = encode(ratings, config)?;
+        let interactions = &encoded.interactions;
+        let (device, _) = device::choose(&config.compute.device)?;
+        let config = ResolvedConfig::new(config, interactions);
+        let confidence = ConfidenceMatrix::new(interactions, &[], &config.model);
+        let interrupt = &Interrupt::never();
+        let training = Training { device, interrupt, ratings: &encoded, config: &config, held_out: "" };
+        let trained = training.fit(&Console::silent(), confidence, None)?;
+        let popularity = trained.popularity(interactions, Editions::default());
+        Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
+    }
+
+    /// The `n` best items that a user has not rated; for a user who is not known, the most popular ones.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if a score is not finite.
+    pub fn top(&self, user: &U, n: usize) -> Result<Vec<Entry<I>>> {
+        Ok(self.top_of(std::slice::from_ref(user), n)?.pop().unwrap_or_default())
+    }
+
+    /// The same for several users, in their order: what all lists need is made once.
+    ///
+    /// # Errors
+    /// As [`Recommender::top`].
+    pub fn top_of(&self, users: &[U], n: usize) -> Result<Vec<Vec<Entry<I>>>> {
+        let n = n.min(self.items.len());
+        let item = |code: u32| self.items[code as usize].clone();
+        let entry = |row: Recommendation| Entry {
+            item: item(row.item),
+            score: row.score,
+            stars: (!row.stars.is_nan()).then_some(row.stars),
+            because: row.because.map(item),
+        };
+        let popular = |(code, _)| Entry { item: item(code), score: 0.0, stars: None, because: None };
+        let mut config = self.config.clone();
+        config.set_top(n);
+        let lists = ListMaker::new(
+            self.trained.fitted(&self.encoded.interactions),
+            &self.popularity,
+            Origin::Model,
+            &config,
+            Device::Cpu,
+        )?;
+        let list = |user: &U| match self.users.get(user).map(|code| *code as usize) {
+            None => Ok(self.popularity.best(n).into_iter().map(popular).collect()),
+            Some(code) => {
+                let rows = lists.of(code..code + 1, &Interrupt::never(), &|_| ())?;
+                Ok(rows.into_iter().map(entry).collect())
+            }
+        };
+        users.iter().map(list).collect()
+    }
+
+    /// The stars that a user is expected to give to an item; `None` where nothing is known of either's.
+    pub fn stars(&self, user: &U, item: &I) -> Option<f32> {
+        let (user, item) = (*self.users.get(user)?, *self.item_codes.get(item)?);
+        self.trained.fitted(&self.encoded.interactions).stars(&self.popularity, user as usize, item)
+    }
+
+    /// The factors of an item, d numbers; `None` if it is not known.
+    pub fn factors(&self, item: &I) -> Option<&[f32]> {
+        self.item_codes.get(item).map(|code| self.trained.ranking.item(*code as usize))
+    }
+
+    /// How many users and items there are.
+    pub fn size(&self) -> (usize, usize) {
+        (self.users.len(), self.items.len())
+    }
+}
+
+/// Hides a `share` of all ratings, trains on the others, and says how well lists of `k` find the hidden ones:
+/// for the model, and for what is merely popular.
+///
+/// ```
+/// let ratings: Vec<(u32, u32, Option<f32>)> = (0..4000u32)
+///     .map(|n| (n % 200, n * n / 7 % 90 + n % 200 % 4 * 90, Some((n % 5 + 1) as f32)))
+///     .collect();
+/// let mut config = nightshelf::Config::default();
+/// config.model.factors = 16;
+/// let (model, popular) = nightshelf::evaluate(&ratings, &config, 0.2, 10)?;
+/// assert!(model.lists.ndcg > popular.lists.ndcg, "users come in four kinds");
+/// # Ok::<(), nightshelf::error::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Recommender::fit`]; [`Kind::NoRatings`] if too few ratings are left to learn from.
+pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
+    ratings: &[(U, I, Option<f32>)],
+    config: &Config,
+    share: f64,
+    k: usize,
+) -> Result<(Figures, Figures)> {
+    if !(share > 0.0 && share < 1.0) || k == 0 {
+        let what = format!("a share of {share} cannot be hidden, or lists of {k} be judged");
+        return Err(Error::new(Kind::Config, what).hint("share lies between 0 and 1, k is 1 or more"));
+    }
+    let encoded = encode(ratings, config)?.encoded;
+    let (device, _) = device::choose(&config.compute.device)?;
+    let split = Split::draw(&encoded, Scheme::Random(share), SPLIT_SEED)?;
+    let holdout = Holdout {
+        split: &split,
+        items: &encoded.items,
+        related: &Related::default(),
+        scale: encoded.scale,
+        only_new: false,
+        longest: k.min(encoded.items.len()),
+        most_readers: usize::MAX,
+    };
+    let (console, interrupt) = (Console::silent(), Interrupt::never());
+    let evaluator = Evaluator::new(holdout, device, &console, &interrupt);
+    let (model, _) = evaluator.model("model", config)?;
+    let figures = |answers| Figures {
+        lists: RankingFigures::average(&evaluator.by_reader(answers, k).unwrap_or_default()),
+        rmse: evaluator.errors(answers).map(|(rmse, _)| rmse),
+    };
+    Ok((figures(&model), figures(&evaluator.popularity())))
+}
+
+/// Ratings in codes, and whose codes they are.
+struct Codes<U, I> {
+    users: HashMap<U, u32>,
+    items: Vec<I>,
+    item_codes: HashMap<I, u32>,
+    encoded: Encoded,
+}
+
+/// Gives out codes in the order of first appearance, and goes the way of every night from there.
+fn encode<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
+    ratings: &[(U, I, Option<f32>)],
+    config: &Config,
+) -> Result<Codes<U, I>> {
+    config.check().map_err(|problem| Error::new(Kind::Config, problem))?;
+    if ratings.iter().any(|(_, _, stars)| stars.is_some_and(f32::is_infinite)) {
+        return Err(Error::new(Kind::Failed, "a rating is infinite"));
+    }
+    let (mut users, mut items): (HashMap<&U, i64>, HashMap<&I, usize>) = Default::default();
+    let mut in_order: Vec<&I> = Vec::new();
+    let mut columns = RatingColumns::default();
+    for (user, item, stars) in ratings {
+        let next = users.len() as i64;
+        let user = *users.entry(user).or_insert(next);
+        let item = *items.entry(item).or_insert_with(|| {
+            in_order.push(item);
+            in_order.len() - 1
+        });
+        // So written, numbers are in the same order as texts.
+        columns.push(
+            UserRef::Integer(user),
+            &format!("{item:020}"),
+            stars.unwrap_or(f32::NAN),
+            f64::NEG_INFINITY,
+        );
+    }
+    let mut config = config.clone();
+    config.items.key = KeyKind::Text;
+    let encoded = encode::encode(encode::normalise(columns, &config)?)?;
+    if encoded.interactions.is_empty() {
+        return Err(Error::new(Kind::NoRatings, "there are no ratings to learn from"));
+    }
+    // Whose only ratings lie outside the scale has no code.
+    let code_of_user = encoded.users.codes();
+    let users = users.into_iter().filter_map(|(user, number)| {
+        code_of_user.get(&UserRef::Integer(number)).map(|code| (user.clone(), *code))
+    });
+    let items: Vec<I> = (0..encoded.items.len())
+        .filter_map(|code| encoded.items.key(code).parse::<usize>().ok())
+        .map(|number| in_order[number].clone())
+        .collect();
+    let users = users.collect();
+    let item_codes = items.iter().cloned().zip(0u32..).collect();
+    Ok(Codes { users, items, item_codes, encoded })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_said_to_be_unknown() {
+        let ratings = [(1u8, 'a', Some(3.0)), (1, 'b', None), (2, 'a', Some(4.0)), (2, 'c', Some(1.0))];
+        let mut config = Config::default();
+        config.model.factors = 4;
+        let model = Recommender::fit(&ratings, &config).expect("fitted");
+        assert_eq!(model.size(), (2, 3));
+        let popular: Vec<char> =
+            model.top(&9, 2).expect("a list").into_iter().map(|entry| entry.item).collect();
+        assert_eq!(popular, ['a', 'b']);
+        let own: Vec<char> = model.top(&1, 5).expect("a list").into_iter().map(|entry| entry.item).collect();
+        assert_eq!(own, ['c'], "only what is unread");
+        assert!(model.stars(&1, &'c').is_some_and(|stars| (1.0..=5.0).contains(&stars)));
+        assert_eq!((model.stars(&9, &'a'), model.stars(&1, &'z')), (None, None));
+        assert_eq!(model.factors(&'a').map(<[f32]>::len), Some(4));
+        assert_eq!(model.top_of(&[1, 9], 0).expect("lists"), [[], []]);
+        for (share, k) in [(0.0, 5), (1.0, 5), (f64::NAN, 5), (0.5, 0)] {
+            assert_eq!(evaluate(&ratings, &config, share, k).expect_err("no").kind(), Kind::Config);
+        }
+        assert_eq!(model.top_of(&[1, 9], usize::MAX).expect("lists").len(), 2);
+        let mut wrong = config.clone();
+        wrong.model.factors = 0;
+        assert_eq!(Recommender::fit(&ratings, &wrong).expect_err("no factors").kind(), Kind::Config);
+        let none: [(u8, char, Option<f32>); 0] = [];
+        assert_eq!(Recommender::fit(&none, &config).expect_err("nothing").kind(), Kind::NoRatings);
+    }
+}
