@@ -1,7 +1,7 @@
-//! All that people see, and all that programs read.
+//! All output of the program: nothing else in the crate prints.
 //!
 //! stdout is data, stderr is for people. On a terminal a stage shows a bar that goes away; in a
-//! log it leaves one plain line. Nothing else in the crate prints.
+//! log it leaves one plain line.
 
 use std::fmt::Write;
 use std::io::{IsTerminal, Write as _};
@@ -13,19 +13,18 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use crate::error::{Error, Kind, Result};
 use crate::text::{count, plain};
 
-/// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// One line a stage.
+    /// One line per stage.
     #[default]
     Normal,
-    /// One line an epoch, and details.
+    /// One line per epoch, and details.
     Verbose,
 }
 
-/// Where messages go.
+/// Writes messages to stderr and data to stdout.
 #[derive(Clone, Copy, Debug)]
 pub struct Console {
     verbosity: Verbosity,
@@ -34,7 +33,7 @@ pub struct Console {
     paper: Paper,
 }
 
-/// What stdout is: a terminal of some width, or a pipe or file, where lines may be of any length.
+/// Stdout: a terminal of some width, or a pipe or file (`None`), where lines may be of any length.
 #[derive(Clone, Copy, Debug, Default)]
 struct Paper {
     width: Option<u16>,
@@ -57,19 +56,19 @@ impl Console {
         Self { verbosity, terminal, colour: terminal && !no_colour, paper: Paper::of_stdout(no_colour) }
     }
 
-    /// One that says nothing: for library users and tests.
+    /// Shows nothing but errors: for library users and tests.
     pub fn silent() -> Self {
         Self { verbosity: Verbosity::Quiet, terminal: false, colour: false, paper: Paper::default() }
     }
 
-    /// A line for people.
+    /// A line on stderr, unless quiet.
     pub fn say(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Normal {
             self.line(line.as_ref());
         }
     }
 
-    /// A line about a step of a long stage: on a terminal the bar tells, in a log this does.
+    /// A line about a step of a long stage, for a log; on a terminal, where a bar shows it, only if verbose.
     pub fn step(&self, line: impl AsRef<str>) {
         if self.terminal {
             self.detail(line);
@@ -78,19 +77,19 @@ impl Console {
         }
     }
 
-    /// A line for people who asked for details.
+    /// A line on stderr, if verbose.
     pub fn detail(&self, line: impl AsRef<str>) {
         if self.verbosity >= Verbosity::Verbose {
             self.line(line.as_ref());
         }
     }
 
-    /// Something that may be wrong; said whatever the verbosity but quiet.
+    /// Something that may be wrong; shown unless quiet.
     pub fn warn(&self, line: impl AsRef<str>) {
         self.say(format!("{} {}", self.paint("33", "warning:"), line.as_ref()));
     }
 
-    /// The failure that ends the program: said always.
+    /// The failure that ends the program; always shown.
     pub fn error(&self, error: &Error) {
         self.line(&format!("{} {error}", self.paint("31;1", "error:")));
         if let Some(hint) = error.next_step() {
@@ -101,7 +100,7 @@ impl Console {
     /// Data for programs, on stdout.
     ///
     /// # Errors
-    /// As [`Console::bytes`].
+    /// [`Kind::Io`] if stdout cannot be written.
     pub fn data(&self, text: &str) -> Result<()> {
         send(format!("{}\n", text.trim_end()).as_bytes())
     }
@@ -109,7 +108,7 @@ impl Console {
     /// Bytes for programs, on stdout.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if stdout is a terminal and these are no text; [`Kind::Io`] if they cannot be written.
+    /// [`Kind::Failed`] if stdout is a terminal and these are no text; [`Kind::Io`] if it cannot be written.
     pub fn bytes(&self, bytes: &[u8]) -> Result<()> {
         if !std::io::stdout().is_terminal() {
             return send(bytes);
@@ -118,17 +117,17 @@ impl Console {
             return Err(Error::new(Kind::Failed, "this is not for a terminal to show")
                 .hint("send it to a file with --out, or into another program with |"));
         };
-        // What stands in somebody's database must not be a command to a terminal.
+        // Text from somebody's database must not act as a command to a terminal.
         let lines: String = text.lines().flat_map(|line| [plain(line), "\n".to_owned()]).collect();
         send(lines.as_bytes())
     }
 
-    /// A heading in what people read on stdout.
+    /// A heading for stdout, bold on a terminal.
     pub fn heading(&self, text: &str) -> String {
         paint(self.paper.colour, "1", text)
     }
 
-    /// A table for stdout, no wider than a terminal there; `right` names the columns of numbers.
+    /// A table for stdout, no wider than a terminal there; `right` are the columns to align right.
     pub fn table(&self, header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
         let mut table = Table::new();
         table.load_preset(comfy_table::presets::NOTHING);
@@ -145,7 +144,7 @@ impl Console {
     }
 
     /// A bar of `total` steps that vanishes when dropped; nothing in a log. With a total of 0 it shows how
-    /// far it has come, and nothing is left to be foretold.
+    /// many steps are done, and no time left.
     pub fn bar(&self, what: &str, total: u64) -> Bar {
         let template = match (total, self.colour) {
             (0, _) => "{spinner} {msg} {human_pos} {rate}",
@@ -155,7 +154,7 @@ impl Console {
         self.drawn(what, template, total)
     }
 
-    /// A stage of which nobody knows how far it has come: how long it has taken.
+    /// The elapsed time of a stage whose progress is unknown.
     pub fn spinner(&self, what: &str) -> Bar {
         self.drawn(what, "{spinner} {msg} {elapsed}", 0)
     }
@@ -190,7 +189,7 @@ impl Console {
 fn send(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        // A reader that closed the pipe has seen enough; that is no failure of ours.
+        // A program that closed the pipe has read enough: that is no failure of ours.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Error::new(Kind::Io, format!("cannot write to stdout: {error}"))),
     }
@@ -200,22 +199,22 @@ fn paint(colour: bool, code: &str, text: &str) -> String {
     if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-/// Progress of one stage; cleared from the screen when dropped.
+/// The progress of one stage; cleared from the terminal when dropped.
 #[derive(Debug)]
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// Counts steps that are done.
+    /// Adds steps that are done.
     pub fn advance(&self, steps: u64) {
         self.0.inc(steps);
     }
 
-    /// Says how many steps are done.
+    /// Sets how many steps are done.
     pub fn reach(&self, step: u64) {
         self.0.set_position(step);
     }
 
-    /// Says what is being done just now.
+    /// Shows what is being done now.
     pub fn note(&self, text: String) {
         self.0.set_message(text);
     }

@@ -1,4 +1,4 @@
-//! What every command has at hand.
+//! [`Context`]: the settings, the console and the interrupt, which every command is given.
 
 use std::path::Path;
 
@@ -8,22 +8,17 @@ use crate::database::Database;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
-/// The settings, whom to tell, and who may stop it. Made once, and handed on.
+/// Made once for a command, and passed down to everything that it calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The settings of today.
+    /// Those of this command; the published run may have had others.
     pub config: &'a Config,
-    /// Where to tell.
     pub console: &'a Console,
-    /// Asked between pieces of work.
+    /// Checked between pieces of work.
     pub interrupt: &'a Interrupt,
 }
 
 impl Context<'_> {
-    /// Opens the application's database.
-    ///
-    /// # Errors
-    /// As [`Database::open`].
     pub fn open(&self, db: &Path) -> Result<Database> {
         Database::open(db, self.config.output.patience(), self.interrupt.clone())
     }

@@ -1,4 +1,4 @@
-//! One error type for the whole house: what happened, to what, and what to do about it.
+//! The crate's error type: what happened, to what, and what to do about it.
 //!
 //! Every failure that a person or a cron job can meet is one [`Error`]. Its [`Kind`] decides the
 //! exit code, in [`Kind::exit_code`] and nowhere else; its message says what happened, and its
@@ -10,15 +10,14 @@ use std::path::Path;
 
 use crate::{machine, model};
 
-/// What an operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The families of failure, one for each exit code of the contract.
+/// The kinds of failure, one for each documented exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Anything without a code of its own.
     Failed,
-    /// The quality gate objected; what was published stands.
+    /// The quality gate objected; what was published stays.
     Refused,
     /// The input holds no usable ratings.
     NoRatings,
@@ -39,7 +38,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code that the program ends with, as `sysexits.h` and the shell number them.
+    /// Numbered as in `sysexits.h` and, for signals, as in the shell.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed => 1,
@@ -56,7 +55,6 @@ impl Kind {
     }
 }
 
-/// A failure: its kind, what happened, and what to do.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -65,12 +63,12 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure of a kind, with a message that says what happened to what.
+    /// `message` says what happened to what.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: None }
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -82,17 +80,16 @@ impl Error {
         self
     }
 
-    /// The family of this failure.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The next step to take, where one is known.
+    /// The hint, if there is one.
     pub fn next_step(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// An error of the file system, about one path.
+    /// A file-system error. A file that cannot be opened is [`Kind::NoInput`] if `doing` starts with `read`.
     pub fn file(error: &io::Error, doing: &str, path: &Path) -> Self {
         let message = format!("cannot {doing} {}: {error}", path.display());
         match error.kind() {
@@ -105,7 +102,7 @@ impl Error {
         }
     }
 
-    /// An error of polars: a defect or a lack of memory, never the user's data.
+    /// An error of polars: a defect or a lack of memory, never a fault of the data.
     pub(crate) fn frame(error: &polars::error::PolarsError) -> Self {
         Error::new(Kind::Failed, format!("working on the ratings' columns failed: {error}"))
     }

@@ -1,30 +1,28 @@
-//! Named places at which a test makes the process die or wait.
+//! Fail points: named places at which a test makes the process die or wait.
 //!
-//! `NIGHTSHELF_FAIL_POINT=publish.renamed=kill` ends the process at that place as `kill -9` would;
-//! `import.batch@3=kill` does so when it comes there for the third time. `…=wait:FILE` makes FILE and goes on
-//! once it is gone. So a test reaches the moment that it is about, every time and on any machine. Without the
-//! variable a place costs one comparison.
+//! `NIGHTSHELF_FAIL_POINT=exchange.renamed=kill` ends the process at that place as `kill -9` would;
+//! `import.batch@3=kill` does so at the third visit. `…=wait:FILE` makes FILE and goes on once it is gone. So
+//! a test reaches the moment that it is about, every time and on any machine. Without the variable a fail
+//! point costs one comparison.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The variable that arms one place.
+/// The environment variable that arms one fail point.
 pub const VARIABLE: &str = "NIGHTSHELF_FAIL_POINT";
 
-/// What happens at the place.
 #[derive(Debug, PartialEq, Eq)]
 enum Action {
     Kill,
     Wait(PathBuf),
 }
 
-/// The place that is armed.
 #[derive(Debug)]
 struct Armed {
     name: String,
-    /// At which of its visits, from 1.
+    /// The visit at which it acts, from 1.
     visit: usize,
     visits: AtomicUsize,
     action: Action,
@@ -47,7 +45,7 @@ impl Armed {
     }
 }
 
-/// Says that the process has come to the place of this name.
+/// Marks a fail point, and acts if it is the armed one.
 pub fn reach(name: &str) {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     let armed = ARMED.get_or_init(|| std::env::var(VARIABLE).ok().as_deref().and_then(Armed::parse));
@@ -59,7 +57,7 @@ pub fn reach(name: &str) {
     }
     match &armed.action {
         Action::Kill => loop {
-            // SAFETY: nothing is left to go wrong.
+            // SAFETY: `raise` takes no pointer, and this signal ends the process.
             unsafe { libc::raise(libc::SIGKILL) };
         },
         Action::Wait(file) => {

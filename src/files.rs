@@ -1,4 +1,4 @@
-//! Files that somebody asked for, written whole or not at all.
+//! Writes files that somebody asked for, whole or not at all.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -9,12 +9,12 @@ use tempfile::Builder;
 
 use crate::error::{Error, Result};
 
-/// Puts a file with these bytes in the place of `path`, at once. It has the mode that the umask gives, or `mode`.
+/// Replaces the file at `path` with these bytes, at once. Its mode is `mode`, or what the umask gives.
 ///
-/// It is written beside its place under a name that nobody can foretell, and follows no link.
+/// The file is first written beside `path`, under a name that nobody can predict; no link is followed.
 ///
 /// # Errors
-/// [`crate::error::Kind::Io`] if that fails; what was there stands then.
+/// [`crate::error::Kind::Io`] if that fails; the old file stays then.
 pub fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<()> {
     let write = || -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

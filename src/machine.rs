@@ -1,28 +1,28 @@
-//! How much memory this process may take: that of the machine, or less where a cgroup says so.
+//! How much memory this process may take: that of the machine, or less if a cgroup limits it. Also whether
+//! the disk for SQLite's temporary files is full.
 
 use std::path::{Path, PathBuf};
 
-/// The most memory that the process may take, and who says so.
+/// The most memory that the process may take, and what sets this limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// In bytes.
     pub bytes: u64,
     /// `the machine has`, or `the cgroup of this process allows`.
     pub source: &'static str,
 }
 
-/// The memory of this machine, or of the cgroup (v1 or v2) that this process is in; `None` where the system does not
-/// tell.
+/// The memory of this machine, or the limit of the cgroup (v1 or v2) that this process is in; `None` where
+/// the system does not tell.
 pub fn memory() -> Option<Memory> {
     memory_below(Path::new("/"))
 }
 
-/// What the system could still give, in bytes; `None` where it does not tell.
+/// The memory that is still available on the system, in bytes; `None` where the system does not tell.
 pub fn available_memory() -> Option<u64> {
     of_meminfo(Path::new("/"), "MemAvailable:")
 }
 
-/// The most memory that this process has had, in bytes; `None` where the system does not tell.
+/// The peak memory of this process, in bytes; `None` where the system does not tell.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -31,12 +31,12 @@ pub fn peak_memory() -> Option<u64> {
 
 /// The folder in which SQLite makes its temporary files, if its disk is full.
 pub fn full_temporary_folder() -> Option<PathBuf> {
-    // Less than SQLite writes at a time when a sort outgrows its memory.
+    // Less than SQLite writes at a time when a sort no longer fits into its memory.
     const NOTHING: u64 = 1 << 20;
     let from_environment =
         ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
     let others = ["/var/tmp", "/usr/tmp", "/tmp", "."].map(PathBuf::from);
-    // As SQLite does: the first folder in which one may write.
+    // As SQLite does, takes the first folder that it may write to.
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     let is_fit = |folder: &PathBuf| folder.is_dir() && rustix::fs::access(folder, access).is_ok();
     let folder = from_environment.chain(others).find(is_fit)?;
@@ -56,8 +56,8 @@ fn of_meminfo(root: &Path, field: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// The least of the limits that hold for the process: its own group's and those of all groups above it. In a
-/// container the path of the group may be that of the host, of which only the container's own part is there.
+/// The lowest limit that holds for the process: of its own group and all groups above it. In a container the
+/// path of the group may be the host's, and only the container's own part of it exists here.
 fn of_cgroup(root: &Path) -> Option<u64> {
     let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mut least = None;
@@ -76,7 +76,7 @@ fn of_cgroup(root: &Path) -> Option<u64> {
         let group = Path::new(path.trim_start_matches('/'));
         for above in group.ancestors() {
             let limit = std::fs::read_to_string(root.join(mount).join(above).join(file)).ok();
-            // "max" in v2, and in v1 a number near the greatest there is: no limit.
+            // No limit is "max" in v2, and in v1 a number near the largest possible.
             let limit =
                 limit.and_then(|limit| limit.trim().parse::<u64>().ok()).filter(|limit| *limit < 1 << 60);
             least = [least, limit].into_iter().flatten().min();

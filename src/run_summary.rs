@@ -1,7 +1,7 @@
-//! What a run did: one set of facts, which `--json`, `nightshelf_runs`, the gate, Prometheus, `runs` and the page read.
+//! What a run did: the facts behind `--json`, `nightshelf_runs`, the gate, Prometheus, `runs` and the page.
 //!
-//! Everything is optional that some kind of run has not, or that an earlier version did not note; what is `None`
-//! is left out of the JSON. (What a figure's own JSON has as `null` could be asked for and has no answer.)
+//! A field is optional if some kind of run lacks it or an earlier version did not write it; `None` is left
+//! out of the JSON. In [`Figures`], `null` means that a figure was asked for and has no value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,37 +9,34 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a run was for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunKind {
-    /// The whole job.
+    /// Trains on all ratings and publishes a new set.
     #[default]
     Nightly,
-    /// New and changed readers, against the model that stands.
+    /// Folds in new and changed readers with the current model.
     Backfill,
-    /// The set before the current one was put back.
+    /// Publishes the set before the current one again.
     Rollback,
 }
 
-/// How a run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
-    /// It has not, or it died.
+    /// Not finished, or it died.
     #[default]
     Running,
-    /// There is something new to see.
+    /// It published something.
     Published,
     /// There was nothing to do.
     Unchanged,
     /// The gate objected.
     Refused,
-    /// It ended in an error.
     Failed,
-    /// Somebody stopped it.
+    /// A signal stopped it.
     Interrupted,
-    /// It was not to write anything.
+    /// It was asked to write nothing.
     DryRun,
 }
 
@@ -55,10 +52,10 @@ impl fmt::Display for RunStatus {
     }
 }
 
-/// What a run leaves, as `--json` shows it.
+/// The result of a run, as `--json` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// Its number; `None` if nothing was to be written.
+    /// `None` if nothing was to be written.
     pub run_id: Option<i64>,
     pub status: RunStatus,
     /// `cpu`, or `cuda:N`.
@@ -68,12 +65,12 @@ pub struct RunSummary {
     pub metrics: Metrics,
     pub timings: Timings,
     pub peak_memory_bytes: Option<u64>,
-    /// Why a full night is due; of a backfill only.
+    /// Why a full night is due; only for a backfill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Vec<String>>,
 }
 
-/// A run in the history, as `nightshelf_runs` has it.
+/// A row of the history, the table `nightshelf_runs`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     pub run_id: i64,
@@ -89,7 +86,6 @@ pub struct Entry {
     pub counts: Option<Counts>,
     pub metrics: Option<Metrics>,
     pub timings: Option<Timings>,
-    /// What went wrong.
     pub error: Option<String>,
 }
 
@@ -104,7 +100,7 @@ fn rfc3339<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result
     time.map(|time| time.to_rfc3339()).serialize(serializer)
 }
 
-/// Rows in and out.
+/// What a run read and wrote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -117,7 +113,7 @@ pub struct Counts {
     /// Books with ratings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<u64>,
-    /// Books without.
+    /// Books without ratings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_books: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,10 +133,10 @@ pub struct RatingCounts {
     pub rated: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<u64>,
-    /// Lost zeros were given back.
+    /// Lost zeros of the ISBN were put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repaired: Option<u64>,
-    /// A newer rating of the same book counts.
+    /// Replaced by a newer rating of the same book.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<u64>,
     /// The key is no valid ISBN.
@@ -151,14 +147,14 @@ pub struct RatingCounts {
 /// Figures of the model, or of what a backfill changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Of the model that was judged, on ratings that were held out.
+    /// Of the judged model, on held-out ratings.
     #[serde(flatten)]
     pub figures: Option<Figures>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateMetrics>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub losses: Option<Losses>,
-    /// The last loss over everything, for each rating.
+    /// The final loss per rating, in training on all ratings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
     /// λ.
@@ -170,23 +166,23 @@ pub struct Metrics {
     /// γ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_exponent: Option<f64>,
-    /// The share of the books that stand in any list.
+    /// The share of the books that are in any list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
-    /// The share of entries that only repeat what is popular.
+    /// The share of recommendations that come from popularity and not from the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub popular_share: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
-    /// The most memory that had been taken when each stage ended.
+    /// The peak memory up to the end of each stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub memory_bytes: BTreeMap<Stage, Option<u64>>,
-    /// What a backfill changed.
+    /// Only for a backfill.
     #[serde(flatten)]
     pub changes: Option<Changes>,
 }
 
-/// How good lists of length k and expected stars are; see [`crate::quality::metrics`].
+/// How good lists of length k and predicted stars are; see [`crate::quality::metrics`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     pub k: usize,
@@ -202,14 +198,14 @@ pub struct Figures {
     pub novelty: Option<f64>,
 }
 
-/// The loss for each rating, epoch by epoch.
+/// The loss per rating after each epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Losses {
-    /// Without the ratings that were held out.
+    /// In training without the held-out ratings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<Vec<f64>>,
-    /// Over everything.
+    /// In training on all ratings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<f64>>,
 }
@@ -221,27 +217,26 @@ pub struct GateMetrics {
     /// What was measured: `nDCG@20` or `RMSE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figure: Option<String>,
-    /// On how many readers.
+    /// How many readers were judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readers: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<f64>,
-    /// 95%, of the model's figure.
+    /// The 95% interval of the model's figure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
-    /// What the model is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
-    /// The baseline's figure, where that is [`Baseline::Popularity`].
+    /// The baseline's figure, if the baseline is [`Baseline::Popularity`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub popularity: Option<f64>,
-    /// The same of [`Baseline::BookAverages`].
+    /// The baseline's figure, if the baseline is [`Baseline::BookAverages`].
     #[serde(rename = "book averages", skip_serializing_if = "Option::is_none")]
     pub book_averages: Option<f64>,
-    /// How far ahead of the baseline the model is.
+    /// How far the model is ahead of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lead: Option<Lead>,
-    /// The run before, for the readers who were judged both times.
+    /// The run before, on the readers who were judged both times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
     /// Why nothing was judged.
@@ -250,7 +245,7 @@ pub struct GateMetrics {
     /// Why nothing was compared with the run before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_compared: Option<String>,
-    /// What the run before did not note.
+    /// What the run before did not record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,7 +255,7 @@ pub struct GateMetrics {
 }
 
 impl GateMetrics {
-    /// The baseline's figure. Runs of the first version did not name it: theirs was popularity.
+    /// The baseline's figure. Runs of the first version did not name their baseline, which was popularity.
     pub fn baseline_figure(&self) -> Option<f64> {
         match self.baseline.unwrap_or_default() {
             Baseline::Popularity => self.popularity,
@@ -269,14 +264,14 @@ impl GateMetrics {
     }
 }
 
-/// What anybody could do who has no model.
+/// What the model is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Baseline {
-    /// A list for all of what most people read.
+    /// One list of the books with most readers, for everyone.
     #[default]
     #[serde(rename = "popularity")]
     Popularity,
-    /// The stars that a book has on average.
+    /// The damped mean rating of each book.
     #[serde(rename = "book averages")]
     BookAverages,
 }
@@ -293,7 +288,7 @@ pub struct Lead {
     /// The mean difference.
     #[serde(deserialize_with = "or_nan")]
     pub mean: f64,
-    /// The middle 95% of what chance alone would have made of it.
+    /// The 95% interval of the mean.
     #[serde(deserialize_with = "both_or_nan")]
     pub interval: [f64; 2],
 }
@@ -307,7 +302,7 @@ fn both_or_nan<'de, D: Deserializer<'de>>(numbers: D) -> Result<[f64; 2], D::Err
     Ok(<[Option<f64>; 2]>::deserialize(numbers)?.map(|number| number.unwrap_or(f64::NAN)))
 }
 
-/// The same readers then and now.
+/// The figure of the same readers in the run before and in this one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Before {
     pub run_id: i64,
@@ -319,21 +314,20 @@ pub struct Before {
     pub lead: Lead,
 }
 
-/// What came of the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     #[serde(rename = "passed")]
     Passed,
     #[serde(rename = "refused")]
     Refused,
-    /// It objected, and nobody listened.
+    /// The gate objected, but `--force` was given.
     #[serde(rename = "forced")]
     Forced,
     #[serde(rename = "not judged")]
     NotJudged,
 }
 
-/// Whose lists a backfill replaced, and what for.
+/// What a backfill changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Changes {
     /// The run that trained the model.
@@ -367,7 +361,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Seconds by stage.
+/// Seconds per stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timings(BTreeMap<String, f64>);
@@ -375,27 +369,26 @@ pub struct Timings(BTreeMap<String, f64>);
 impl Timings {
     const TOTAL: &str = "total_s";
 
-    /// Notes how long a stage took, in milliseconds' precision.
+    /// In seconds, kept to the millisecond.
     pub fn note(&mut self, stage: Stage, seconds: f64) {
         self.0.insert(format!("{stage}_s"), rounded(seconds));
     }
 
-    /// Notes how long all of it took.
     pub fn note_total(&mut self, seconds: f64) {
         self.0.insert(Self::TOTAL.into(), rounded(seconds));
     }
 
-    /// How long a stage took; `None` if there was none of it.
+    /// In seconds; `None` if the stage did not run.
     pub fn of(&self, stage: Stage) -> Option<f64> {
         self.0.get(&format!("{stage}_s")).copied()
     }
 
-    /// How long all of it took.
+    /// In seconds.
     pub fn total(&self) -> Option<f64> {
         self.0.get(Self::TOTAL).copied()
     }
 
-    /// All names, that of the total too, and their seconds.
+    /// All stages and the total: name and seconds.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, seconds)| (name.trim_end_matches("_s"), *seconds))
     }

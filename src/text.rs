@@ -1,4 +1,4 @@
-//! Numbers and texts as people read them.
+//! Formats numbers and texts for people.
 
 use indicatif::HumanCount;
 
@@ -7,8 +7,8 @@ pub fn count(number: impl TryInto<u64>) -> String {
     number.try_into().map_or_else(|_| "?".to_owned(), |number| HumanCount(number).to_string())
 }
 
-/// Text from a database as text only: control characters, escape sequences, and marks that turn the
-/// direction of the rest of the line are made harmless.
+/// Makes text from a database safe to show: control characters, and so escape sequences, and marks that
+/// change the direction of the rest of the line become U+FFFD.
 pub fn plain(text: &str) -> String {
     let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()

@@ -2,7 +2,7 @@
 //!
 //! One file a promise. `common` makes databases and runs the program.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "promises/answers.rs"]
 mod answers;

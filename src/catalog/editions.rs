@@ -1,11 +1,11 @@
-//! Books that are one work: hardcover and paperback, with an ISBN each.
+//! Finds the books that are editions of one work: hardcover and paperback, each with its own ISBN.
 //!
-//! A title has a stem, which is what stands before a colon and outside brackets, and may have more: a
-//! subtitle, and numbers in brackets. Books with the same stem and the same author are one work, as long as they
-//! do not differ in what more they have: `Emma`, `Emma (Penguin Classics)` and `Emma: A Novel` are one, but
-//! `Naruto (Volume 1)` and `Naruto (Volume 2)` are not, nor is `Naruto` either of them.
+//! A title's stem stands before a colon and outside brackets. The title may have more: a subtitle, and
+//! numbers in brackets. Books with the same stem and author are one work, unless what more they have
+//! differs: `Emma`, `Emma (Penguin Classics)` and `Emma: A Novel` are one work, but `Naruto (Volume 1)`,
+//! `Naruto (Volume 2)` and `Naruto` are three.
 //!
-//! In doubt books are different: an edition too many in a list is a smaller harm than a book that nobody sees.
+//! In doubt, books are different works: an extra edition in a list does less harm than a book nobody sees.
 
 use std::borrow::Cow;
 
@@ -14,20 +14,20 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::data::{ALONE, Editions};
 
-/// More books than this of one title and author have a title that is none, such as "Unknown".
+/// A title and author that more books share than this is a placeholder, such as "Unknown".
 const MOST_EDITIONS: usize = 100;
 
-/// Titles that are none.
+/// Placeholders that stand where a title is missing.
 const UNTITLED: [&str; 7] = ["na", "no title", "none", "null", "title", "unknown", "untitled"];
 
-/// At either end of a title they come and go.
+/// Ignored at the start or the end of a title.
 const ARTICLES: [&str; 3] = ["a", "an", "the"];
 
-/// Subtitles that say nothing.
+/// Subtitles that do not tell books apart.
 const PLAIN: [&str; 8] =
     ["a memoir", "a mystery", "a novel", "a romance", "memoir", "novel", "roman", "stories"];
 
-/// Beside a title, they make another book of it: translations, and books about books.
+/// Words in a subtitle or in brackets that make another book: translations, and books about books.
 const APART: [&str; 20] = [
     "calendar",
     "chinese",
@@ -51,27 +51,27 @@ const APART: [&str; 20] = [
     "workbook",
 ];
 
-/// In brackets, they count like numbers.
+/// Words in brackets that count as numbers.
 const COUNTS: [&str; 33] = [
     "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "one", "two", "three", "four", "five",
     "six", "seven", "eight", "nine", "ten", "first", "second", "third", "fourth", "fifth", "sixth",
     "seventh", "eighth", "ninth", "tenth", "上", "中", "下",
 ];
 
-/// Beside the name of an author, they are no part of it.
+/// Words beside an author's name that are not part of it.
 const HONORIFICS: [&str; 9] = ["author", "dr", "editor", "jr", "md", "phd", "prof", "sir", "sr"];
 
-/// What a book is called, as one may compare it.
+/// A book's title and author, as digests that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// A digest of the title's stem and the author.
+    /// A digest of the title's stem, its `APART` words and the author.
     stem: u64,
-    /// A digest of what more the title has; 0 for nothing.
+    /// A digest of the subtitle and the numbers in brackets; 0 if there are none.
     more: u64,
 }
 
 impl Name {
-    /// `None` if title or author say nothing.
+    /// `None` if the title is empty or a placeholder, or the author has no name.
     pub fn new(title: &str, author: &str) -> Option<Self> {
         let (outside, brackets) = parted(title);
         let (stem, subtitle) = outside.split_once(':').unwrap_or((&outside, ""));
@@ -93,12 +93,12 @@ impl Name {
     }
 }
 
-/// Letters apart from their accents, and full-width forms as the usual ones. Most titles have neither.
+/// NFKD: letters apart from their accents, full-width forms as the usual ones. Most titles have neither.
 fn decomposed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfkd().collect()) }
 }
 
-/// What stands outside brackets, and what inside.
+/// The text outside brackets, and the text inside.
 fn parted(text: &str) -> (String, String) {
     let (mut outside, mut inside, mut depth) = (String::new(), String::new(), 0usize);
     for c in decomposed(text).chars() {
@@ -115,8 +115,8 @@ fn parted(text: &str) -> (String, String) {
     (outside, inside)
 }
 
-/// Words of letters and digits, without accents and apostrophes and in small letters. A plus and a sharp are letters:
-/// C, C++ and C# are not the same.
+/// Words of letters and digits in lower case, without accents and apostrophes. `+` and `#` count as letters:
+/// C, C++ and C# differ.
 fn words(text: &str) -> Vec<String> {
     let is_part = |c: char| c.is_alphanumeric() || "+#".contains(c);
     let small: String = decomposed(text)
@@ -135,7 +135,7 @@ fn without_articles(words: &[String]) -> &[String] {
     }
 }
 
-/// The words that count volumes, but for years and for what an anniversary or a new edition is counted by.
+/// The words that number a volume: not years, and not the number of an anniversary, century or edition.
 fn numbers(words: &[String]) -> Vec<&str> {
     let counts = |place: &usize| {
         let word = words[*place].as_str();
@@ -147,7 +147,7 @@ fn numbers(words: &[String]) -> Vec<&str> {
     (0..words.len()).filter(counts).map(|place| words[place].as_str()).collect()
 }
 
-/// The last name of the first author, and the initial: first names are shortened in as many ways as there are.
+/// The first author's last name and first initial: first names are abbreviated in many different ways.
 fn surname(author: &str) -> Option<String> {
     let (author, _) = parted(author);
     let first = author.split([';', '&', '/']).next().unwrap_or_default();
@@ -165,7 +165,7 @@ fn surname(author: &str) -> Option<String> {
     Some(surname)
 }
 
-/// Finds the works among books by name, and by code if they have one: the others only say what is not one work.
+/// Groups books into works by name. A book without a code is in no work, but its name can keep others apart.
 pub fn of_names(mut named: Vec<(Name, Option<u32>)>) -> Editions {
     named.sort_unstable_by_key(|(name, item)| (name.stem, name.more, *item));
     named.dedup();

@@ -1,7 +1,7 @@
-//! The ratings as polars columns: ids and spellings to codes.
+//! Turns the ratings, as polars columns, from ids and spellings into codes.
 //!
 //! Everything here works on whole columns: rows are grouped, the groups are sorted, and a group's
-//! place is its rows' code. So the same set of keys always gets the same codes.
+//! place is the code of its rows. So the same set of keys always gets the same codes.
 
 use std::cmp::Ordering;
 
@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::model::data::Interactions;
 
-/// Ratings as they are read, a column each. Those of texts and of times are there only if anything is in
-/// them: most tables have one kind of id, and many no times.
+/// Ratings as they are read, one column per field. The columns of text ids and of times exist only if they
+/// hold anything: most tables have one kind of id, and many have no times.
 pub struct RatingColumns {
     user_integer: PrimitiveChunkedBuilder<Int64Type>,
     user_text: Option<StringChunkedBuilder>,
@@ -45,7 +45,7 @@ impl std::fmt::Debug for RatingColumns {
 
 impl RatingColumns {
     /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time, and is minus
-    /// infinity where none is known.
+    /// infinity if the time is unknown.
     pub fn push(&mut self, user: UserRef<'_>, isbn: &str, rating: f32, moment: f64) {
         let before = self.rating.len();
         match user {
@@ -87,26 +87,23 @@ impl RatingColumns {
     }
 }
 
-/// Ratings in codes, and what is needed to understand them.
+/// Ratings in codes, and the ids behind the codes.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// Who rated what.
     pub interactions: Interactions,
-    /// When each of them was, as a number that grows with time; empty where no time is known.
+    /// The time of each interaction, as a number that grows with time; empty if no time is known.
     pub moments: Vec<f64>,
-    /// Codes of readers.
     pub users: Users,
-    /// Codes of books.
     pub items: Items,
-    /// Lowest and highest rating; `None` if nothing was rated.
+    /// Lowest and highest rating of the scale; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
-    /// Rows that were left out here.
+    /// Rows that were left out, by reason.
     pub rejects: Rejects,
-    /// Rows whose key is not what they say, by what was done ([`keys`]).
+    /// Rows whose spelling was repaired or is not the book's usual one, by reason ([`keys`]).
     pub mended: Rejects,
     /// Rows that a newer rating of the same pair replaced.
     pub duplicates: u64,
-    /// Rows with a key that is no valid ISBN, by reason.
+    /// Kept rows whose key is no valid ISBN, by reason.
     pub opaque: Rejects,
 }
 
@@ -129,22 +126,19 @@ impl Encoded {
         hash.digest()
     }
 
-    /// Makes books without ratings part of the vocabulary. Returns the new codes of the books that were
-    /// there, and those of the others.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// Adds books without ratings to the vocabulary. Returns the new codes of the books that were there, and
+    /// those of `others`.
     pub fn join(&mut self, others: &[NewBook]) -> Result<(Vec<u32>, Vec<u32>)> {
         let (items, old, new) = self.items.joined_by(others)?;
-        // Codes rise with keys before and after: each reader's stay sorted.
+        // Codes rise with keys before and after, so each reader's items stay sorted.
         self.interactions.items.iter_mut().for_each(|item| *item = old[*item as usize]);
         self.interactions.item_count = items.len();
         self.items = items;
         Ok((old, new))
     }
 
-    /// For each reader a number that changes when any of their books or ratings does, and with
-    /// nothing else: not with other readers, codes, spellings or the order of rows. XXH3, 64 bits.
+    /// For each reader, a number that changes only if one of their books or ratings does: not with other
+    /// readers, codes, spellings or the order of rows. XXH3, 64 bits.
     pub fn reader_digests(&self) -> Vec<i64> {
         let keys: Vec<u64> =
             (0..self.items.len()).map(|item| xxh3_64(self.items.key(item).as_bytes())).collect();
@@ -163,7 +157,7 @@ impl Encoded {
     }
 }
 
-/// Ratings with their books known, before readers get their codes.
+/// Ratings whose books have codes, but whose readers have none yet.
 #[derive(Debug)]
 pub struct Normalised {
     frame: DataFrame,
@@ -174,20 +168,17 @@ pub struct Normalised {
     opaque: Rejects,
 }
 
-/// Brings every spelling of a book to one key, and drops what is off the scale.
-///
-/// # Errors
-/// Only if polars fails.
+/// Brings every spelling of a book to one key, and drops ratings that are off the scale.
 pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> {
     let mut rejects = Rejects::default();
     let frame = columns.into_frame()?;
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
-    let books = keys::judge(&frame, config)?;
+    let books = keys::assign(&frame, config)?;
     for (reason, rows, examples) in books.dropped.iter() {
         rejects.add_many(reason, rows, examples.iter().cloned());
     }
     let mut frame = frame;
-    // The spellings are the largest part of it.
+    // Dropped early: the spellings are the largest column.
     frame.drop_in_place("isbn")?;
     frame.with_column(Column::new("item".into(), books.codes))?;
     let known = frame.column("item")?.is_not_null();
@@ -196,10 +187,7 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
     Ok(Normalised { frame, items, scale, rejects, mended, opaque })
 }
 
-/// Gives out the codes of readers, and sorts the ratings by them.
-///
-/// # Errors
-/// Only if polars fails.
+/// Gives readers their codes, and sorts the ratings by reader.
 pub fn encode(normalised: Normalised) -> Result<Encoded> {
     let Normalised { frame, items, scale, rejects, mended, opaque } = normalised;
     let (users, codes) = give_out_codes(&frame)?;
@@ -230,7 +218,7 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
     Ok(Encoded { interactions, moments, users, items, scale, rejects, mended, duplicates, opaque })
 }
 
-/// Readers, and the code of each row's.
+/// The readers, and for each row the code of its reader.
 ///
 /// Integers come before texts, as in SQLite: codes are in primary-key order.
 fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
@@ -276,8 +264,8 @@ fn give_out_codes(frame: &DataFrame) -> Result<(Users, Vec<u32>)> {
     Ok((users, codes))
 }
 
-/// Drops the ratings that are off the scale. Where none is set, the scale is the shortest of the
-/// usual ones that nearly all ratings fit, so that a slip of the keyboard does not stretch it.
+/// Drops ratings that are off the scale. If none is configured, the scale is the shortest usual one that
+/// nearly all ratings fit, so that a few typing errors do not stretch it.
 fn within_scale(
     frame: DataFrame,
     configured: &[f64],
@@ -307,7 +295,7 @@ fn within_scale(
                 _ if share(&|rating| rating >= 0.0) >= NEARLY_ALL => lowest.max(0.0),
                 _ => lowest,
             };
-            // Half stars: a few low ones are not a slip.
+            // Half stars: a few ratings below 1 are no typing errors.
             let low = if (0.0..1.0).contains(&lowest) { lowest } else { low };
             (low.min(high), high)
         }

@@ -1,4 +1,4 @@
-//! From codes back to ids: which reader is number 7, and how does the catalogue spell book 3?
+//! Vocabularies: the reader or book behind each code, and the code of each id or key.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,11 @@ use crate::error::Result;
 /// A reader's id, as SQLite stored it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserRef<'a> {
-    /// INTEGER.
     Integer(i64),
-    /// TEXT.
     Text(&'a str),
 }
 
 impl UserRef<'_> {
-    /// The same id, to be kept.
     pub fn to_owned(self) -> UserId {
         match self {
             UserRef::Integer(id) => UserId::Integer(id),
@@ -25,7 +22,7 @@ impl UserRef<'_> {
     }
 }
 
-/// As one would type it in SQL: the text `"42"` is not the number 42.
+/// Texts are in quotes: the text `"42"` is not the number 42.
 impl std::fmt::Display for UserRef<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -35,17 +32,14 @@ impl std::fmt::Display for UserRef<'_> {
     }
 }
 
-/// A reader's id that is nobody else's memory.
+/// An owned [`UserRef`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UserId {
-    /// INTEGER.
     Integer(i64),
-    /// TEXT.
     Text(String),
 }
 
 impl UserId {
-    /// To be looked up or shown.
     pub fn borrow(&self) -> UserRef<'_> {
         match self {
             UserId::Integer(id) => UserRef::Integer(*id),
@@ -53,7 +47,7 @@ impl UserId {
         }
     }
 
-    /// What somebody may have meant by a word: a number where it reads as one, and the text.
+    /// The ids that a typed word may mean: an integer if it reads as one, and the text.
     pub fn readings(word: &str) -> Vec<Self> {
         let number = word.parse().ok().map(UserId::Integer);
         number.into_iter().chain([UserId::Text(word.to_owned())]).collect()
@@ -79,17 +73,14 @@ impl Users {
         })
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.integers.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The id behind a code.
     pub fn get(&self, code: usize) -> UserRef<'_> {
         match self.integers.get(code) {
             Some(id) => UserRef::Integer(id),
@@ -97,35 +88,28 @@ impl Users {
         }
     }
 
-    /// The code of each id.
     pub fn codes(&self) -> HashMap<UserRef<'_>, u32> {
         (0..self.len()).map(|code| (self.get(code), code as u32)).collect()
     }
 
-    /// The code of one id.
+    /// A linear search.
     pub fn find(&self, user: UserRef<'_>) -> Option<u32> {
         (0..self.len()).find(|code| self.get(*code) == user).map(|code| code as u32)
     }
 
-    /// For each of these readers, the code in an older vocabulary.
+    /// For each reader here, the code in `older`; `None` if the reader is not there.
     pub fn codes_in(&self, older: &Self) -> Vec<Option<u32>> {
         let codes = older.codes();
         (0..self.len()).map(|code| codes.get(&self.get(code)).copied()).collect()
     }
 
-    /// The same readers but for one.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// Without one reader; later codes move down by one.
     pub fn without(&self, code: u32) -> Result<Self> {
         let kept: BooleanChunked = (0..self.len()).map(|other| other != code as usize).collect();
         Self::new(self.frame()?.filter(&kept)?)
     }
 
-    /// The columns, to be written to disk: `user_integer`, `user_text`.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// The columns to write to disk: `user_integer`, `user_text`.
     pub fn frame(&self) -> Result<DataFrame> {
         let columns = vec![self.integers.clone().into_column(), self.texts.clone().into_column()];
         Ok(DataFrame::new_infer_height(columns)?)
@@ -144,7 +128,7 @@ pub struct Items {
 /// A book that nobody has rated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBook {
-    /// What it is called inside.
+    /// See [`Items::key`].
     pub key: String,
     /// As the application's table of books spells it.
     pub spelling: String,
@@ -166,27 +150,25 @@ impl Items {
         })
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What the book is called inside: its ISBN-13, or the folded text.
+    /// The book's ISBN-13, or else its spelling, which is folded unless `key = "text"`.
     pub fn key(&self, code: usize) -> &str {
         self.keys.get(code).unwrap_or_default()
     }
 
-    /// How the ratings table spells it most often.
+    /// The most frequent spelling in the ratings; for a book without ratings, that of the table of books.
     pub fn spelling(&self, code: usize) -> &str {
         self.spellings.get(code).unwrap_or_default()
     }
 
-    /// Its ISBN-13, if the key is a valid ISBN.
+    /// `None` if the key is no valid ISBN.
     pub fn isbn13(&self, code: usize) -> Option<&str> {
         self.valid.get(code).unwrap_or(false).then(|| self.key(code))
     }
@@ -196,16 +178,11 @@ impl Items {
         self.rated.get(code).unwrap_or(false)
     }
 
-    /// How many have ratings.
     pub fn rated_count(&self) -> usize {
         self.rated.sum().unwrap_or_default() as usize
     }
 
-    /// These books and others, in the order of their keys, and the codes that they have then: those of
-    /// these books, and those of `others`.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// These books and `others` in the order of their keys; then the new codes of these, and of `others`.
     pub fn joined_by(&self, others: &[NewBook]) -> Result<(Self, Vec<u32>, Vec<u32>)> {
         let key = |place: usize| match place.checked_sub(self.len()) {
             None => self.key(place),
@@ -228,26 +205,22 @@ impl Items {
         Ok((Self::new(frame.take(&order)?)?, codes, theirs))
     }
 
-    /// The code of each key.
     pub fn codes(&self) -> HashMap<&str, u32> {
         (0..self.len()).map(|code| (self.key(code), code as u32)).collect()
     }
 
-    /// The code of one key.
+    /// A linear search.
     pub fn find(&self, key: &str) -> Option<u32> {
         (0..self.len()).find(|code| self.key(*code) == key).map(|code| code as u32)
     }
 
-    /// For each of these books, the code in an older vocabulary.
+    /// For each book here, the code in `older`; `None` if the book is not there.
     pub fn codes_in(&self, older: &Self) -> Vec<Option<u32>> {
         let codes = older.codes();
         (0..self.len()).map(|code| codes.get(self.key(code)).copied()).collect()
     }
 
-    /// The columns, to be written to disk: `key`, `isbn`, `is_isbn`, `is_rated`.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// The columns to write to disk: `key`, `isbn`, `is_isbn`, `is_rated`.
     pub fn frame(&self) -> Result<DataFrame> {
         let columns = vec![
             self.keys.clone().into_column(),

@@ -1,34 +1,33 @@
-//! What one book is called: any spelling of an ISBN to one key.
+//! Turns any spelling of an ISBN into one key per book.
 //!
 //! Pure functions over text. The rules are those of the ISBN Users' Manual: an ISBN-10 carries a
 //! check digit modulo 11 (`X` for ten), an ISBN-13 is the EAN-13 with prefix 978 or 979 and its
-//! check digit modulo 10, and an ISBN-10 is the ISBN-13 of prefix 978. A nine-digit SBN is an
-//! ISBN-10 without its leading zero.
+//! check digit modulo 10, and each ISBN-10 equals one ISBN-13 with prefix 978. A nine-digit SBN is
+//! an ISBN-10 without its leading zero.
 //!
-//! A key is never repaired by guessing at digits: only zeros that a spreadsheet or an INTEGER
-//! column can have lost are put back, and only if the check digit then holds.
+//! A key is never repaired by guessing digits: only zeros that a spreadsheet or an INTEGER column
+//! can have lost are put back, and only if the check digit then holds.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The shortest rest of an ISBN-10 that is still taken for one. Shorter numbers are more likely to
-/// be somebody's own numbering, one in eleven of which would pass the check digit by chance.
+/// The fewest characters that still count as an ISBN-10 without its leading zeros. Shorter numbers are more
+/// likely somebody's own numbering: one in eleven of those passes the check digit by chance.
 const SHORTEST_REST: usize = 6;
 
 /// What a spelling stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A valid ISBN, as its 13 digits.
+    /// A valid ISBN.
     Isbn {
         /// 13 digits.
         isbn13: String,
         /// Whether lost zeros were put back.
         repaired: bool,
     },
-    /// Something else, kept as it is but for case, spaces and hyphens.
+    /// Any other text.
     Opaque {
-        /// The folded text.
+        /// Folded: in upper case, without spaces, hyphens and other separators.
         text: String,
-        /// Why it is no ISBN.
         reason: Reason,
     },
 }
@@ -36,15 +35,15 @@ pub enum Key {
 /// Why a spelling is no valid ISBN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// The length of an ISBN, but the check digit is wrong.
+    /// The length of an ISBN, but a wrong check digit.
     BadCheckDigit,
-    /// A number written by a spreadsheet: `9,78292E+12`.
+    /// A number as a spreadsheet shortens it: `9,78292E+12`.
     ScientificNotation,
-    /// A shop's own number, `B000…`.
+    /// Amazon's own number, `B000…`.
     Asin,
     /// Digits, but too few or too many.
     WrongLength,
-    /// A valid EAN-13 that is not a book's.
+    /// A valid EAN-13 with another prefix than 978 or 979.
     NotABook,
     /// Anything else.
     NotAnIsbn,
@@ -64,7 +63,7 @@ impl Reason {
     }
 }
 
-/// Reads any spelling of an ISBN. `None` if nothing is left of it after folding.
+/// Reads any spelling of an ISBN. `None` if folding leaves nothing.
 pub fn parse(spelling: &str) -> Option<Key> {
     let folded = fold(spelling);
     let mut text = folded.as_str();
@@ -81,14 +80,14 @@ pub fn parse(spelling: &str) -> Option<Key> {
     })
 }
 
-/// Unicode compatibility forms to plain ones, upper case, and no separators.
+/// Compatibility forms as plain ones (NFKC), upper case, no separators.
 fn fold(spelling: &str) -> String {
     // Almost every spelling is plain ASCII, where folding is a filter.
     if spelling.is_ascii() {
         return spelling.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_uppercase()).collect();
     }
-    // Until nothing changes any more: a change of case takes some letters apart (ΰ becomes Υ and two
-    // marks), and a mark may meet another letter when what stood between them is gone.
+    // Repeated until nothing changes: upper case splits some letters (ΰ becomes Υ and two marks), and a
+    // mark may combine with another letter once the separator between them is gone.
     let mut folded = spelling.to_owned();
     for _ in 0..8 {
         let upper: String =
@@ -114,8 +113,7 @@ fn is_separator(c: char) -> bool {
         )
 }
 
-/// What follows `ISBN`, `ISBN-13:` and their like, in text that is already folded; `None` if there
-/// is no such label.
+/// What follows `ISBN`, `ISBN-13:` and similar labels in folded text; `None` if there is no such label.
 fn without_label(folded: &str) -> Option<&str> {
     let rest = folded.strip_prefix("ISBN")?;
     let rest = rest.trim_start_matches([':', '=', '#']);
@@ -131,7 +129,7 @@ fn without_label(folded: &str) -> Option<&str> {
     Some(rest)
 }
 
-/// The ISBN-13 of a folded text, and whether zeros had to be put back.
+/// The ISBN-13 of a folded text, and whether lost zeros were put back.
 fn isbn13(text: &str) -> Result<(String, bool), Reason> {
     let bytes = text.as_bytes();
     let Some((last, front)) = bytes.split_last() else {
@@ -194,7 +192,7 @@ fn check_digit_10(nine: &[u8]) -> u8 {
     }
 }
 
-/// Digits, one decimal comma at most, `E`, an exponent. Decimal points are gone by now.
+/// Digits and decimal commas, `E`, an exponent. Decimal points are gone by now.
 fn is_scientific(text: &str) -> bool {
     text.split_once('E').is_some_and(|(mantissa, exponent)| {
         let exponent = exponent.strip_prefix('+').unwrap_or(exponent);

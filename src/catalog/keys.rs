@@ -1,4 +1,4 @@
-//! From spellings to books. Each distinct spelling is judged once, however many rows have it.
+//! Assigns a book to each spelling. Each distinct spelling is parsed once, however many rows have it.
 
 use std::cmp::Reverse;
 use std::iter::once_with;
@@ -12,33 +12,32 @@ use crate::catalog::rejects::{Example, Rejects};
 use crate::config::{Config, Invalid, KeyKind};
 use crate::error::Result;
 
-/// Zeros at the front were given back.
+/// Reason: leading zeros were put back.
 pub const LOST_ZEROS: &str = "lost_zeros";
 
-/// The book is known under a spelling that is used more often.
+/// Reason: another spelling of the same book is used more often.
 pub const OTHER_SPELLING: &str = "other_spelling";
 
-/// What the column of spellings turned out to hold.
+/// The books in a column of spellings.
 #[derive(Debug)]
-pub struct Books {
-    /// The books, in the order of their keys.
+pub struct KeyedBooks {
     pub items: Items,
-    /// For each row the code of its book; none if it is dropped.
+    /// For each row, the code of its book; `None` if the row is dropped.
     pub codes: Vec<Option<u32>>,
-    /// Rows whose key is not what they say, by what was done: [`LOST_ZEROS`], [`OTHER_SPELLING`].
+    /// Rows whose spelling was repaired or is not the book's usual one: [`LOST_ZEROS`], [`OTHER_SPELLING`].
     pub mended: Rejects,
-    /// Rows with a key that is no valid ISBN, by reason.
+    /// Kept rows whose key is no valid ISBN, by reason.
     pub opaque: Rejects,
     /// Rows that are dropped, by reason.
     pub dropped: Rejects,
 }
 
-/// The key of one spelling, as the configuration wants it; `None` if it is dropped or empty.
+/// The key of one spelling under `config`; `None` if the spelling is dropped.
 pub fn key(spelling: &str, config: &Config) -> Option<String> {
     key_and_kind(spelling, config).map(|(key, _)| key)
 }
 
-/// The same, and whether it is a valid ISBN-13.
+/// As [`key`], and whether the key is a valid ISBN-13.
 pub fn key_and_kind(spelling: &str, config: &Config) -> Option<(String, bool)> {
     match verdict(spelling, config) {
         Verdict::Item { key, opaque, .. } => {
@@ -75,11 +74,8 @@ struct Spelling<'a> {
     verdict: Verdict,
 }
 
-/// Judges the column `isbn`.
-///
-/// # Errors
-/// Only if polars fails.
-pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
+/// Assigns a book to each row by its column `isbn`.
+pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
     let column = frame.column("isbn")?.str()?.rechunk();
     let grouped = frame.group_by(["isbn"])?;
     let groups: Vec<GroupsIndicator<'_>> = grouped.get_groups().iter().collect();
@@ -104,7 +100,7 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
             Verdict::Dropped(reason) => odd.push((spelling, reason)),
         }
     }
-    // Groups come in any order, and examples shall be the same ones every night.
+    // Groups come in any order: sorting makes the examples the same every night.
     odd.sort_unstable_by_key(|(spelling, _)| spelling.text);
     for (spelling, reason) in odd {
         let rows = spelling.rows.len() as u64;
@@ -121,7 +117,7 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
         }
     }
 
-    // Of all spellings of one key, the catalogue's own is the one used most often: the first.
+    // The catalogue uses the most frequent spelling of each key: the first in this order.
     kept.par_sort_unstable_by(|a, b| {
         let by_use = |spelling: &Spelling<'_>| Reverse(spelling.rows.len());
         let keys = a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1));
@@ -154,10 +150,10 @@ pub fn judge(frame: &DataFrame, config: &Config) -> Result<Books> {
         Column::new("is_isbn".into(), is_isbn),
         Column::new("is_rated".into(), is_rated),
     ])?)?;
-    Ok(Books { items, codes, mended, opaque, dropped })
+    Ok(KeyedBooks { items, codes, mended, opaque, dropped })
 }
 
-/// The first 16 bytes of a key as a number of the same order: all that most comparisons need.
+/// The first 16 bytes of a key as a number of the same order: most comparisons need no more.
 fn front(key: &str) -> u128 {
     let mut bytes = [0; 16];
     let length = key.len().min(16);

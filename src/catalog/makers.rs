@@ -1,4 +1,4 @@
-//! Books that belong together: by author, by publisher, and as editions of one work.
+//! Groups books by author and by publisher, and as editions of one work.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,21 +9,19 @@ use crate::catalog::editions::{self, Name};
 use crate::config::Config;
 use crate::model::data::{Editions, Group, Maker};
 
-/// A publisher of more books than this says nothing of taste. (Of 100, 300 and 1,000 the best on
-/// Book-Crossing.)
+/// An author or publisher with more books than this says nothing about taste. (Of 100, 300 and 1,000, 300 is
+/// the best on Book-Crossing.)
 const MOST_BOOKS: usize = 300;
 
-/// Who made a book and what it is called, as one may compare it.
+/// Who made a book and what it is called, in forms that can be compared.
 #[derive(Clone, Debug)]
 pub struct Particulars {
-    /// Who wrote it.
     pub author: Option<String>,
     publisher: Option<String>,
     name: Option<Name>,
 }
 
 impl Particulars {
-    /// From what is written somewhere.
     pub fn new(title: Option<&str>, author: Option<&str>, publisher: Option<&str>) -> Self {
         let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
         let name = title.zip(author).and_then(|(title, author)| Name::new(title, author));
@@ -31,7 +29,7 @@ impl Particulars {
     }
 }
 
-/// How books belong together.
+/// Which books share a maker, and which are editions of one work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Related {
     /// Books with a maker in common, from which the ranking model learns.
@@ -40,7 +38,7 @@ pub struct Related {
 }
 
 impl Related {
-    /// Books of which a list shows one; none where each may be shown.
+    /// The editions of which a list shows only one; empty if `one_edition` is off.
     pub fn editions(&self, config: &Config) -> Cow<'_, Editions> {
         match config.output.one_edition {
             true => Cow::Borrowed(&self.editions),
@@ -49,7 +47,7 @@ impl Related {
     }
 }
 
-/// Gathers what books have in common while a list of them is read.
+/// Collects what books have in common while the table of books is read.
 #[derive(Debug, Default)]
 pub struct Groups {
     by_name: HashMap<(Maker, String), Vec<u32>>,
@@ -57,7 +55,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Adds what is known of a book, by its code if it has one.
+    /// `item` is the book's code, if it has one.
     pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
         let Particulars { author, publisher, name } = particulars;
         for (maker, name) in [(Maker::Author, author), (Maker::Publisher, publisher)] {
@@ -68,7 +66,7 @@ impl Groups {
         self.named.extend(name.map(|name| (name, item)));
     }
 
-    /// The groups of two books and more, in an order that depends on nothing but what is in them.
+    /// Keeps groups of two or more books, in an order that depends only on their contents.
     pub fn finish(self) -> Related {
         let mut groups: Vec<Group> = self
             .by_name
@@ -85,7 +83,7 @@ impl Groups {
     }
 }
 
-/// A name as one may compare it: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` are the same.
+/// A name in a form that can be compared: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` become the same.
 fn folded(name: &str) -> String {
     let (last, first) = name.split_once(',').unwrap_or((name, ""));
     [first, last]

@@ -1,8 +1,8 @@
 //! What the application's table of books adds to the ratings: which books belong together, and which books
 //! nobody has rated yet.
 //!
-//! A book without ratings has no place of its own, but if its author has others, it has theirs. So it
-//! joins the vocabulary, and from there on it is a book like any other, whose only reader is made up.
+//! A book without ratings has no factors of its own, but its author's other books can give it some. So it
+//! joins the vocabulary, and from then on it is a book like any other, with made-up readers only.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,24 +13,24 @@ use crate::catalog::makers::{Groups, Particulars, Related};
 use crate::config::Config;
 use crate::error::Result;
 
-/// Books as they are read.
+/// Collects the rows of the table of books.
 #[derive(Debug, Default)]
 pub struct BookTable {
-    books: Vec<Book>,
-    /// Books without ratings; their codes go on where those of the others end.
+    books: Vec<KnownBook>,
+    /// Books without ratings; their provisional codes follow those of the books with ratings.
     unrated: Vec<NewBook>,
     codes: HashMap<String, u32>,
 }
 
-/// A book by its code so far.
+/// A book by its provisional code.
 #[derive(Debug)]
-struct Book {
+struct KnownBook {
     item: u32,
     particulars: Particulars,
 }
 
 impl BookTable {
-    /// Adds what is known of a book. `codes` are those of the books with ratings.
+    /// Adds a row. `codes` are those of the books with ratings.
     pub fn add(&mut self, codes: &HashMap<&str, u32>, isbn: &str, particulars: Particulars, config: &Config) {
         let Some((key, is_isbn)) = keys::key_and_kind(isbn, config) else {
             return;
@@ -47,13 +47,10 @@ impl BookTable {
                 code
             }
         };
-        self.books.push(Book { item, particulars });
+        self.books.push(KnownBook { item, particulars });
     }
 
-    /// What belongs together. Books by authors of rated books become books of `ratings`, if lists may have such.
-    ///
-    /// # Errors
-    /// Only if polars fails.
+    /// Groups the books. Unrated books by authors of rated books join `ratings`, if lists may show such.
     pub fn finish(self, ratings: &mut Encoded, config: &Config) -> Result<Related> {
         let with_unrated = config.output.new_books > 0.0 && config.model.author_weight > 0.0;
         let rated = ratings.items.len() as u32;
@@ -68,7 +65,7 @@ impl BookTable {
             joins[(book.item - rated) as usize] |=
                 book.particulars.author.as_deref().is_some_and(|author| known.contains(author));
         }
-        // Codes so far to codes from now on; none of books that stay outside.
+        // Provisional codes to final ones; `None` for books that stay outside.
         let mut codes: Vec<Option<u32>> = (0..rated).map(Some).collect();
         codes.resize(codes.len() + joins.len(), None);
         if joins.contains(&true) {
@@ -106,11 +103,11 @@ mod tests {
             columns.push(UserRef::Integer(user), book, 5.0, place as f64);
         }
         let before = encode(normalise(columns, &config).expect("normalised")).expect("encoded");
-        let mut on_shelf = |new_books| {
+        let mut with_table = |new_books| {
             config.output.new_books = new_books;
             let mut ratings = before.clone();
             let codes = before.items.codes();
-            let mut shelf = BookTable::default();
+            let mut table = BookTable::default();
             let books = [
                 ("t", Some("Ann Ash"), Some("P")),
                 ("a", Some("ash, ann"), Some("P")),
@@ -120,11 +117,11 @@ mod tests {
                 ("o", None, Some("P")),
             ];
             for (isbn, author, publisher) in books {
-                shelf.add(&codes, isbn, Particulars::new(Some(isbn), author, publisher), &config);
+                table.add(&codes, isbn, Particulars::new(Some(isbn), author, publisher), &config);
             }
-            (shelf.finish(&mut ratings, &config).expect("groups"), ratings)
+            (table.finish(&mut ratings, &config).expect("groups"), ratings)
         };
-        let (related, ratings) = on_shelf(0.5);
+        let (related, ratings) = with_table(0.5);
         let keys: Vec<&str> = (0..5).map(|code| ratings.items.key(code)).collect();
         assert_eq!(keys, ["a", "d", "m", "t", "z"]);
         let rated: Vec<bool> = (0..5).map(|code| ratings.items.is_rated(code)).collect();
@@ -136,7 +133,7 @@ mod tests {
         assert_eq!(ratings.reader_digests(), before.reader_digests());
         let group = |maker, items: &[u32]| Group { maker, items: items.to_vec() };
         assert_eq!(related.groups, [group(Maker::Author, &[0, 3, 4]), group(Maker::Publisher, &[0, 3])]);
-        let (related, ratings) = on_shelf(0.0);
+        let (related, ratings) = with_table(0.0);
         assert_eq!(related, Related::default());
         assert_eq!(ratings.interactions, before.interactions);
     }

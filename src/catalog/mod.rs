@@ -1,11 +1,9 @@
-//! Books and readers: from rows to codes. Knows no SQL and no tensors.
+//! Turns rows of ratings into codes of books and readers. Knows no SQL and no tensors.
 //!
-//! [`encode`] holds the rows as polars columns and turns them into codes; [`isbn`] decides what one
-//! book is, [`keys`] which of many spellings are the same one; [`ids`] goes back from codes to ids.
-//! [`metadata`] reads what else is known of the books, [`makers`] which of them have an author or a publisher in
-//! common and [`editions`] which are one work. [`recommendation`] is what comes of it
-//! all, [`split`] holds out what is judged by, and [`rejects`] counts what could
-//! not be used.
+//! [`encode`] turns rows into codes, [`isbn`] parses one spelling, [`keys`] finds the spellings of one book,
+//! and [`ids`] goes back from codes to ids. [`metadata`] reads the table of books, [`makers`] groups books by
+//! author and publisher, and [`editions`] finds the editions of a work. [`popularity`] counts readers,
+//! [`split`] holds out ratings, [`recommendation`] is a row of a list, and [`rejects`] counts unusable rows.
 
 pub mod editions;
 pub mod encode;

@@ -1,24 +1,23 @@
-//! What everybody reads.
+//! How many readers and ratings each book has, and which books have most.
 
 use crate::model::data::{Editions, Interactions};
 
-/// What a list needs to know of the books, from all readers, also where only some get one.
+/// What lists need to know about the books. Counted over all readers, even if only some get a list.
 #[derive(Clone, Debug)]
 pub struct Popularity {
-    /// How many readers each book has.
+    /// Readers per book.
     pub readers: Vec<u32>,
-    /// How many of them gave stars to it.
+    /// Readers per book who gave it a rating.
     pub stars: Vec<u32>,
-    /// Whether the book ties its reader to anybody else, made-up readers counting.
+    /// Whether the book has two readers or more, made-up ones included, and so ties its reader to others.
     pub ties: Vec<bool>,
-    /// Which of them are one work.
     pub editions: Editions,
-    /// Books, those with most readers first.
+    /// The books that have readers, those with most first.
     by_readers: Vec<u32>,
 }
 
 impl Popularity {
-    /// Counts who has read and who has rated each book. `confidence` has made-up readers, too.
+    /// `interactions` counts as read, `rated` as rated; `confidence` has made-up readers, too.
     pub fn new(
         interactions: &Interactions,
         rated: &Interactions,
@@ -29,9 +28,9 @@ impl Popularity {
         Self::counted(interactions.users_per_item(), rated.users_per_item(), ties, editions)
     }
 
-    /// From what was counted before.
+    /// From stored counts.
     pub fn counted(readers: Vec<u32>, stars: Vec<u32>, ties: Vec<bool>, editions: Editions) -> Self {
-        // What nobody has read is not popular.
+        // A book that nobody has read is not popular.
         let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
         by_readers.retain(|item| readers[*item as usize] > 0);
         by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
@@ -43,8 +42,8 @@ impl Popularity {
         self.beyond(&[], Vec::new()).take(n).map(|item| (item, self.readers[item as usize])).collect()
     }
 
-    /// Books, those with most readers first, without those that a reader has, `own`, or finds `listed`; and of
-    /// each work one edition.
+    /// Books with most readers first, without any edition of the books in `own` (rising) or `listed`, and
+    /// with one edition of each work.
     pub fn beyond<'a>(&'a self, own: &'a [u32], listed: Vec<u32>) -> impl Iterator<Item = u32> + 'a {
         let mut shown = listed;
         self.by_readers.iter().copied().filter(move |item| {

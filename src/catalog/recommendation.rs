@@ -1,18 +1,18 @@
-//! What a list is made of, in codes.
+//! A row of a list, in codes.
 
-/// Where an entry of a list comes from.
+/// What put a book into a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The model of this run.
     Model,
-    /// An earlier run's model, asked about ratings that came after it.
+    /// An earlier run's model, by fold-in of ratings that came after it.
     FoldIn,
-    /// What is popular, where the model knows too little of the reader.
+    /// The books with most readers, where the model knows too little of the reader.
     Popular,
 }
 
 impl Origin {
-    /// The word in the column `source`.
+    /// The value of the column `source`.
     pub fn word(self) -> &'static str {
         match self {
             Origin::Model => "model",
@@ -25,18 +25,15 @@ impl Origin {
 /// One row of `recommendations`, in codes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recommendation {
-    /// Code of the reader.
     pub user: u32,
     /// From 1.
     pub rank: u32,
-    /// Code of the book.
     pub item: u32,
-    /// Code of the reader's own book that contributed most.
+    /// The reader's own book that contributed most.
     pub because: Option<u32>,
-    /// What the ranking is by.
+    /// What the list is ordered by.
     pub score: f32,
-    /// Expected stars; NaN where nothing is known.
+    /// Predicted stars; NaN if unknown.
     pub stars: f32,
-    /// Where it comes from.
     pub origin: Origin,
 }

@@ -1,4 +1,4 @@
-//! Rows that could not be used: counted by reason, with a few of each kept to look at.
+//! Rows that could not be used: counted by reason, with a few examples of each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,30 +10,26 @@ use crate::catalog::ids::UserRef;
 /// Examples kept for each reason.
 const EXAMPLES: usize = 5;
 
-/// Characters of a text that are kept; an id may be as long, and is never cut.
+/// Bytes of the longest text that is kept. A text is kept whole or not at all: an id is never cut.
 const LONGEST: usize = 10_000;
 
-/// One value of a row, in its own type.
+/// One SQLite value of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Part {
-    /// INTEGER.
     Integer(i64),
-    /// REAL.
     Real(f64),
-    /// TEXT.
     Text(String),
-    /// BLOB, of which only the length is kept.
+    /// Only its length is kept.
     Blob {
         /// In bytes.
         blob: u64,
     },
-    /// NULL.
     Null,
 }
 
 impl Part {
-    /// A text as it stands; what no text should be, by its length alone.
+    /// Of a text longer than `LONGEST`, only the length is kept.
     pub fn text(text: &str) -> Self {
         match text.len() <= LONGEST {
             true => Part::Text(text.to_owned()),
@@ -54,34 +50,29 @@ impl fmt::Display for Part {
     }
 }
 
-/// A row that could not be used: its parts, each by itself and whole, so that it can be told whom it is about.
+/// A row that could not be used. Values are separate and uncut, so that one can tell whose row it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Example {
-    /// The reader's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Part>,
-    /// The book.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isbn: Option<Part>,
-    /// The rating.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rating: Option<Part>,
-    /// The number of the record in its file.
+    /// The record's number in its file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<u64>,
-    /// What else there is to say; never about a reader.
+    /// Any other remark; never about a reader.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl Example {
-    /// One of which there is this to say.
     pub fn note(text: impl Into<String>) -> Self {
         Self { note: Some(text.into()), ..Self::default() }
     }
 
-    /// One of a book alone.
     pub fn isbn(text: &str) -> Self {
         Self { isbn: Some(Part::text(text)), ..Self::default() }
     }
@@ -113,17 +104,16 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    /// None yet.
     pub const fn new() -> Self {
         Self { by_reason: BTreeMap::new() }
     }
 
-    /// How many rows there are for one reason.
+    /// Rows with this reason.
     pub fn of(&self, reason: &str) -> u64 {
         self.by_reason.get(reason).map_or(0, |(count, _)| *count)
     }
 
-    /// Counts one row; `example` is asked for only while more are wanted.
+    /// Counts one row; `example` is called only while more examples are wanted.
     pub fn add(&mut self, reason: &str, example: impl FnOnce() -> Example) {
         if !self.by_reason.contains_key(reason) {
             self.by_reason.insert(reason.to_owned(), Default::default());
@@ -136,26 +126,24 @@ impl Rejects {
         }
     }
 
-    /// Counts several rows, of which there are some examples.
+    /// Counts several rows; takes as many of their examples as are still wanted.
     pub fn add_many(&mut self, reason: &str, count: u64, examples: impl IntoIterator<Item = Example>) {
         let (total, mine) = self.by_reason.entry(reason.to_owned()).or_default();
         *total += count;
         mine.extend(examples.into_iter().take(EXAMPLES.saturating_sub(mine.len())));
     }
 
-    /// Adds what another part of the work rejected.
     pub fn absorb(&mut self, other: Rejects) {
         for (reason, (count, examples)) in other.by_reason {
             self.add_many(&reason, count, examples);
         }
     }
 
-    /// How many rows there are in all.
     pub fn total(&self) -> u64 {
         self.by_reason.values().map(|(count, _)| count).sum()
     }
 
-    /// Reason, count and examples, by reason.
+    /// Reason, count and examples, in the order of the reasons.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64, &[Example])> {
         self.by_reason
             .iter()
@@ -163,12 +151,12 @@ impl Rejects {
     }
 }
 
-/// Examples as the table of rejects keeps them.
+/// As the table of rejects stores them.
 pub fn to_json(examples: &[Example]) -> String {
     serde_json::to_string(examples).unwrap_or_else(|_| "[]".into())
 }
 
-/// Examples from the table of rejects; none where an earlier version wrote texts.
+/// From the table of rejects; empty where an earlier version wrote plain texts.
 pub fn from_json(text: &str) -> Vec<Example> {
     serde_json::from_str(text).unwrap_or_default()
 }

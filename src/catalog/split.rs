@@ -1,7 +1,7 @@
-//! Ratings to learn from, and ratings to foretell from them.
+//! Splits ratings into a part to train on and a held-out part.
 //!
 //! What is held out is drawn by hashing ids, not by the order of rows or codes: tomorrow the same
-//! ratings are held out again, so that one night's figures can be set beside another's.
+//! ratings are held out again, so that the figures of two nights can be compared.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -10,7 +10,7 @@ use crate::catalog::ids::{Items, UserRef, Users};
 use crate::error::{Error, Kind, Result};
 use crate::model::data::Interactions;
 
-/// Of a reader who is new to the model, the share of ratings that is to be foretold from the others.
+/// The share of ratings held out of each reader who is new to the model.
 const OF_NEWCOMERS: f64 = 0.2;
 
 /// What is held out.
@@ -22,18 +22,18 @@ pub enum Scheme {
     LeaveOne,
     /// The newest n ratings of each reader.
     LeaveLast(usize),
-    /// Everything from one moment on, the newest this share of all ratings: nothing that is learned
-    /// from comes from the future of anything that is foretold.
+    /// Everything from one moment on, which is this share of all ratings: every training rating is older
+    /// than every held-out one.
     Time(f64),
-    /// This share of the readers: they are unknown to the model, and solved against it from most of
-    /// their ratings (strong generalisation).
+    /// This share of the readers: the model is trained without them, and folds them in from most of their
+    /// ratings (strong generalisation).
     Readers(f64),
-    /// Every rating of this share of the books: nothing is known of them but who made them.
+    /// Every rating of this share of the books: only their authors and publishers are known.
     Books(f64),
 }
 
 impl Scheme {
-    /// What people call it.
+    /// The word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Scheme::Random(_) => "random",
@@ -45,7 +45,7 @@ impl Scheme {
         }
     }
 
-    /// Which share of all is held out, where that was said.
+    /// The share that is held out; `None` for a scheme that holds out a number of ratings per reader.
     pub fn share(self) -> Option<f64> {
         match self {
             Scheme::Random(share) | Scheme::Time(share) | Scheme::Readers(share) | Scheme::Books(share) => {
@@ -59,24 +59,23 @@ impl Scheme {
 /// Ratings in the codes of one [`Encoded`], in two parts.
 #[derive(Clone, Debug, Default)]
 pub struct Split {
-    /// What is learned from.
     pub train: Interactions,
-    /// The same and what is known of readers who are not among them, where there are such.
+    /// `train` and the known ratings of readers who are not in it; `None` if there are no such readers.
     with_newcomers: Option<Interactions>,
-    /// The held-out items of each user, rising. Codes past those of `train` are of items that nobody
-    /// can know.
+    /// The held-out items of each user, rising. Codes past the items of `train` are books that the model
+    /// cannot know.
     pub held_out: Vec<Vec<u32>>,
-    /// Held-out ratings: user and item, where known, and what was given.
+    /// User, item and rating of each held-out row that has a rating; `None` for one without a code.
     pub held_out_ratings: Vec<(Option<u32>, Option<u32>, f32)>,
-    /// How many entries are held out, also of users of whom nothing else is known.
+    /// The number of held-out ratings, with those of users of whom nothing else is known.
     pub held_out_count: usize,
-    /// Users whose lists can be judged: something of theirs is known, and something held out. The first
-    /// few of them are as good a sample as any.
+    /// Users whose lists can be judged: they have known and held-out ratings. [`Split::draw`] puts them in
+    /// random order, so that the first few are a fair sample.
     pub readers: Vec<u32>,
 }
 
 impl Split {
-    /// Two parts that were made elsewhere. `held_out` as in [`Split::held_out`], in any order.
+    /// From parts that were split elsewhere. `held_out` as in [`Split::held_out`], in any order.
     pub fn new(
         train: Interactions,
         mut held_out: Vec<Vec<u32>>,
@@ -94,8 +93,7 @@ impl Split {
     /// Draws what is held out of `ratings`; the same for the same seed.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if nothing would be left of one part, or if times are asked for and there
-    /// are none.
+    /// [`Kind::NoRatings`] if one part would be empty, or if the scheme needs times and there are none.
     pub fn draw(ratings: &Encoded, scheme: Scheme, seed: u64) -> Result<Self> {
         let rows = &ratings.interactions;
         let draw = Draw::new(&ratings.users, &ratings.items, seed);
@@ -170,12 +168,12 @@ impl Split {
         Ok(Self { train, with_newcomers: known, held_out, held_out_ratings, held_out_count, readers })
     }
 
-    /// What each list is made from, and must not repeat.
+    /// The ratings that each list is made from, and must not repeat.
     pub fn known(&self) -> &Interactions {
         self.with_newcomers.as_ref().unwrap_or(&self.train)
     }
 
-    /// Users whom the model has not seen; rising.
+    /// Users with known ratings who are not in `train`; rising.
     pub fn newcomers(&self) -> Vec<u32> {
         let is_new = |user: &u32| {
             let user = *user as usize;
@@ -196,7 +194,7 @@ impl Split {
     }
 }
 
-/// What becomes of an entry.
+/// Where a rating goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Train,
@@ -210,7 +208,7 @@ fn hold_out(part: &mut Part, held_out: bool) {
     }
 }
 
-/// Shows user, item and place of each entry.
+/// Calls `each` with the user, item and place of each rating.
 fn for_each(rows: &Interactions, mut each: impl FnMut(usize, u32, usize)) {
     for user in 0..rows.user_count() {
         for at in rows.offsets[user]..rows.offsets[user + 1] {
@@ -219,8 +217,7 @@ fn for_each(rows: &Interactions, mut each: impl FnMut(usize, u32, usize)) {
     }
 }
 
-/// Holds out of each user's entries those that come first in an order, `count` of them, given how many
-/// there are.
+/// Holds out each user's first ratings in ascending `order`: `count` of them, given how many the user has.
 fn of_each_user(
     rows: &Interactions,
     count: impl Fn(usize) -> usize,
@@ -244,7 +241,7 @@ fn times(ratings: &Encoded) -> Result<&[f64]> {
     }
 }
 
-/// Numbers from 0 to 1 that depend on ids and a seed alone.
+/// Hashes ids and a seed to numbers from 0 to 1.
 struct Draw {
     users: Vec<u64>,
     items: Vec<u64>,

@@ -20,10 +20,8 @@ pub struct Import {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub hints: Hints,
     /// Begin each file anew, although an earlier import of it was cut off half-way.
     #[arg(long)]

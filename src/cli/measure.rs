@@ -46,7 +46,6 @@ pub struct Evaluate {
     #[arg(long, value_name = "KEY=VALUE")]
     pub compare: Vec<String>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
 }
 
@@ -61,7 +60,6 @@ Example:
   nightshelf tune --db shop.db --minutes 60 && nightshelf run --db shop.db --config tuned.toml")]
 pub struct Tune {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
     /// How many settings to try.
     #[arg(long, value_name = "N", default_value_t = 35, value_parser = clap::value_parser!(u32).range(1..=100_000))]

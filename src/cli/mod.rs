@@ -8,7 +8,9 @@ use crate::console::Verbosity;
 
 pub use import::Import;
 pub use measure::{Evaluate, SplitKind, Tune};
-pub use people::{Export, ExportWhat, Format, Generate, Generated, Pair, Recommend, Report, Similar, User};
+pub use people::{
+    Export, ExportWhat, Format, Generate, Generated, Pair, Recommend, Report, Similar, UserArg,
+};
 
 mod import;
 mod measure;
@@ -141,7 +143,6 @@ pub struct Target {
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
     pub db: PathBuf,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
 }
 
@@ -155,7 +156,6 @@ pub struct Demo {
     #[arg(long, value_name = "FILE", default_value = "demo.db")]
     pub db: PathBuf,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
 }
 
@@ -178,7 +178,6 @@ pub struct Init {
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
 }
 
@@ -198,7 +197,6 @@ pub struct Run {
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB", required_unless_present = "print_config")]
     pub db: Option<PathBuf>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
     /// Do everything but write: the database is left as it is.
     #[arg(long)]
@@ -222,7 +220,6 @@ Examples:
   nightshelf backfill --db shop.db --full-if-needed")]
 pub struct Backfill {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
     /// Readers whose ratings have changed since the nightly run N, whatever was done since. Known
     /// for the runs whose models are kept.
@@ -248,10 +245,8 @@ Example:
   nightshelf forget --db shop.db --user 276747")]
 pub struct Forget {
     #[command(flatten)]
-    #[allow(missing_docs)]
-    pub user: User,
+    pub user: UserArg,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 
@@ -262,7 +257,6 @@ Example:
   nightshelf runs --db shop.db --last 30")]
 pub struct Runs {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
     /// How many.
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..))]
@@ -282,7 +276,6 @@ pub struct Doctor {
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
     pub db: Option<PathBuf>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub settings: Settings,
 }
 

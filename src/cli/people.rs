@@ -9,7 +9,7 @@ use super::Target;
 
 /// A reader.
 #[derive(Debug, Args)]
-pub struct User {
+pub struct UserArg {
     /// The reader's user_id.
     #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub user: String,
@@ -17,7 +17,7 @@ pub struct User {
 
 /// A book.
 #[derive(Debug, Args)]
-pub struct Book {
+pub struct BookArg {
     /// The book's ISBN in any spelling, with or without hyphens.
     #[arg(long, value_name = "ISBN", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     pub isbn: String,
@@ -33,10 +33,8 @@ Shows the list that is published. A reader who has ratings but no list yet gets 
 which is not written down; a reader whom nobody knows, what most people read.")]
 pub struct Recommend {
     #[command(flatten)]
-    #[allow(missing_docs)]
-    pub user: User,
+    pub user: UserArg,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 
@@ -49,13 +47,10 @@ Example:
 Both answer from the model of the published lists and from the reader's ratings of this moment.")]
 pub struct Pair {
     #[command(flatten)]
-    #[allow(missing_docs)]
-    pub user: User,
+    pub user: UserArg,
     #[command(flatten)]
-    #[allow(missing_docs)]
-    pub book: Book,
+    pub book: BookArg,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 
@@ -76,10 +71,8 @@ Likeness is the cosine between the two books in the model, from -1 to 1, drawn t
 few have read. --top says how many.")]
 pub struct Similar {
     #[command(flatten)]
-    #[allow(missing_docs)]
-    pub book: Book,
+    pub book: BookArg,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 
@@ -107,7 +100,6 @@ pub struct Export {
     #[arg(long, value_name = "ISBN", allow_hyphen_values = true, required_if_eq("what", "predictions"))]
     pub isbn: Vec<String>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 
@@ -158,7 +150,6 @@ pub struct Report {
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=5000))]
     pub readers: u32,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub target: Target,
 }
 

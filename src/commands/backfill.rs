@@ -1,4 +1,4 @@
-//! `nightshelf backfill`: lists brought up to date after an import.
+//! `nightshelf backfill`: brings lists up to date after an import.
 
 use super::Outcome;
 use super::run::shown;
@@ -8,10 +8,6 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::pipeline::backfill::{self, Options};
 
-/// Brings the lists of new and changed readers up to date.
-///
-/// # Errors
-/// As [`backfill::run`].
 pub fn backfill(context: Context<'_>, args: &Backfill) -> Result<Outcome> {
     let db = &args.target.db;
     let options = Options {

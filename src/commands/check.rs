@@ -1,4 +1,4 @@
-//! Asks whether the published recommendations keep their promises.
+//! `nightshelf check`: checks that the published recommendations keep their promises.
 
 use serde_json::{Value, json};
 
@@ -9,23 +9,21 @@ use crate::context::Context;
 use crate::database::{check, runs, source};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::dataset;
+use crate::query::nothing_published;
 use crate::text::count;
 
-/// Checks the tables alone, and against the ratings as they are now.
+/// Checks the tables alone, and against the present ratings.
 ///
-/// Ratings that came after a list was made are no fault of it: for those readers the two promises
-/// about ratings are told, but not held against the set.
+/// Ratings that came after a list was made are not its fault: for such readers, the two promises about
+/// ratings are reported, but do not fail the check.
 ///
 /// # Errors
 /// [`Kind::Failed`] if nothing was published yet.
 pub fn check(context: Context<'_>, args: &Target) -> Result<Outcome> {
     let config = context.config;
     let database = context.open(&args.db)?;
-    let current = runs::current(&database)?.ok_or_else(|| {
-        Error::new(Kind::Failed, "nothing was published in this database yet")
-            .hint("`nightshelf run --db FILE` publishes the first set")
-    })?;
-    // The settings of the run that wrote the rows, where they are still known.
+    let current = runs::current(&database)?.ok_or_else(nothing_published)?;
+    // The settings of the run that wrote the rows, if they are still known.
     let settings = current.config;
     let top = settings.as_ref().map_or(config.output.top, |settings| settings.output.top);
     let mut findings = check::tables(&database, top)?;
@@ -69,7 +67,7 @@ pub fn check(context: Context<'_>, args: &Target) -> Result<Outcome> {
         Error::new(Kind::Failed, format!("{} of {} promises are broken", broken.len(), findings.len()))
             .hint("`nightshelf rollback` puts the set before back; `nightshelf run --force` makes a new one")
     });
-    let as_json = |finding: &check::Finding| json!({ "promise": finding.promise, "broken": finding.broken, "example": finding.example });
+    let as_json = |finding: &check::PromiseCheck| json!({ "promise": finding.promise, "broken": finding.broken, "example": finding.example });
     let json = json!({
         "ok": broken.is_empty(),
         "run_id": current.run_id,

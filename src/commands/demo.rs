@@ -1,4 +1,4 @@
-//! `nightshelf demo`: the first thing that a newcomer runs. A made-up bookshop, the real job, and what came of it.
+//! `nightshelf demo`, for newcomers: makes up a bookshop, runs the nightly job on it, and shows some lists.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::pipeline::night::{self, Options};
 use crate::run_summary::RunSummary;
 
-/// What the demo says to programs.
+/// The output as JSON.
 #[derive(Serialize)]
 struct Told {
     #[serde(flatten)]
@@ -22,10 +22,6 @@ struct Told {
     readers: Vec<ReaderShown>,
 }
 
-/// Makes the bookshop, runs the nightly job on it, and shows what a few readers would see.
-///
-/// # Errors
-/// As [`demo::make`] and [`night::run`].
 pub fn demo(context: Context<'_>, args: &Demo) -> Result<Outcome> {
     let (db, console) = (&args.db, context.console);
     demo::make(context, db)?;

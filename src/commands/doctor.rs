@@ -1,4 +1,4 @@
-//! `nightshelf doctor`: what is wrong or missing, and how to put it right.
+//! `nightshelf doctor`: shows what is wrong or missing, and how to fix it.
 
 use serde_json::json;
 
@@ -9,10 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::diagnosis::{self, Finding, Severity};
 use crate::text::plain;
 
-/// Looks at the machine and, if it is named, at the database.
-///
-/// # Errors
-/// As [`diagnosis::examine`]; what is wrong makes the outcome a failure.
+/// Shows all findings; a problem makes the outcome a failure.
 pub fn doctor(context: Context<'_>, args: &Doctor) -> Result<Outcome> {
     let console = context.console;
     let findings = diagnosis::examine(context, args.db.as_deref())?;

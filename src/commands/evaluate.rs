@@ -1,4 +1,4 @@
-//! `nightshelf evaluate`: the model beside baselines, on ratings that it has not seen.
+//! `nightshelf evaluate`: compares the model with baselines on held-out ratings.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::evaluation::{self, Evaluation, ModelFigures, Request, Source};
 
-/// What programs are told.
+/// The output as JSON.
 #[derive(Serialize)]
 struct Told {
     #[serde(flatten)]
@@ -20,7 +20,7 @@ struct Told {
     k: Lengths,
 }
 
-/// One length of list, or several.
+/// In JSON a number for one list length, an array for several.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Lengths {
@@ -31,7 +31,8 @@ enum Lengths {
 /// Measures the model, its variants and the baselines.
 ///
 /// # Errors
-/// As [`evaluation::evaluate`]; [`Kind::Config`] for a variant that is none.
+/// [`Kind::Config`] for a `--compare` that is not one setting of the model; [`Kind::NoInput`] if there is
+/// nothing to evaluate; else as [`evaluation::evaluate`].
 pub fn evaluate(context: Context<'_>, args: &Evaluate) -> Result<Outcome> {
     let variants: Vec<(String, Config)> =
         args.compare.iter().map(|words| named_variant(words, context.config, args)).collect::<Result<_>>()?;
@@ -80,10 +81,10 @@ fn named_variant(words: &str, config: &Config, args: &Evaluate) -> Result<(Strin
     Ok((words.to_owned(), other))
 }
 
-/// A figure of a model: its heading, where it stands, and the name of its interval where that is shown.
+/// A figure of a model: its heading, its value, and whether its interval is shown.
 type Figure = (&'static str, fn(&ModelFigures) -> Option<f64>, bool);
 
-/// Those that a list is judged by, recall and nDCG, with how far chance alone may have moved them.
+/// Intervals are shown for the figures that a list is judged by: recall and nDCG.
 const FIGURES: [Figure; 10] = [
     ("rmse", |row| row.figures.rmse, false),
     ("mae", |row| row.figures.mae, false),

@@ -1,4 +1,4 @@
-//! `nightshelf explain`: which of a reader's own books carry the score of another, and how much.
+//! `nightshelf explain`: shows how much each of a reader's own books adds to the score of another.
 
 use serde_json::json;
 
@@ -11,14 +11,14 @@ use crate::model::attribution::Attribution;
 use crate::query::{KnownReader, Lookup, id_json};
 use crate::text::plain;
 
-/// Own books that are shown one by one.
+/// How many own books are shown one by one.
 const SHOWN: usize = 10;
 
-/// Shows the terms of a score. They add up to it where lists are ordered by the ranking model and that was
+/// Shows the terms of a score. They add up to it if lists are ordered by the ranking model and that was
 /// solved in closed form (`als`).
 ///
 /// # Errors
-/// As [`super::predict()`].
+/// [`crate::error::Kind::NoInput`] if the reader or the book is unknown; the hint names similar ones.
 pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     let (console, (user, isbn)) = (context.console, args.words());
     let lookup = &Lookup::open(context, &args.target.db)?;
@@ -30,7 +30,7 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     let titles = &lookup.titles;
     let spelling = |item: u32| reader.books.items.spelling(item as usize);
     let fitted = reader.fitted();
-    // What is above the mean and the biases, where lists are ordered by stars.
+    // If lists are ordered by stars, the terms explain what is above the mean and the biases.
     let (attribution, times, base) = match (reader.config.model.objective, fitted.rating) {
         (Objective::Rating, Some(model)) => {
             let taste = model.factors.score(0, item as usize);
@@ -41,8 +41,8 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
             )
         }
         _ => {
-            let lift = fitted.item_scales[item as usize];
-            (Attribution::ranking(fitted.ranking, fitted.weighted, reader.config.parameters())?, lift, 0.0)
+            let scale = fitted.item_scales[item as usize];
+            (Attribution::ranking(fitted.ranking, fitted.weighted, reader.config.parameters())?, scale, 0.0)
         }
     };
     let terms = attribution.contributions(0, item).into_iter().map(|term| term * times);
@@ -51,7 +51,7 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     let (score, sum) = (reader.score(item), base + terms.iter().map(|(_, term)| term).sum::<f32>());
 
     let stars = |item: u32| reader.own(item).filter(|stars| !stars.is_nan());
-    // Of a score below zero, shares say nothing.
+    // Shares of a score below zero mean nothing.
     let share = |term: f32| if sum > 0.0 { format!("{:.0}%", term / sum * 100.0) } else { String::new() };
     let row = |(own, term): &(u32, f32)| {
         let stars = stars(*own).map_or(String::new(), |stars| stars.to_string());

@@ -1,4 +1,4 @@
-//! Takes a reader out of everything that we keep.
+//! `nightshelf forget`: removes a reader from everything that nightshelf keeps.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ use crate::failpoint;
 use crate::model_store::{self, StoredModel};
 use crate::text::count;
 
-/// Forgets the reader that was named: rows and digest in both published sets, factors in both
-/// models, and examples of rejected rows. Where a number and a text are written alike, both go.
+/// Removes the reader's rows and digest from both sets, the factors from both models, and examples of
+/// rejected rows. An integer id and a text id that are spelled alike are both removed.
 ///
-/// Can be repeated: what was cut off is finished then.
+/// Can be repeated, and then finishes what was cut off.
 ///
 /// # Errors
-/// [`Kind::NoInput`] if nothing is kept of such a reader; else as [`Database::write`].
+/// [`Kind::NoInput`] if nothing is kept of such a reader.
 pub fn forget(context: Context<'_>, args: &Forget) -> Result<Outcome> {
     let (console, word) = (context.console, &args.user.user);
     let mut database = context.open(&args.target.db)?;
@@ -35,7 +35,7 @@ pub fn forget(context: Context<'_>, args: &Forget) -> Result<Outcome> {
         let left = source::read_reader(&database, context.config, id.borrow()).map(|reading| reading.rows);
         match left {
             Ok(left) => ratings = ratings.map(|ratings| ratings + left),
-            // What somebody has a right to have forgotten does not wait for a table to be mended.
+            // The right to be forgotten does not wait until a table is repaired.
             Err(error) => {
                 console.warn(format!(
                     "whether the application still has ratings of this reader is unknown: {error}"
@@ -44,8 +44,8 @@ pub fn forget(context: Context<'_>, args: &Forget) -> Result<Outcome> {
             }
         }
     }
-    // What earlier nights have freed still holds their sets. Also where nothing was found: an earlier
-    // attempt may have been cut off here.
+    // Pages freed by earlier nights still hold their sets. They are cleared even if nothing was found: an
+    // earlier attempt may have been cut off here.
     scrub::scrub(&mut database)?;
     let truncated = database.truncate_log()?;
     if rows + models == 0 && ratings == Some(0) {
@@ -72,11 +72,11 @@ pub fn forget(context: Context<'_>, args: &Forget) -> Result<Outcome> {
     Ok(json!({ "rows": rows, "models": models, "ratings_left": ratings, "log_truncated": truncated }).into())
 }
 
-/// In how many models the reader was.
+/// Removes the reader from the models, and returns how many models had the reader.
 fn forget_in_models(folder: &Path, user: UserRef<'_>, console: &Console) -> Result<usize> {
     let mut found = 0;
     for (path, run) in model_store::models(folder) {
-        // What died half-way may hold anybody, and so may what can no longer be read.
+        // A half-written model, or one that can no longer be read, may hold anybody.
         let model = match run.map(|run| StoredModel::read(folder, run, None)) {
             Some(Ok(model)) => model,
             unusable => {

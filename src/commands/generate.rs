@@ -1,4 +1,4 @@
-//! `nightshelf generate`: manual pages and completions, from the same definitions as the command line.
+//! `nightshelf generate`: makes manual pages and completions from the definitions of the command line.
 
 use std::path::Path;
 
@@ -9,10 +9,6 @@ use crate::cli::{Cli, Generate, Generated};
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 
-/// Writes what packagers want.
-///
-/// # Errors
-/// [`Kind::Io`] if a page cannot be written.
 pub fn generate(context: Context<'_>, args: &Generate) -> Result<Outcome> {
     let mut command = Cli::command();
     let mut text = Vec::new();

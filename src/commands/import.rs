@@ -1,4 +1,4 @@
-//! `nightshelf import`: files of ratings or books into the application's tables.
+//! `nightshelf import`: loads files of ratings or books into the application's tables.
 
 use serde_json::json;
 
@@ -8,10 +8,6 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::pipeline::import::{self, Request};
 
-/// Loads files into the database, and says what became of each.
-///
-/// # Errors
-/// As [`import::load`].
 pub fn import(context: Context<'_>, args: &Import) -> Result<Outcome> {
     let (db, Import { files, hints, restart, .. }) = (&args.target.db, args);
     let loaded = import::load(context, db, Request { files, hints, restart: *restart })?;

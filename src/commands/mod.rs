@@ -1,4 +1,4 @@
-//! The commands: what was typed, the call, what is shown.
+//! The commands: each takes what was typed, calls a job or a query, and shows the result.
 
 mod backfill;
 mod check;
@@ -33,10 +33,10 @@ use crate::interrupt::Interrupt;
 
 pub use settings::configure;
 
-/// Runs the command that was typed, with the settings that [`configure`] gave.
+/// Runs the command that was typed, with the settings from [`configure`].
 ///
 /// # Errors
-/// Whatever the command says; its [`Kind`] decides the exit code.
+/// The command's; its [`Kind`] decides the exit code.
 pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Interrupt) -> Result<()> {
     start_threads(config.compute.threads)?;
     let context = Context { config, console, interrupt };
@@ -61,7 +61,7 @@ pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Inter
         Command::Export(args) => export::export(context, args, cli.json),
         Command::Generate(args) => generate::generate(context, args),
     }?;
-    // Pages and completions are data themselves.
+    // Manual pages and completions have no JSON: their text is the data.
     if cli.json && !outcome.json.is_null() {
         console.data(&outcome.json.to_string())?;
     } else if !outcome.text.is_empty() {
@@ -70,14 +70,14 @@ pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Inter
     outcome.failure.map_or(Ok(()), Err)
 }
 
-/// What a command leaves on stdout: text for people, or JSON for programs.
+/// What a command writes to stdout: text for people, or JSON for programs.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// For people; may be empty.
+    /// May be empty.
     pub text: String,
-    /// For programs.
+    /// Null if there is only text.
     pub json: Value,
-    /// The command did its work and the answer is "no": shown, and then an exit code.
+    /// The command did its work and the answer is "no": the output is shown, and this decides the exit code.
     pub failure: Option<Error>,
 }
 
@@ -87,13 +87,12 @@ impl From<Value> for Outcome {
     }
 }
 
-/// Facts for programs, as JSON.
 fn as_json(facts: &impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(facts)
         .map_err(|error| Error::new(Kind::Failed, format!("this cannot be written as JSON: {error}")))
 }
 
-/// Starts the threads that everything shares; 0 for one a core.
+/// Starts the shared thread pool; 0 for one thread per core.
 fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -1,4 +1,4 @@
-//! `nightshelf predict`: what the model expects of a reader and a book.
+//! `nightshelf predict`: shows what the model predicts for a reader and a book.
 
 use serde_json::json;
 
@@ -11,11 +11,10 @@ use crate::error::Result;
 use crate::query::{KnownReader, Lookup, id_json};
 use crate::text::{count, plain};
 
-/// Says score, place among all books, and expected stars with what they are made of.
+/// Shows the score, the place among all unread books, and the predicted stars with their parts.
 ///
 /// # Errors
-/// [`crate::error::Kind::NoInput`] if reader or book are not known, naming the nearest that are; else as
-/// [`Lookup::model`].
+/// [`crate::error::Kind::NoInput`] if the reader or the book is unknown; the hint names similar ones.
 pub fn predict(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     let (Context { config, console, .. }, (user, isbn)) = (context, args.words());
     let lookup = &Lookup::open(context, &args.target.db)?;

@@ -1,4 +1,4 @@
-//! `nightshelf recommend`: what a reader is shown.
+//! `nightshelf recommend`: shows a reader's list.
 
 use serde_json::json;
 
@@ -16,11 +16,11 @@ use crate::query::{KnownReader, Lookup, id_json, listed_json, names, nothing_pub
 use crate::recommender::lists::ListMaker;
 use crate::text::plain;
 
-/// Shows the list of the reader who was named. Who has ratings but no list gets one for this once; to
-/// whom nobody knows, the most popular books are shown.
+/// Shows the published list of a reader. For a reader with ratings but no list, one is made now; for an
+/// unknown reader, the most popular books are shown.
 ///
 /// # Errors
-/// [`crate::error::Kind::Failed`] if nothing is published yet; else as [`Lookup::open`].
+/// [`crate::error::Kind::Failed`] if nothing is published yet.
 pub fn recommend(context: Context<'_>, args: &Recommend) -> Result<Outcome> {
     let Context { config, console, .. } = context;
     let (lookup, word) = (&Lookup::open(context, &args.target.db)?, args.user.user.as_str());
@@ -56,7 +56,7 @@ pub fn recommend(context: Context<'_>, args: &Recommend) -> Result<Outcome> {
     Ok(show(lookup, Who::Unknown(word, &near), &rows, "popular"))
 }
 
-/// A list for somebody who has none.
+/// Makes a list by fold-in, for a reader who has none.
 fn at_once(reader: &KnownReader, interrupt: &Interrupt) -> Result<Vec<Listed>> {
     let (books, fitted) = (&reader.books, reader.fitted());
     let lists = ListMaker::new(fitted, &books.popularity, Origin::FoldIn, &reader.config, Device::Cpu)?;

@@ -1,4 +1,4 @@
-//! `nightshelf report`: a page about the last night.
+//! `nightshelf report`: writes a page about the last night.
 
 use serde_json::json;
 
@@ -11,10 +11,6 @@ use crate::pipeline::page_facts;
 use crate::report::page::page;
 use crate::text::count;
 
-/// Writes the page.
-///
-/// # Errors
-/// As [`page_facts::gather`]; [`crate::error::Kind::Io`] if the page cannot be written.
 pub fn report(context: Context<'_>, args: &Report) -> Result<Outcome> {
     let facts = page_facts::gather(context, &args.target.db, args.readers as usize)?;
     let html = page(&facts)?;

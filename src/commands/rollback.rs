@@ -1,4 +1,4 @@
-//! `nightshelf rollback`: the set before the current one, back at once.
+//! `nightshelf rollback`: puts the previous set in the place of the current one, at once.
 
 use serde_json::json;
 
@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::model::device::Device;
 use crate::run_summary::{RunKind, RunStatus};
 
-/// Exchanges the published set with the one before. A second time undoes the first.
+/// Exchanges the current set with the previous one; doing it again undoes it.
 ///
 /// # Errors
-/// [`crate::error::Kind::Failed`] if there is no set before the current one.
+/// [`crate::error::Kind::Failed`] if there is no previous set.
 pub fn rollback(context: Context<'_>, args: &Target) -> Result<Outcome> {
     watched(context, "rollback", &args.db, || {
         let mut database = context.open(&args.db)?;

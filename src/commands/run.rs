@@ -8,10 +8,7 @@ use crate::error::Result;
 use crate::pipeline::night::{self, Finished, Options};
 use crate::run_summary::RunStatus;
 
-/// Does the nightly job, or only prints the settings that it would be done with.
-///
-/// # Errors
-/// As [`night::run`].
+/// Runs the nightly job, or only prints the settings that it would have.
 pub fn run(context: Context<'_>, args: &Run) -> Result<Outcome> {
     let db = match &args.db {
         Some(db) if !args.print_config => db,
@@ -21,7 +18,6 @@ pub fn run(context: Context<'_>, args: &Run) -> Result<Outcome> {
     watched(context, "run", db, || shown(night::run(context, db, options)?))
 }
 
-/// What has come of a job.
 pub(super) fn shown(Finished { summary, refusal }: Finished) -> Result<(RunStatus, Outcome)> {
     Ok((summary.status, Outcome { json: as_json(&summary)?, failure: refusal, ..Outcome::default() }))
 }

@@ -1,4 +1,4 @@
-//! `nightshelf runs`: the last nights, each figure beside how it has changed.
+//! `nightshelf runs`: shows the last runs, each figure with its change.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::run_summary::{Entry, RunStatus};
 use crate::text::{count, plain};
 
-/// A figure of a run: its heading, where it stands, and how it is written.
+/// A figure of a run: its heading, its value, and its format.
 type Figure = (&'static str, fn(&Entry) -> Option<f64>, fn(f64) -> String);
 
 const FIGURES: [Figure; 7] = [
@@ -35,14 +35,11 @@ fn whole(number: f64) -> String {
     count(number as u64)
 }
 
-/// Shows the last runs, the newest below.
-///
-/// # Errors
-/// As [`Database::open`] and [`Database::read`].
+/// Shows the last runs, the newest at the bottom.
 pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
     let (console, last) = (context.console, args.last);
     let database = context.open(&args.target.db)?;
-    // One more of each kind may be needed to say how the first ones have changed.
+    // Runs before the shown ones are needed to say how the first ones have changed.
     let mut entries = runs::last(&database, last.saturating_mul(2).max(last))?;
     entries.reverse();
     let first = entries.len().saturating_sub(last as usize);
@@ -56,7 +53,7 @@ pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
     let mut told = Vec::new();
     let mut notes = String::new();
     for (place, run) in entries.iter().enumerate().skip(first) {
-        // A run that had nothing to do is no worse for having taken less time.
+        // Only published runs are compared: a run that had nothing to do is not better for taking less time.
         let is_published = |run: &Entry| run.status == RunStatus::Published;
         let is_like_it = |other: &&Entry| other.kind == run.kind && is_published(other);
         let before = entries[..place].iter().rev().find(is_like_it).filter(|_| is_published(run));
@@ -81,7 +78,7 @@ pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
     Ok(Outcome { text, json: json!({ "runs": told }), failure: None })
 }
 
-/// How a figure has changed since the run before of the same kind that published: ` +1.2%`.
+/// How a figure has changed since the last published run of the same kind: ` +1.2%`.
 fn trend(now: f64, before: Option<f64>) -> String {
     match before {
         Some(before) if before != 0.0 => {
@@ -92,7 +89,7 @@ fn trend(now: f64, before: Option<f64>) -> String {
     }
 }
 
-/// A run, and by how much its figures have changed.
+/// A run as JSON, and by how much its figures have changed.
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]

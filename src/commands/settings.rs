@@ -1,11 +1,11 @@
-//! The settings of a command: file, environment and what was typed.
+//! The settings of a command, from the file, the environment and the flags.
 
 use crate::cli::{Cli, Settings};
 use crate::config::{Config, unknown_variables};
 use crate::console::Console;
 use crate::error::Result;
 
-/// The settings that were given, and some more that win over them.
+/// The settings that were given, with those of `more` in place of theirs.
 pub(super) fn with(settings: &Settings, more: &[(&str, String)]) -> Result<Config> {
     let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
@@ -14,10 +14,7 @@ pub(super) fn with(settings: &Settings, more: &[(&str, String)]) -> Result<Confi
     Config::load(settings.config.as_deref(), environment, &flags)
 }
 
-/// The settings of the command that was typed; the defaults for one that takes none.
-///
-/// # Errors
-/// As [`Config::load`].
+/// The settings of the command that was typed; the defaults for a command without settings.
 pub fn configure(cli: &Cli, console: &Console) -> Result<Config> {
     let Some(settings) = cli.settings() else {
         return Ok(Config::default());

@@ -1,4 +1,4 @@
-//! `nightshelf similar`: books that lie near one in the ranking model.
+//! `nightshelf similar`: shows the books nearest to one in the ranking model.
 
 use serde_json::json;
 
@@ -11,14 +11,14 @@ use crate::model_store::StoredModel;
 use crate::query::Lookup;
 use crate::text::{count, plain};
 
-/// Readers who have to be known before half of a likeness is believed. One reader's only other book points
-/// where that reader does, and would be as like as can be.
+/// With this many readers, a book keeps half of its cosine. Without this damping, a book with a single reader
+/// would be among the most similar: its factors point where that reader's do.
 const SUPPORT: f32 = 10.0;
 
-/// Shows the `top` books that are most like one.
+/// Shows the `top` books most similar to one.
 ///
 /// # Errors
-/// [`crate::error::Kind::NoInput`] if the book is not known; else as [`Lookup::model`].
+/// [`crate::error::Kind::NoInput`] if the book is unknown; the hint names similar ones.
 pub fn similar(context: Context<'_>, args: &Similar) -> Result<Outcome> {
     let Context { config, console, .. } = context;
     let lookup = Lookup::open(context, &args.target.db)?;
@@ -60,8 +60,8 @@ pub fn similar(context: Context<'_>, args: &Similar) -> Result<Outcome> {
     Ok(Outcome { text, json, failure: None })
 }
 
-/// The `n` books whose cosine with one, times n / (n + [`SUPPORT`]) of their n readers, is greatest: of each
-/// other work one edition.
+/// The `n` books with the greatest likeness: the cosine with `item`, times r / (r + [`SUPPORT`]) for r
+/// readers. Of each other work only one edition is taken.
 fn neighbours(model: &StoredModel, item: u32, n: usize) -> Vec<(u32, f32)> {
     let (factors, readers) = (&model.ranking, &model.books.popularity.readers);
     let own = factors.item(item as usize);

@@ -17,13 +17,13 @@ use crate::files;
 use crate::pipeline::tuning::{self, Confirmed, Effort};
 use crate::recommender::evaluator::Measure;
 
-/// The first line of a file that may be written over.
+/// The beginning of a file that may be written over.
 const HEAD: &str = "# Settings found by `nightshelf tune`";
 
-/// Searches, and writes what it found.
+/// Searches, and writes the settings that it found.
 ///
 /// # Errors
-/// [`Kind::Config`] if the file to be written is somebody's own; else as [`tuning::search`].
+/// [`Kind::Config`] if the file exists and was not written by `tune`; else as [`tuning::search`].
 pub fn tune(context: Context<'_>, args: &Tune) -> Result<Outcome> {
     let console = context.console;
     refuse_a_file_of_ones_own(&args.out)?;
@@ -62,7 +62,7 @@ fn as_json(trial: &Trial, measure: Measure) -> Value {
     })
 }
 
-/// The best trials, those with most factors first: fewer are no fair comparison.
+/// The best trials, those with most factors first: only trials with equal factors compare fairly.
 fn leaderboard(made: &[Trial], measure: Measure, console: &Console) -> String {
     const SHOWN: usize = 12;
     let mut order: Vec<&Trial> = made.iter().collect();

@@ -1,4 +1,4 @@
-//! Jobs that nobody watches: the log says when they began and ended, and Prometheus hears of it.
+//! For jobs that run unattended: logs when they begin and end, and writes the metrics file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use crate::error::Result;
 use crate::report::prometheus::{self, Attempt};
 use crate::run_summary::RunStatus;
 
-/// Runs of the history that are looked through for the last of each kind that did something.
+/// How many runs of the history are searched for the last good one of each kind.
 const HISTORY: u32 = 500;
 
-/// How long to wait for the history.
+/// How long reading the history may wait for other programs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs a job, and says how it ended, however that was.
+/// Runs a job, and logs how it ended, even if it failed.
 pub(super) fn watched(
     context: Context<'_>,
     command: &str,
@@ -38,12 +38,12 @@ pub(super) fn watched(
         let error = done.as_ref().map_or_else(Some, |(_, outcome)| outcome.failure.as_ref());
         let code = error.map_or(0, |error| error.kind().exit_code());
         let attempt = Attempt { command, code, took: since.elapsed() };
-        // What the history says is left out if it cannot be read: the exit code will tell why.
+        // If the history cannot be read, its figures are left out: the exit code tells why.
         let entries = Database::open(db, PATIENCE, context.interrupt.clone())
             .and_then(|database| runs::last(&database, HISTORY))
             .unwrap_or_default();
         if let Err(error) = prometheus::leave(Path::new(file), db, &attempt, &entries) {
-            // The night itself is none the worse for it.
+            // The job itself has not failed.
             console.warn(format!("no figures for Prometheus: {error}"));
         }
     }

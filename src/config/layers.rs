@@ -1,4 +1,4 @@
-//! File, environment and flags, laid over the defaults key by key.
+//! Merges file, environment and flags into the defaults, key by key.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::Config;
 use crate::error::{Error, Kind, Result, nearest};
 use crate::failpoint;
 
-/// One layer of settings: a table in the file's own shape, and what to call it in an error.
+/// One layer of settings: a table in the file's own shape, and its name in error messages.
 #[derive(Debug)]
 struct Layer {
     origin: String,
@@ -16,8 +16,8 @@ struct Layer {
 }
 
 impl Layer {
-    /// Puts this layer's keys in the place of others, and checks what comes of it: so that the message
-    /// names the layer that broke it.
+    /// Overwrites keys of `merged` with this layer's, and checks the result, so that the message names the
+    /// layer at fault.
     fn lay_over(self, merged: &mut Table) -> Result<Config> {
         for (section, keys) in self.table {
             if let (Some(Value::Table(into)), Value::Table(keys)) = (merged.get_mut(&section), keys) {
@@ -32,12 +32,12 @@ impl Layer {
 }
 
 impl Config {
-    /// Lays file, environment and flags over the defaults and checks the result.
+    /// Merges file, environment and flags into the defaults, in this order, and checks the result.
     ///
     /// `flags` are pairs of a key's name and the text that was given for it.
     ///
     /// # Errors
-    /// [`Kind::Config`] for an unknown key (naming the nearest valid one), a value of the wrong
+    /// [`Kind::Config`] for an unknown key (naming the nearest valid one), or a value of the wrong
     /// type or out of range; [`Kind::NoInput`] for a file that is not there.
     pub fn load(
         file: Option<&Path>,
@@ -61,7 +61,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The settings of a file's text over the defaults.
+    /// The settings in a file's text, over the defaults.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -72,7 +72,6 @@ impl Config {
         layer.lay_over(&mut merged)
     }
 
-    /// The settings as a TOML file that would give them.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
@@ -107,7 +106,7 @@ fn text_layer(origin: &str, text: &str, defaults: &Table) -> Result<Layer> {
             let Some(default) = known.get(key) else {
                 return Err(unknown(origin, "key", key, all_keys(defaults)));
             };
-            // `scale = [1, 10]` and `regularization = 1` are what people write.
+            // People write `scale = [1, 10]` and `regularization = 1`.
             widen(value, default);
         }
     }
@@ -130,19 +129,16 @@ fn environment_layers(
         .collect()
 }
 
-/// The key that a variable would set; `None` for one that is not for nightshelf.
+/// The key that an environment variable would set; `None` without the prefix `NIGHTSHELF_`.
 fn key_of(variable: &str) -> Option<String> {
     variable.strip_prefix("NIGHTSHELF_").map(str::to_lowercase)
 }
 
-/// Variables that look as if they were settings and are none, each with the nearest that is one.
+/// Environment variables that look like settings but are none, each with the nearest setting.
 ///
 /// They change nothing. Kubernetes sets some for every service of that name, and images set their own.
-///
-/// # Errors
-/// Never, unless the defaults do not hold.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
-    // Flags of the command line with variables of their own, and what tests set.
+    // Variables of flags that are no settings, and the one that tests set.
     const OTHERS: [&str; 3] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG", failpoint::VARIABLE];
     let defaults = default_table()?;
     let known = || all_keys(&defaults).map(String::as_str);
@@ -187,7 +183,7 @@ fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result
     Ok(Layer { origin, table })
 }
 
-/// Turns whole numbers into floating ones where the key holds those.
+/// Turns integers into floats where the key holds floats.
 fn widen(value: &mut Value, default: &Value) {
     match (&mut *value, default) {
         (Value::Integer(whole), Value::Float(_)) => *value = Value::Float(*whole as f64),

@@ -1,9 +1,9 @@
-//! Settings: four layers in, one checked [`Config`] out.
+//! Settings: merges four layers into one checked [`Config`].
 //!
-//! A setting has one name, unique in the whole file. It can stand under that name in the TOML
-//! file, as `NIGHTSHELF_<NAME>` in the environment, and, for the common ones, as a flag. Layers
-//! are laid over each other in that order on top of [`Config::default`], key by key; the defaults
-//! are also the list of what may be set at all, so an unknown key is found by looking there.
+//! A setting has one name, unique in the whole file. It can be set under that name in the TOML file, as
+//! `NIGHTSHELF_<NAME>` in the environment, and, if it is a common one, as a flag. Each of these layers
+//! overrides the one before, key by key, and the first overrides [`Config::default`]. The defaults are
+//! also the list of all keys, so an unknown key is found by looking there.
 
 mod layers;
 mod resolved;
@@ -17,56 +17,55 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::model::hyperparameters::{Minibatch, Model, Objective, Rating, Solver};
 
-/// The most numbers a reader and a book may have.
+/// The most factors per reader and book.
 pub const MOST_FACTORS: usize = 4096;
 
-/// Everything that can be set, checked. The `nightly.toml` in `jobs/` explains each key.
+/// All settings. `jobs/nightly.toml` explains each key.
 ///
-/// Kept as JSON with each run and each model; a key that was not there yet has its default.
+/// Stored as JSON with each run and each model; a key that is missing there has its default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Where the ratings are.
+    /// The application's tables and columns.
     pub source: Source,
-    /// What a book is.
+    /// How books are told apart.
     pub items: Items,
-    /// How the model is trained.
+    /// The model behind the lists.
     pub model: Model,
     /// The model behind `predicted_rating`, and behind `objective = "rating"`.
     pub rating: Rating,
-    /// Knobs of the `adam` and `sgd` solvers.
+    /// Settings of the `adam` and `sgd` solvers.
     pub minibatch: Minibatch,
     /// What is published.
     pub output: Output,
-    /// What is not.
+    /// When a night's lists are not published.
     pub gate: Gate,
-    /// When a backfill will not do.
+    /// When a full night is needed instead of a backfill.
     pub backfill: Backfill,
     /// What the job may use of the machine.
     pub compute: Compute,
 }
 
-/// The application's tables and columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Source {
-    /// Table or view with the ratings.
+    /// The table or view with the ratings.
     pub table: String,
     /// Its column with the reader's id: INTEGER or TEXT.
     pub user: String,
     /// Its column with the ISBN, or with any item id if `key = "text"`.
     pub isbn: String,
-    /// Its column with the rating; empty where there is none and every row means "read".
+    /// Its column with the rating; empty if there is none and every row means "read".
     pub rating: String,
-    /// Its column with the time of the rating; ignored where the table has none of that name.
+    /// Its column with the time of the rating; ignored if the table has no column of that name.
     pub rated_at: String,
-    /// A whole `SELECT` giving user, isbn, rating and, if it likes, a time; replaces the five above.
+    /// A `SELECT` of user, isbn, rating and, optionally, a time; replaces the five settings above.
     pub query: String,
     /// The rating that means "read, but not rated".
     pub implicit_rating: f64,
-    /// Lowest and highest rating; empty to guess them from the data.
+    /// Lowest and highest rating; empty to guess them from the ratings.
     pub scale: Vec<f64>,
-    /// Table with the books, for titles; ignored where there is none.
+    /// The table of books, for titles, authors and publishers; ignored if there is none.
     pub books: String,
     /// Its column with the ISBN.
     pub book_isbn: String,
@@ -98,7 +97,7 @@ impl Default for Source {
     }
 }
 
-/// What the `isbn` column holds.
+/// What the column `isbn` holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyKind {
@@ -109,49 +108,46 @@ pub enum KeyKind {
     Text,
 }
 
-/// What becomes of a key that is no valid ISBN.
+/// What happens to ratings whose key is no valid ISBN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Invalid {
-    /// It stays, as an opaque key.
+    /// They stay, under that key as it is but for case and separators.
     #[default]
     Keep,
-    /// Its ratings are rejected.
+    /// They are rejected.
     Drop,
 }
 
-/// How items are told apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Items {
-    /// ISBNs or any text.
+    /// Whether keys are ISBNs or any text.
     pub key: KeyKind,
-    /// Keep or drop what is no ISBN.
+    /// Whether to keep or drop ratings whose key is no valid ISBN.
     pub invalid: Invalid,
 }
 
-/// What is published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Output {
-    /// Books a reader, N.
+    /// Books in a reader's list, N.
     pub top: usize,
     /// Books in `recommendations_popular`.
     pub popular: usize,
-    /// The share of a list that may be books without ratings, by authors whose other books are known;
-    /// 0 to leave such books out.
+    /// The largest share of a list that may be books without ratings, by authors of books with ratings;
+    /// 0 leaves such books out.
     pub new_books: f64,
-    /// Whether a list has at most one edition of a work, and none of what its reader has in another. Which books
-    /// are one work, titles and authors say.
+    /// Whether a list has at most one edition of a work, and none of a work that its reader already has.
+    /// Titles and authors tell which books are one work.
     pub one_edition: bool,
-    /// Seconds to wait for a database that others keep locked before giving up.
+    /// Seconds to wait for a locked database before giving up.
     pub patience: u64,
-    /// Where to leave figures for Prometheus; empty for nowhere.
+    /// The file to write metrics for Prometheus to; empty for none.
     pub metrics_file: String,
 }
 
 impl Output {
-    /// How long to wait for a database that others keep locked.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
@@ -170,17 +166,16 @@ impl Default for Output {
     }
 }
 
-/// When a night's lists are not published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gate {
-    /// Whether there is a gate at all.
+    /// Whether the lists are checked before they are published.
     pub enabled: bool,
-    /// The share of all ratings that the model is judged by before it is trained on all of them.
+    /// The share of all ratings that is held out to judge the model, before it is trained on all of them.
     pub holdout: f64,
-    /// By how much, as a share, tonight's model may be worse than that of the published lists.
+    /// By how much, as a share, tonight's model may be worse than the model of the published lists.
     pub margin: f64,
-    /// By how much, as a share, tonight's ratings may be fewer.
+    /// By how much, as a share, tonight's ratings may be fewer than those of the published lists.
     pub shrink: f64,
 }
 
@@ -190,12 +185,11 @@ impl Default for Gate {
     }
 }
 
-/// When a backfill will not do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Backfill {
-    /// The share of readers, or of books, that may differ from what the model was trained on before
-    /// a full night is due.
+    /// The share of readers, or of books, that may differ from those the model was trained on before a full
+    /// night is due.
     pub full_share: f64,
 }
 
@@ -205,20 +199,19 @@ impl Default for Backfill {
     }
 }
 
-/// What the job may use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Compute {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Threads; 0 for one a core.
+    /// Number of threads; 0 for one per core.
     pub threads: usize,
-    /// Bytes of memory to take at most, as `2G` or `800M`; empty for what the machine or its cgroup allows.
+    /// The most bytes of memory to take, such as `2G`; empty for what the machine or its cgroup allows.
     pub max_memory: String,
 }
 
 impl Compute {
-    /// The bound in bytes; `None` if none is set.
+    /// In bytes; `None` if none is set.
     pub fn most_memory(&self) -> Option<u64> {
         bytes(&self.max_memory)
     }
@@ -243,7 +236,7 @@ impl Default for Compute {
 }
 
 impl Config {
-    /// The settings that decide what is published; all but how long it may take and on what.
+    /// The settings that decide what the lists contain; all others are at their defaults.
     pub fn decisive(&self) -> Self {
         let mut decisive = self.clone();
         decisive.compute = Compute::default();
@@ -254,7 +247,7 @@ impl Config {
         decisive
     }
 
-    /// What is wrong with the values, if anything is.
+    /// `Err` with a message for the first value that is out of range.
     pub(crate) fn check(&self) -> Result<(), String> {
         let positive = [
             ("factors", self.model.factors, MOST_FACTORS),
@@ -321,7 +314,7 @@ impl Config {
         if self.output.patience > WEEK {
             return Err(format!("patience is {} seconds, but must be {WEEK} at most", self.output.patience));
         }
-        // Not a number would equal no rating, and not even itself from one night to the next.
+        // NaN would equal no rating, and not even itself from one night to the next.
         if !self.source.implicit_rating.is_finite() {
             return Err(format!("implicit_rating is {}, but must be a number", self.source.implicit_rating));
         }

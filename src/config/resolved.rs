@@ -14,19 +14,17 @@ pub struct ResolvedConfig {
 }
 
 impl ResolvedConfig {
-    /// Chooses what depends on the ratings.
+    /// Chooses the values that depend on the ratings.
     pub fn new(config: &Config, interactions: &Interactions) -> Self {
         let parameters = hyperparameters(config).resolve(interactions);
         let Hyperparameters { model, rating, .. } = (*parameters).clone();
         Self { config: Config { model, rating, ..config.clone() }, parameters }
     }
 
-    /// Those that the models are trained with.
     pub fn parameters(&self) -> &Resolved {
         &self.parameters
     }
 
-    /// The same for lists of another length.
     pub fn set_top(&mut self, n: usize) {
         self.config.output.top = n;
     }
@@ -38,7 +36,7 @@ fn hyperparameters(config: &Config) -> Hyperparameters {
 }
 
 impl From<Config> for ResolvedConfig {
-    /// Settings that were resolved before, with an earlier model.
+    /// From settings that were already resolved, with an earlier model.
     fn from(config: Config) -> Self {
         Self { parameters: hyperparameters(&config).into(), config }
     }

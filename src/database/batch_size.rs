@@ -1,13 +1,12 @@
-//! How much to write at a time: as much as keeps the lock for [`HOLD`].
+//! How many rows to write in one transaction: as many as hold the lock for [`HOLD`].
 
 use std::time::Duration;
 
 use crate::database::HOLD;
 
-/// Rows of the next transaction; learned from how long the last one held the lock.
+/// The number of rows for the next transaction, learned from how long the last one held the lock.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchSize {
-    /// Rows to write next.
     pub rows: usize,
     least: usize,
     most: usize,
@@ -15,22 +14,20 @@ pub struct BatchSize {
 }
 
 impl BatchSize {
-    /// Begins with some rows.
     pub fn new(rows: usize) -> Self {
         Self { rows, least: 200, most: 1_000_000, growth: 1.5 }
     }
 
-    /// Never fewer rows than `least`, nor more than `most`.
     pub fn within(self, least: usize, most: usize) -> Self {
         Self { least, most, ..self }
     }
 
-    /// At most so many times as many as before: the first batches go into a small table and are the fast ones.
+    /// Limits the growth from one batch to the next: the first batches go into a small table, so they are
+    /// faster than later ones.
     pub fn growing(self, growth: f64) -> Self {
         Self { growth, ..self }
     }
 
-    /// Learns from how long the last transaction held the lock.
     pub fn adapt(&mut self, held: Duration) {
         let ratio = HOLD.as_secs_f64() / held.as_secs_f64().max(1e-4);
         let rows = self.rows as f64 * ratio.clamp(0.1, self.growth);

@@ -1,33 +1,29 @@
-//! The application's table of books, where it has one.
+//! Reads the application's table of books, where it has one.
 
 use std::borrow::Cow;
 
 use rusqlite::Row;
 
 use crate::config::Config;
-use crate::database::source::{Table, scan};
+use crate::database::source::scan;
+use crate::database::table::Table;
 use crate::database::{Database, quote, values};
 use crate::error::Result;
 
-/// What the table says of one book. Texts are as they stand there, and never blank.
+/// A row of the table of books. Texts are as they are stored, and never blank.
 #[derive(Clone, Debug)]
 pub struct Book<'a> {
     /// In any spelling.
     pub isbn: Cow<'a, str>,
-    /// What it is called.
     pub title: Option<Cow<'a, str>>,
-    /// Who wrote it.
     pub author: Option<Cow<'a, str>>,
-    /// Who published it.
     pub publisher: Option<Cow<'a, str>>,
 }
 
-/// Shows each book to `each`; none where there is no such table, or none of the column of ISBNs.
+/// Calls `each` with every book; with none if the table or its column of ISBNs is missing.
 ///
-/// `begin` is called before the first, and again if others kept the database locked half-way.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// `begin` is called before the first book, and again if others lock the database half-way: then it starts
+/// over.
 pub fn read<T>(
     database: &Database,
     config: &Config,

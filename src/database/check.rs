@@ -1,43 +1,36 @@
-//! Whether what we promise about the published tables is true.
+//! Checks the promises about the published tables.
 
 use std::collections::HashMap;
 
-use rusqlite::types::ValueRef;
-
 use crate::catalog::encode::Encoded;
 use crate::database::publish::reader_lists;
-use crate::database::{Database, lists, snapshot};
+use crate::database::{Database, lists, snapshot, values};
 use crate::error::Result;
 use crate::model::data::Editions;
 
-/// One promise, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What ought to be true.
+pub struct PromiseCheck {
     pub promise: String,
-    /// In how many places it is not.
+    /// In how many places the promise is broken.
     pub broken: u64,
-    /// For whom or what it is not.
+    /// One of these places.
     pub example: Option<String>,
 }
 
-/// The promises about the tables alone, in plain SQL.
-///
-/// # Errors
-/// Whatever SQLite says.
-pub fn tables(database: &Database, top: usize) -> Result<Vec<Finding>> {
+/// Checks the promises that need only the tables, in plain SQL.
+pub fn tables(database: &Database, top: usize) -> Result<Vec<PromiseCheck>> {
     snapshot::read(database, "checking the published tables", |connection| {
         let mut statement = connection.prepare(include_str!("../../sql/check.sql"))?;
         let findings = statement.query_map([top as i64], |row| {
-            Ok(Finding {
+            Ok(PromiseCheck {
                 promise: row.get(0)?,
                 broken: row.get::<_, i64>(1)?.unsigned_abs(),
-                example: text(row.get_ref(2)?).map(|reader| format!("reader {reader}")),
+                example: values::text(row.get_ref(2)?).map(|reader| format!("reader {reader}")),
             })
         })?;
-        let mut findings: Vec<Finding> = findings.collect::<rusqlite::Result<_>>()?;
+        let mut findings: Vec<PromiseCheck> = findings.collect::<rusqlite::Result<_>>()?;
         let faults = snapshot::faults_of_published(connection)?;
-        findings.push(Finding {
+        findings.push(PromiseCheck {
             promise: "tables and their indexes agree".into(),
             broken: faults.len() as u64,
             example: faults.into_iter().next(),
@@ -46,23 +39,20 @@ pub fn tables(database: &Database, top: usize) -> Result<Vec<Finding>> {
     })
 }
 
-/// What was found by comparing lists with ratings.
+/// What a comparison of the lists with the ratings found.
 #[derive(Clone, Debug)]
 pub struct Against {
-    /// The promises, for the readers whose ratings are those that their lists were made from.
-    pub firm: Vec<Finding>,
-    /// The same, for all others: no fault of the lists.
-    pub since: Vec<Finding>,
-    /// Readers who are new, have changed, or are gone since their lists were made.
+    /// The promises for readers whose ratings are those that their lists were made from.
+    pub firm: Vec<PromiseCheck>,
+    /// The promises for all other readers: a broken one is no fault of the lists.
+    pub since: Vec<PromiseCheck>,
+    /// How many readers are new, changed or gone since their lists were made.
     pub stale: usize,
 }
 
-/// The promises that need the ratings: nothing that a reader has rated, in any spelling, and
-/// nobody left out. `items` is the number of books when the set was published, `editions` are those of which a
-/// list shows one.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Checks the promises that need the ratings: no list has a book that its reader has rated, in any spelling,
+/// and every reader has a list. `items` is the number of books when the set was published; `editions` tells
+/// which books are one work, of which a list has only one.
 pub fn against_ratings(
     database: &Database,
     ratings: &Encoded,
@@ -76,7 +66,7 @@ pub fn against_ratings(
     let digests = ratings.reader_digests();
     let fresh = |user: usize| noted.digests.get(user).copied().flatten() == Some(digests[user]);
 
-    let finding = |promise: &str| Finding { promise: promise.into(), broken: 0, example: None };
+    let finding = |promise: &str| PromiseCheck { promise: promise.into(), broken: 0, example: None };
     let empty = [
         finding("no list has a book that its reader has rated, in any spelling"),
         finding("every reader with a rating has a list"),
@@ -107,7 +97,7 @@ pub fn against_ratings(
         },
     )?;
     for user in (0..present.len()).filter(|user| !present[*user]) {
-        // A reader who has read every work there is has nothing left to be recommended.
+        // A reader who has read every work has nothing left to be recommended.
         let own = ratings.interactions.of(user).0;
         let is_left = |item: u32| ratings.items.is_rated(item as usize) && !editions.has(own, item);
         if own.len() < items && (0..ratings.items.len() as u32).any(is_left) {
@@ -118,13 +108,4 @@ pub fn against_ratings(
     }
     let stale = (0..present.len()).filter(|user| !fresh(*user)).count() + noted.others.len();
     Ok(Against { firm: firm.into(), since: since.into(), stale })
-}
-
-fn text(value: ValueRef<'_>) -> Option<String> {
-    match value {
-        ValueRef::Integer(value) => Some(value.to_string()),
-        ValueRef::Real(value) => Some(value.to_string()),
-        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Null | ValueRef::Blob(_) => None,
-    }
 }

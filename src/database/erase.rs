@@ -1,4 +1,4 @@
-//! Takes a reader out of every table of ours.
+//! Removes a reader from every table of ours.
 
 use rusqlite::Transaction;
 
@@ -7,16 +7,13 @@ use crate::catalog::rejects;
 use crate::database::Database;
 use crate::database::publish::reader_lists;
 use crate::database::publish::slots::{LISTS, READERS, Slot, previous_rows};
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::error::Result;
 
-/// Takes a reader out of the published set, the set before, and the examples of rejected rows, in
-/// one transaction. Returns how many rows and examples there were.
-///
-/// # Errors
-/// Whatever SQLite says; nothing is changed then.
+/// Removes a reader from the published set, the sets in all slots, and the examples of rejected rows, in one
+/// transaction. Returns how many rows and examples there were.
 pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
-    // Triggers of the application's may call what only it knows, or hold on to rows.
+    // Triggers of the application may call functions that only it has, or keep the rows.
     database.without_triggers("forgetting a reader", |transaction| {
         let previous = Slot::previous(transaction)?;
         let mut rows = previous_rows(transaction)?;
@@ -25,7 +22,7 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
             for slot in Slot::SETS.into_iter().map(Some).chain([None]) {
                 let name = slot.map_or(table.to_owned(), |slot| slot.name(table));
                 let there = Table::find(transaction, &name)?;
-                // A table of that name that is the application's own is none of our business.
+                // A table of that name without these columns belongs to the application: it is left alone.
                 if there.is_none_or(|there| {
                     !there.has("user_id") || !(there.has("digest") || there.has("because"))
                 }) {
@@ -33,7 +30,7 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
                 }
                 let here = reader_lists::delete(transaction, &name, user)?;
                 gone += here;
-                // The set before is whole without this reader.
+                // The previous set counts as complete without this reader.
                 if let Some(left) = rows.as_mut().and_then(|rows| rows.get_mut(table))
                     && slot.is_some()
                     && slot == previous
@@ -50,7 +47,7 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
     })
 }
 
-/// Deletes what an application's `ANALYZE` may have sampled of our tables: ids among it.
+/// Deletes the samples of our tables that an `ANALYZE` by the application may have taken: they contain ids.
 fn forget_samples(transaction: &Transaction<'_>) -> Result<()> {
     if Table::find(transaction, "sqlite_stat4")?.is_some() {
         let sql = "DELETE FROM sqlite_stat4 WHERE tbl LIKE 'nightshelf%' OR tbl LIKE 'recommendations%'";
@@ -59,7 +56,7 @@ fn forget_samples(transaction: &Transaction<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Takes a reader's rows out of the examples of rejected ones.
+/// Removes a reader's rows from the examples of rejected rows, and returns how many there were.
 fn forget_examples(transaction: &Transaction<'_>, user: UserRef<'_>) -> Result<usize> {
     if Table::find(transaction, "nightshelf_rejects")?.is_none() {
         return Ok(0);
@@ -69,7 +66,7 @@ fn forget_examples(transaction: &Transaction<'_>, user: UserRef<'_>) -> Result<u
     let rows: Vec<(i64, String)> = rows.collect::<rusqlite::Result<_>>()?;
     let mut gone = 0;
     for (reject_id, text) in rows {
-        // What cannot be read is of an earlier version, and may be about anybody.
+        // Examples that cannot be read are of an earlier version, and may be about anybody: they are deleted.
         let mut examples = rejects::from_json(&text);
         let before = examples.len();
         examples.retain(|example| !example.is_of(user));

@@ -1,7 +1,7 @@
-//! Rows from files into the application's own tables: the one place that writes to them.
+//! Writes rows from files into the application's own tables: the only place that writes to them.
 //!
-//! A batch, how far the file has come, and what was rejected are one transaction. So after a
-//! crash the three agree, and an import goes on after the last batch that is really there.
+//! One transaction writes a batch, the progress in the file and the rejected rows. So the three agree after a
+//! crash, and an import resumes after the last batch that was committed.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::database::{Database, own_tables, quote, values};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Field, FileKind};
 
-/// One state of one file: another size or time means other contents.
+/// One state of one file: another size or modification time means other contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Full path.
@@ -26,7 +26,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file, from its full path and what the system says about it.
+    /// `path` is the full path.
     pub fn new(path: &Path, about: &Metadata) -> Self {
         let modified = about.modified().ok().map(|time| match time.duration_since(UNIX_EPOCH) {
             Ok(after) => format!("{}.{:09}", after.as_secs(), after.subsec_nanos()),
@@ -40,21 +40,20 @@ impl Stamp {
     }
 }
 
-/// How far a file has come.
+/// How far the import of a file has come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Records read.
+    /// Records read, rejected ones included.
     pub records: u64,
-    /// Those of them that were not used.
     pub rejects: Rejects,
 }
 
-/// A column of the table that takes the rows.
+/// A column of the target table.
 #[derive(Clone, Debug)]
 struct Column {
     field: Field,
     name: String,
-    /// How it is declared in a table of our making.
+    /// Its declaration in a table that we make.
     declared: &'static str,
     in_file: bool,
 }
@@ -64,14 +63,13 @@ impl Column {
         matches!(self.field, Field::User | Field::Isbn)
     }
 
-    /// Whether rows cannot be written without it. A rating stands in every row, if only as the
-    /// one that means "read".
+    /// Whether rows cannot be written without it. Every row has a rating, if only the implicit one.
     fn is_needed(&self) -> bool {
         self.is_key() || self.field == Field::Rating
     }
 }
 
-/// The table that rows are meant for, as the settings name it.
+/// The table that rows are written to, as the settings name it.
 #[derive(Clone, Debug)]
 pub struct Target {
     table: String,
@@ -82,7 +80,7 @@ impl Target {
     /// The table for a kind of file that holds `fields`.
     ///
     /// # Errors
-    /// [`Kind::Config`] if the settings name none.
+    /// [`Kind::Config`] if the settings name none, or if ratings come from a query.
     pub fn new(source: &Source, kind: FileKind, fields: &[Field]) -> Result<Self> {
         if kind == FileKind::Ratings && !source.query.is_empty() {
             return Err(Error::new(Kind::Config, "ratings come from a query, which cannot be written to")
@@ -115,7 +113,7 @@ impl Target {
                 ],
             ),
         };
-        // An empty name means that there is no such thing.
+        // An empty name means that there is no such table or column.
         if table.is_empty() || columns.iter().any(|column| column.is_key() && column.name.is_empty()) {
             return Err(Error::new(Kind::Config, "the settings do not say which table to import into")
                 .hint("name it in [source]: table, user and isbn, or books and book_isbn"));
@@ -124,11 +122,11 @@ impl Target {
         Ok(Self { table: table.clone(), columns })
     }
 
-    /// Makes the table where there is none, and finds how far an earlier import of the file came:
-    /// nowhere if it was finished, if the file changed since, or if `anew`.
+    /// Makes the table if it is missing, and finds how far an earlier import of the file came. It starts from
+    /// the beginning if that import was finished, if the file changed since, or if `anew`.
     ///
     /// # Errors
-    /// [`Kind::Config`] if the table cannot take the rows; else as [`Database::write`].
+    /// [`Kind::Config`] if the table cannot take the rows.
     pub fn begin(&self, database: &mut Database, stamp: &Stamp, anew: bool) -> Result<(RowWriter, Progress)> {
         own_tables::prepare(database)?;
         let (begun, _) = database.write("preparing the import", |transaction| {
@@ -167,7 +165,7 @@ impl Target {
         self.columns.iter().filter(|column| column.is_key()).map(|column| quote(&column.name)).collect()
     }
 
-    /// Which columns the table has, and the statements that fit.
+    /// Finds which columns the table has, and makes statements that fit them.
     fn look(&self, connection: &Connection) -> Result<RowWriter> {
         let there: Vec<String> = connection
             .prepare("SELECT name FROM pragma_table_info(?1)")?
@@ -189,7 +187,7 @@ impl Target {
         let table = quote(&self.table);
         let names: Vec<String> = used.iter().map(|column| quote(&column.name)).collect();
         let values: Vec<String> = (1..=used.len()).map(|place| format!("?{place}")).collect();
-        // What the file does not say stays as it is.
+        // A value that the file does not give stays as it is.
         let sets: Vec<String> = used
             .iter()
             .zip(names.iter().zip(&values))
@@ -208,8 +206,7 @@ impl Target {
             if sets.is_empty() { still } else { sets },
             found.join(" AND "),
         );
-        // SQLite itself knows best whether one of the table's indexes fits: if none does, it does
-        // not take the statement.
+        // SQLite refuses the upsert if no unique index of the table fits it.
         let (insert, update) = match connection.prepare(&upsert) {
             Ok(_) => (upsert, None),
             Err(_) => (insert, Some(update)),
@@ -224,23 +221,23 @@ impl Target {
     }
 }
 
-/// How rows get into a table.
+/// Statements that write rows into a table.
 #[derive(Clone, Debug)]
 pub struct RowWriter {
     insert: String,
-    /// Tried first where no unique index says what one row is.
+    /// Tried before `insert` where no unique index identifies a row.
     update: Option<String>,
     fields: Vec<Field>,
     left_out: Vec<String>,
 }
 
 impl RowWriter {
-    /// What the values of a row stand for, in their order.
+    /// The fields of a row's values, in order.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// Columns that the file has and the table has not.
+    /// Columns that the file has and the table lacks.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
@@ -250,11 +247,8 @@ impl RowWriter {
         self.update.is_none()
     }
 
-    /// Writes a batch of rows, and with it how far the file has come. Returns that, together with
-    /// the rows that the table's own constraints refused, and how long the lock was held.
-    ///
-    /// # Errors
-    /// As [`Database::write`]; nothing of the batch is written then.
+    /// Writes a batch of rows and the progress in the file, in one transaction. Returns the progress,
+    /// including the rows that the table's constraints refused, and how long the lock was held.
     pub fn write(
         &self,
         database: &mut Database,
@@ -264,12 +258,12 @@ impl RowWriter {
         finished: bool,
     ) -> Result<(Progress, Duration)> {
         database.write("writing the rows of a file", |transaction| {
-            // The transaction may be tried again, so each try counts from the same start.
+            // The transaction may be tried again, so each try starts from the same progress.
             let mut progress = progress.clone();
             for row in rows {
                 match self.put(transaction, row) {
                     Err(rusqlite::Error::SqliteFailure(failure, said))
-                        // A trigger may have rolled everything back: that is no refusal of a row.
+                        // A trigger may have rolled everything back: that is no refusal of one row.
                         if is_refusal(failure.code) && !transaction.is_autocommit() =>
                     {
                         progress.rejects.add("refused_by_table", || self.example(row, said));
@@ -282,14 +276,14 @@ impl RowWriter {
         })
     }
 
-    /// A row that a constraint refused, and what SQLite says of it.
+    /// A row that a constraint refused, with SQLite's message.
     fn example(&self, row: &[Value], note: Option<String>) -> Example {
         let part = |field| {
             let place = self.fields.iter().position(|own| *own == field)?;
             row.get(place).map(|value| values::part(value.into()))
         };
         let [user, isbn, rating] = [Field::User, Field::Isbn, Field::Rating].map(part);
-        // SQLite's own words are about columns; those of a trigger may name somebody.
+        // SQLite's own messages name columns only; those of a trigger may name a reader.
         let note = note.filter(|note| note.contains("constraint failed"));
         Example { user, isbn, rating, note, ..Example::default() }
     }

@@ -1,4 +1,4 @@
-//! The published lists, as an application reads them.
+//! Reads the published lists, as an application does.
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Params, Row};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Params, Row};
 use crate::catalog::ids::{UserId, UserRef};
 use crate::database::publish::reader_lists::{self, IS_READER};
 use crate::database::publish::slots::{LISTS, POPULAR, READERS};
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -18,15 +18,15 @@ pub struct Listed {
     pub rank: i64,
     /// As the catalogue spells it.
     pub isbn: String,
-    /// The ISBN-13, where the key is one.
+    /// `None` where the key is no valid ISBN.
     pub isbn13: Option<String>,
-    /// What the list is ordered by; of popular books, how many readers there are.
+    /// What the list is ordered by; in the popular list, the number of readers.
     pub score: f64,
-    /// Expected stars.
+    /// The predicted rating.
     pub stars: Option<f64>,
     /// `model`, `fold-in` or `popular`.
     pub source: String,
-    /// The reader's own book that contributed most.
+    /// The reader's own book that contributed most to the score.
     pub because: Option<String>,
     /// The run that wrote the row.
     pub run_id: i64,
@@ -49,10 +49,7 @@ impl Listed {
     }
 }
 
-/// The list of a reader, best first; empty for whom there is none.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// A reader's list, best first; empty if there is none.
 pub fn of(database: &Database, user: UserRef<'_>) -> Result<Vec<Listed>> {
     let sql = format!("SELECT {} FROM recommendations WHERE {IS_READER} ORDER BY rank", Listed::COLUMNS);
     database.read("looking at the reader's list", |connection| match user {
@@ -61,10 +58,7 @@ pub fn of(database: &Database, user: UserRef<'_>) -> Result<Vec<Listed>> {
     })
 }
 
-/// The `n` most popular books.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// The first `n` rows of the popular list.
 pub fn popular(database: &Database, n: usize) -> Result<Vec<Listed>> {
     let sql = "SELECT rank, isbn, isbn13, score, NULL, 'popular', NULL, run_id FROM recommendations_popular \
                ORDER BY rank LIMIT ?1";
@@ -80,10 +74,7 @@ fn rows(connection: &Connection, table: &str, sql: &str, of: impl Params) -> Res
     Ok(connection.prepare(sql)?.query_map(of, Listed::of)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Shows every row of `recommendations` to `each`, by reader and rank.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Calls `each` with every row of `recommendations`, by reader and rank.
 pub fn each(database: &Database, mut each: impl FnMut(UserRef<'_>, Listed)) -> Result<()> {
     scan(database, Listed::COLUMNS, Listed::of, |user, row| {
         if let Some(user) = reader_lists::id(user.into()) {
@@ -92,14 +83,14 @@ pub fn each(database: &Database, mut each: impl FnMut(UserRef<'_>, Listed)) -> R
     })
 }
 
-/// Rows that are read in one go where nobody can commit meanwhile.
+/// Rows that one go reads without WAL, where nobody can commit meanwhile.
 const GO: usize = 50_000;
 
-/// Reads some columns of all rows of `recommendations`, by reader and rank; all are of one set, and each list is
-/// whole.
+/// Reads some columns of all rows of `recommendations`, by reader and rank. All rows are of one set, and each
+/// list is complete.
 ///
-/// Without WAL in goes of some readers, as nobody could commit for as long as one look at all of them takes; there
-/// it fails if a new set is published meanwhile.
+/// Without WAL nobody can commit during a read, so there it reads in goes of some readers each, and fails if
+/// a new set is published meanwhile.
 pub(super) fn scan<T>(
     database: &Database,
     columns: &str,
@@ -115,7 +106,7 @@ pub(super) fn scan<T>(
             if after.is_some() { "WHERE user_id COLLATE BINARY > ?1" } else { "" }
         );
         let (go, published, is_last) = database.read("reading the published rows", |connection| {
-            // In the same moment as the rows, which tells of which set they are.
+            // Read in the same transaction as the rows, so it tells which set they are of.
             let newest = "SELECT max(run_id) FROM recommendations_popular";
             let published: Option<i64> = connection.query_row(newest, [], |row| row.get(0))?;
             let mut statement = connection.prepare_cached(&sql)?;
@@ -124,7 +115,7 @@ pub(super) fn scan<T>(
             let mut go: Vec<(Value, T)> = Vec::new();
             while let Some(row) = rows.next()? {
                 let reader: Value = row.get(user)?;
-                // A list is read in one go: a backfill may put another in its place between two.
+                // A list is read in one go, because a backfill may replace it between two goes.
                 if go.len() >= most && go.last().is_some_and(|(last, _)| *last != reader) {
                     return Ok((go, published, false));
                 }
@@ -145,10 +136,7 @@ pub(super) fn scan<T>(
     }
 }
 
-/// Everybody with a list, integers first.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// All readers with a list, integer ids first.
 pub fn readers(database: &Database) -> Result<Vec<UserId>> {
     database.read("looking who has a list", |connection| {
         if Table::find(connection, READERS.name)?.is_none() {

@@ -1,9 +1,9 @@
-//! One job a database at a time.
+//! A lock, so that only one job at a time works on a database.
 //!
-//! The lock is the kernel's, on a file in the folder beside the database: it is gone when the
-//! process is, however that ended. SQLite's own locks are not used for this; they would keep the
-//! application out. A second one, on a byte of the database file that SQLite never looks at, keeps those out who come
-//! through a hard link, and so to another folder.
+//! It is a kernel lock on a file in the folder beside the database, so it ends with the process, however that
+//! ends. SQLite's own locks are not used, because they would block the application. A second lock, on a byte
+//! of the database file that SQLite never uses, stops jobs that open the database through a hard link, and so
+//! have another folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -24,14 +24,11 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock.
-    ///
     /// # Errors
-    /// [`Kind::Busy`] if another job holds it, naming the process; [`Kind::Io`] if the folder
-    /// cannot be made.
+    /// [`Kind::Busy`] if another job holds it, naming the process; [`Kind::Io`] if the folder cannot be made.
     pub fn take(database: &Database) -> Result<Self> {
         let folder = database.folder();
-        // Nearly always it is there already.
+        // Nearly always the folder exists already.
         if let Err(error) = sidecar::make_folder(&folder)
             && !folder.is_dir()
         {
@@ -49,7 +46,7 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
-            // The folder may be another user's: what is written as root follows no link of theirs.
+            // The folder may belong to another account: what root writes must not follow links of theirs.
             .custom_flags(libc::O_NOFOLLOW)
             .open(&path)
             .map_err(|error| Error::file(&error, "write", &path))?;
@@ -63,31 +60,31 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}", std::process::id()));
         noted.map_err(|error| Error::file(&error, "write", &path))?;
-        // All that is there, also what an earlier version or another user has left.
+        // Everything in the folder, also what an earlier version or another account has left.
         sidecar::adopt(&folder, database.path()).map_err(|error| Error::file(&error, "write", &folder))?;
         let inode = match InodeLock::take(database.path()) {
             Ok(inode) => Some(inode),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(busy(", through another name of the file (a hard link)"));
             }
-            // Not every file system has such locks; the first one holds all the same.
+            // Not every file system has such locks; the first lock holds all the same.
             Err(_) => None,
         };
         Ok(Self { _file: file, _inode: inode })
     }
 
-    /// Who holds the lock, if anybody does: ` (process 12)`.
+    /// The process that holds the lock, as ` (process 12)`; `None` if the lock is free.
     pub fn held(database: &Database) -> Option<String> {
         let mut file = File::open(database.folder().join("lock")).ok()?;
-        // Shared, so that two who only look do not take each other for a job.
+        // Shared, so that two processes that only look do not take each other for a job.
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&mut file))
     }
 }
 
 /// A lock on the database file itself, whatever it is called.
 ///
-/// It is of the kind that belongs to an open file (`F_OFD_SETLK`), so that those of SQLite, which belong to the process,
-/// and this one know nothing of each other.
+/// It belongs to an open file (`F_OFD_SETLK`), and SQLite's locks belong to the process, so the two do not
+/// affect each other.
 #[derive(Debug)]
 struct InodeLock {
     /// Never closed: closing any handle of a file ends all locks that SQLite holds on it in this process.
@@ -107,7 +104,7 @@ impl InodeLock {
 
 impl Drop for InodeLock {
     fn drop(&mut self) {
-        // The handle stays open, so the lock would, too. If this fails it goes with the process.
+        // The handle stays open, and so would the lock. If this fails, the lock ends with the process.
         let _ = set(&self.file, libc::F_UNLCK);
     }
 }
@@ -126,7 +123,7 @@ fn set(file: &File, kind: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// Only to be helpful: who holds the lock may not have written its number yet.
+/// The holder of the lock, for a message; empty if it has not written its number yet.
 fn holder(file: &mut File) -> String {
     let mut holder = String::new();
     let _ = file.read_to_string(&mut holder);

@@ -1,10 +1,10 @@
-//! SQLite: somebody else's database, in which we are guests.
+//! SQLite: reads and writes the application's database without keeping the application waiting.
 //!
-//! Reading happens in short transactions ([`source`], [`books`], [`titles`], [`lists`]). Writing happens in many small
-//! ones, always through [`Database::write`], which is where we promise not to keep the application waiting. [`publish`]
-//! makes new recommendations visible, all at once; [`erase`] takes a reader out of everything, also out of what
-//! [`scrub`] finds in free pages; [`runs`] keeps the history of runs; [`check`] asks whether what we promise about the
-//! tables is true.
+//! Reads are short transactions ([`source`], [`books`], [`titles`], [`lists`]). Writes are many short
+//! transactions, always through [`Database::write`], which limits how long others wait. [`publish`] makes new
+//! recommendations visible, all at once. [`erase`] removes a reader from every table of ours, and [`scrub`]
+//! clears the file's free pages. [`runs`] keeps the history. [`check`] tests the promises about the published
+//! tables.
 
 pub mod batch_size;
 pub mod books;
@@ -20,6 +20,7 @@ pub mod scrub;
 pub mod snapshot;
 pub mod source;
 pub mod survey;
+pub mod table;
 pub mod titles;
 pub mod trials;
 pub mod values;
@@ -34,23 +35,23 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::interrupt::Interrupt;
 
-/// How long one wait for a lock lasts before we look whether we were asked to stop.
+/// How long one wait for a lock lasts before we check whether we were asked to stop.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How long a COMMIT may wait for readers to finish, at first and at most. While it waits in a
-/// rollback-journal database nobody new gets in, so it gives up early and tries the whole
-/// transaction again later; but where reads are long and follow closely, it has to insist.
+/// How long a COMMIT may wait for open read transactions to end, at first and at most. While it waits in a
+/// rollback-journal database, no new read can start. So it gives up early, and the whole transaction is tried
+/// again later. Where reads are long and follow each other closely, it needs the longer wait.
 const COMMIT_WAIT: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(50)];
 
-/// How long we want to hold the write lock at a time.
+/// How long one transaction should hold the write lock at most.
 pub const HOLD: Duration = Duration::from_millis(40);
 
-/// The pause after each of our transactions, long enough for whoever waited for it to get in.
+/// The pause after each of our transactions, long enough for a waiting connection to get the lock.
 ///
-/// SQLite's own busy handler, which most applications use, looks again after 1, 3, 8, 18, 33, 53,
-/// 78 and 103 ms, then 25, 50, 50, 100 ms later and so on. Somebody who began to wait with our
-/// transaction looks every 25 ms if it was short; after a longer one the gap has to be longer too.
-/// So a writer waits for [`HOLD`], the commit and one of these steps: under the promised 250 ms.
+/// SQLite's own busy handler, which most applications use, looks again after 1, 3, 8, 18, 33, 53, 78 and 103
+/// ms, then 25, 50, 50, 100 ms later and so on. A connection that began to wait with our transaction looks
+/// every 25 ms if the transaction was short; after a longer one its gaps are longer, and so is the pause. So
+/// a writer waits for [`HOLD`], the commit and one of these gaps: less than the promised 250 ms.
 fn pause_after(held: Duration) -> Duration {
     Duration::from_millis(match held.as_millis() {
         0..75 => 26,
@@ -59,12 +60,12 @@ fn pause_after(held: Duration) -> Duration {
     })
 }
 
-/// An open database, and the manners we keep in it.
+/// An open database, in which no transaction of ours holds a lock for long.
 #[derive(Debug)]
 pub struct Database {
     connection: Connection,
     path: PathBuf,
-    /// The file that was opened, whatever lies at its path later: device and number.
+    /// Device and inode number of the file that was opened, whatever lies at its path later.
     file: (u64, u64),
     patience: Duration,
     interrupt: Interrupt,
@@ -73,10 +74,10 @@ pub struct Database {
 impl Database {
     /// Opens a database that must exist.
     ///
-    /// `patience` is how long, in all, to wait for locks that others hold.
+    /// `patience` is how long one read or write may wait, in all, for locks that others hold.
     ///
     /// # Errors
-    /// [`Kind::NoInput`] if there is no such file or it is no database.
+    /// [`Kind::NoInput`] if there is no such file or it is not a database.
     pub fn open(path: &Path, patience: Duration, interrupt: Interrupt) -> Result<Self> {
         Self::with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE, patience, interrupt)
     }
@@ -99,15 +100,15 @@ impl Database {
         let doing = format!("cannot open {}", path.display());
         let prepare = |connection: Connection| {
             connection.busy_timeout(WAIT)?;
-            // The application may not enforce them; that is for it to say.
+            // The application may not enforce foreign keys; we do not decide that for it.
             connection.pragma_update(None, "foreign_keys", false)?;
-            // Views, triggers and foreign keys name a table, whichever that is after an exchange.
+            // Views, triggers and foreign keys go on naming the published table when tables are renamed.
             connection.pragma_update(None, "legacy_alter_table", true)?;
-            // We do it ourselves, when we do not hold the lock.
+            // We checkpoint ourselves, when we do not hold the lock.
             connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-            // A spilled cache would lock readers out before the commit.
+            // A spilled cache would block reads by others before the commit.
             connection.pragma_update(None, "cache_spill", false)?;
-            // What we delete in a page is overwritten with zeros: it may be about people.
+            // Content that we delete within a page is overwritten with zeros: it may be about people.
             connection.execute_batch("PRAGMA secure_delete = FAST")?;
             Ok(connection)
         };
@@ -117,16 +118,16 @@ impl Database {
         let path = std::fs::canonicalize(path).map_err(|error| Error::file(&error, "read", path))?;
         let file = identity(&path).map_err(|error| Error::file(&error, "read", &path))?;
         let database = Self { connection, path, file, patience, interrupt };
-        // The file is looked at only now: this finds what is no database, and waits for a busy one.
+        // SQLite reads the file only now: this finds a file that is no database, and waits for a busy one.
         let sql = "SELECT count(*) FROM sqlite_schema";
         database.read(&doing, |connection| Ok(connection.query_row(sql, [], |_| Ok(()))?))?;
         Ok(database)
     }
 
-    /// The same database once more, for work beside.
+    /// Opens the same database once more, for work in parallel.
     ///
     /// # Errors
-    /// As [`Database::open`].
+    /// As [`Database::open`], and [`Kind::Io`] if the file was removed or replaced.
     pub fn again(&self) -> Result<Self> {
         // Opened by the path, at which another file may lie by now.
         self.check_is_there()?;
@@ -137,12 +138,10 @@ impl Database {
         }
     }
 
-    /// The same database once more, for an exchange of names alone: to rename a table, SQLite reads all of the
-    /// schema, also what needs collations that only the application has. Here they are there, and order nothing;
-    /// so nothing may be written through this connection to the application's tables.
-    ///
-    /// # Errors
-    /// As [`Database::open`].
+    /// Opens the same database once more, for nothing but an exchange of table names. To rename a table,
+    /// SQLite reads the whole schema, also what needs collations that only the application has. This
+    /// connection gives those collations an order of its own, so nothing may be written through it to the
+    /// application's tables.
     pub fn for_exchange(&self) -> Result<Self> {
         let again = self.again()?;
         again.connection.collation_needed(|connection, name| {
@@ -151,42 +150,37 @@ impl Database {
         Ok(again)
     }
 
-    /// How the database keeps its journal: `wal`, `delete` and so on.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// `wal`, `delete` and so on.
     pub fn journal_mode(&self) -> Result<String> {
         self.read("looking at the database", |connection| {
             Ok(connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?)
         })
     }
 
-    /// Where the database lies, with links resolved.
+    /// The path of the database, with links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether somebody asked us to stop.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// The folder beside the database in which lock and models live: `shop.db.nightshelf/`.
+    /// The folder beside the database that holds the lock and the models: `shop.db.nightshelf/`.
     pub fn folder(&self) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(".nightshelf");
         name.into()
     }
 
-    /// Runs `work`, which reads, in one transaction: all that it sees is of one moment. Runs it again from the
-    /// start for as long as others keep readers out (they do while committing to a rollback-journal database).
+    /// Runs `work`, which only reads, in one transaction: it sees one state of the database. Runs it again
+    /// from the start for as long as others block reads (they do while committing to a rollback-journal
+    /// database).
     ///
-    /// Without WAL nobody can commit for as long as this takes: for long reads there is
-    /// [`Database::read_in_goes`].
+    /// Without WAL nobody can commit while `work` runs: for long reads there is [`Database::read_in_goes`].
     ///
     /// # Errors
-    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal, and whatever
-    /// SQLite says otherwise.
+    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal.
     pub fn read<T>(&self, doing: &str, mut work: impl FnMut(&Connection) -> Result<T>) -> Result<T> {
         self.read_in_goes(doing, |connection| {
             let transaction = connection.unchecked_transaction()?;
@@ -196,10 +190,10 @@ impl Database {
         })
     }
 
-    /// Runs `work`, which reads, without a transaction around it: each of its statements sees a moment of its own.
-    /// Between two of them rows may come, change and go. So whoever reads a table in goes, by key, sees every row
-    /// that stands still meanwhile once, one that changes as it was or as it is, and one that moves to another key
-    /// perhaps not at all or twice.
+    /// Runs `work`, which only reads, without a transaction: each of its statements sees a state of its own.
+    /// Rows may be added, changed and deleted between two statements. So a table that is read in several
+    /// goes, by key, gives each unchanged row once, a changed row in its old or new state, and a row whose
+    /// key changes perhaps not at all or twice.
     ///
     /// # Errors
     /// As [`Database::read`].
@@ -220,14 +214,14 @@ impl Database {
         }
     }
 
-    /// Runs `work` in one write transaction, and again from the start for as long as others keep
-    /// the database locked. Returns what `work` returned and how long the lock was held.
+    /// Runs `work` in one write transaction, and again from the start for as long as others keep the database
+    /// locked. Returns what `work` returned and how long the lock was held.
     ///
-    /// `work` must be short (see [`HOLD`]) and must not mind being run twice.
+    /// `work` must be short (see [`HOLD`]), and it must be correct to run it twice.
     ///
     /// # Errors
-    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal, and whatever
-    /// SQLite says otherwise; nothing is written then.
+    /// [`Kind::Busy`] when patience runs out, [`Kind::Interrupted`] on a signal. On any error nothing is
+    /// written.
     pub fn write<T>(
         &mut self,
         doing: &str,
@@ -236,10 +230,7 @@ impl Database {
         self.transact(doing, true, work)
     }
 
-    /// As [`Database::write`], while no trigger fires.
-    ///
-    /// # Errors
-    /// As [`Database::write`].
+    /// As [`Database::write`], but no trigger fires.
     pub fn without_triggers<T>(
         &mut self,
         doing: &str,
@@ -252,19 +243,13 @@ impl Database {
         done.map(|(value, _)| value)
     }
 
-    /// Runs `work` as [`Database::write`] does, and takes everything back that it did.
-    ///
-    /// # Errors
-    /// As [`Database::write`].
+    /// Runs `work` as [`Database::write`] does, and rolls it back.
     pub fn rehearse<T>(&mut self, doing: &str, work: impl FnMut(&Transaction<'_>) -> Result<T>) -> Result<T> {
         self.transact(doing, false, work).map(|(value, _)| value)
     }
 
-    /// As [`Database::write`], for the last word of a job that was asked to stop: it does not ask again whether it
-    /// was, and waits for a second at most.
-    ///
-    /// # Errors
-    /// As [`Database::write`].
+    /// As [`Database::write`], for the last write of a job that was asked to stop: it ignores that request,
+    /// and waits for a lock for one second at most.
     pub fn write_last<T>(
         &mut self,
         doing: &str,
@@ -291,7 +276,8 @@ impl Database {
             let (done, held) = self.attempt(keep, commit_wait, &mut work);
             match done {
                 Ok(value) => {
-                    // While nobody waits for us: so the log does not grow beyond one transaction.
+                    // After the commit, so nobody waits for it. It keeps the log from growing beyond one
+                    // transaction.
                     let since = Instant::now();
                     self.checkpoint();
                     std::thread::sleep(pause_after(held).saturating_sub(since.elapsed()));
@@ -307,7 +293,8 @@ impl Database {
         }
     }
 
-    /// Fails if the file at the path is no longer the one that was opened: what is written then is seen by nobody.
+    /// Fails if the file at the path is no longer the one that was opened: nobody would see what is written
+    /// to it.
     fn check_is_there(&self) -> Result<()> {
         match identity(&self.path) {
             Ok(file) if file == self.file => Ok(()),
@@ -322,15 +309,15 @@ impl Database {
             .hint("what is there now was not touched: run again; to restore a copy, wait for the job to end")
     }
 
-    /// One try, and how long it held the write lock.
+    /// Tries the transaction once. Returns the result and how long the write lock was held.
     fn attempt<T>(
         &mut self,
         keep: bool,
         commit_wait: Duration,
         work: &mut impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> (Result<T>, Duration) {
-        // IMMEDIATE, because a transaction that has read and then wants to write is refused at
-        // once, whatever the timeout, if somebody wrote in between.
+        // IMMEDIATE, because a transaction that has read and then wants to write is refused at once, whatever
+        // the timeout, if another connection wrote in between.
         let transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
             Err(error) => return (Err(error.into()), Duration::ZERO),
@@ -350,13 +337,11 @@ impl Database {
         (done.and_then(|value| Ok(reset.map(|()| value)?)), held)
     }
 
-    /// Carries the whole write-ahead log over and makes its file empty, so that nothing stays readable there. Asks
-    /// again for a while where somebody is reading, a little at a time: new writers wait for as long as one try does.
+    /// Copies the whole write-ahead log into the database and empties its file, so that nothing stays
+    /// readable there. While others read, it tries again for a while, in short tries: new writers wait for as
+    /// long as one try lasts.
     ///
-    /// Returns whether it is empty; `None` where there is no such log.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// Returns whether the log is empty; `None` without WAL.
     pub fn truncate_log(&self) -> Result<Option<bool>> {
         const TRIES: u32 = 100;
         if self.journal_mode()? != "wal" {
@@ -377,23 +362,23 @@ impl Database {
         Ok(Some(false))
     }
 
-    /// Carries finished pages of the write-ahead log over into the database, without making
-    /// anybody wait. What readers still need stays for later.
+    /// Copies finished pages of the write-ahead log into the database, without making anybody wait. Pages
+    /// that open reads still need stay in the log.
     fn checkpoint(&self) {
-        // Only tidiness: nothing depends on its success. No `PRAGMA optimize`: it would analyse the
-        // application's tables, and so change how its own queries are planned.
+        // Nothing depends on its success. No `PRAGMA optimize`: it would analyse the application's tables,
+        // and so change how its own queries are planned.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
 }
 
-/// What a file is, whatever it is called.
+/// Device and inode number: they identify a file whatever it is called.
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let about = std::fs::metadata(path)?;
     Ok((about.dev(), about.ino()))
 }
 
-/// Waits between two goes of a long read, so that whoever waited for it gets in.
+/// Waits between two goes of a long read, so that a waiting connection gets the lock.
 pub(crate) fn pause(held: Duration) {
     std::thread::sleep(pause_after(held));
 }

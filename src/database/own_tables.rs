@@ -1,10 +1,10 @@
-//! nightshelf's own tables beside the published ones: made where they are missing, changed over where an earlier
-//! version made them.
+//! nightshelf's own tables besides the published ones: made where they are missing, rebuilt where an earlier
+//! version made them `STRICT`.
 
 use rusqlite::{Connection, Transaction};
 
 use crate::database::publish::shape::Shape;
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::Result;
 
@@ -13,10 +13,7 @@ const SCHEMA: &str = include_str!("../../sql/schema.sql");
 const TABLES: [&str; 5] =
     ["nightshelf_meta", "nightshelf_runs", "nightshelf_rejects", "nightshelf_imports", "nightshelf_trials"];
 
-/// Makes our own tables where they are missing, and ordinary ones of those that are `STRICT`.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Makes our own tables where they are missing, and rebuilds those that are `STRICT` as ordinary ones.
 pub fn prepare(database: &mut Database) -> Result<()> {
     let (missing, strict) = database.read("looking for nightshelf's own tables", |connection| {
         let (mut missing, mut strict) = (false, false);
@@ -38,9 +35,6 @@ pub fn prepare(database: &mut Database) -> Result<()> {
 }
 
 /// Makes our own tables where they are missing.
-///
-/// # Errors
-/// Whatever SQLite says.
 pub fn make(transaction: &Transaction<'_>) -> Result<()> {
     Ok(transaction.execute_batch(SCHEMA)?)
 }
@@ -49,7 +43,7 @@ fn is_strict(connection: &Connection, table: &str) -> Result<bool> {
     Ok(Shape::find(connection, table)?.is_some_and(|shape| shape.is_strict()))
 }
 
-/// Writes a `STRICT` table anew as an ordinary one, with what a user has put on it.
+/// Rebuilds a `STRICT` table as an ordinary one, with the indexes and triggers that somebody has added to it.
 fn leave_strict(transaction: &Transaction<'_>, table: &str) -> Result<()> {
     let Some(shape) = Shape::find(transaction, table)?.filter(Shape::is_strict) else {
         return Ok(());
@@ -63,13 +57,11 @@ fn leave_strict(transaction: &Transaction<'_>, table: &str) -> Result<()> {
     transaction.execute_batch(&shape.clone().without_strict().create("main", table))?;
     transaction.execute_batch(&format!("INSERT INTO {own} SELECT * FROM {old}"))?;
     if table == "nightshelf_runs" {
-        // A number that was given once is given to no other run, whatever rows have been deleted.
+        // A run id is never given twice, whatever rows have been deleted.
         let sql = "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE name IN (?1, ?2)) \
                    WHERE name = ?1";
         transaction.execute(sql, [table, &before])?;
-    }
-    if table == "nightshelf_runs" {
-        // Two messages of that version named readers.
+        // Two error messages of that version named readers.
         let sql = format!(
             "UPDATE {own} SET error = 'see the log of that run' \
              WHERE error LIKE '%have no ratings, such as %' OR error LIKE '%a score of reader %'"
@@ -77,7 +69,7 @@ fn leave_strict(transaction: &Transaction<'_>, table: &str) -> Result<()> {
         transaction.execute_batch(&sql)?;
     }
     if table == "nightshelf_rejects" {
-        // Examples of that version are texts that were cut: nobody can tell whom they are about.
+        // That version cut its examples, so nobody can tell which reader they are about.
         transaction.execute_batch(&format!("UPDATE {own} SET examples = '[]'"))?;
     }
     transaction.execute_batch(&format!("DROP TABLE {old}"))?;

@@ -1,4 +1,4 @@
-//! The history: one row for each time the job ran, and what it could not use.
+//! The history: one row for each run, and the rows that it could not use.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -8,16 +8,13 @@ use serde::de::DeserializeOwned;
 use crate::catalog::rejects::{self, Rejects};
 use crate::config::Config;
 use crate::database::publish::slots::{LISTS, POPULAR, Slot};
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, lists, own_tables, quote};
 use crate::error::{Error, Kind, Result};
 use crate::run_summary::{Counts, Entry, RunKind, RunStatus, RunSummary};
 
-/// Begins a run: a row with the status `running`. Rows that still say so are of runs that died,
-/// since whoever calls this holds the lock.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Begins a run: adds a row with the status `running`. Other rows with that status are of runs that died,
+/// because the caller holds the lock; they are marked as interrupted.
 pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Config) -> Result<i64> {
     own_tables::prepare(database)?;
     let config = json(config)?;
@@ -38,10 +35,7 @@ pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Conf
     Ok(run_id)
 }
 
-/// Marks a run that did all of its work, in the transaction that publishes, if there is one.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Marks a run that completed, in the transaction that publishes its set, if there is one.
 pub fn finished(transaction: &Transaction<'_>, run_id: i64, outcome: &Outcome<'_>) -> Result<()> {
     let RunSummary { status, counts, metrics, timings, .. } = outcome.summary;
     transaction.execute(
@@ -61,20 +55,17 @@ pub fn finished(transaction: &Transaction<'_>, run_id: i64, outcome: &Outcome<'_
     Ok(())
 }
 
-/// What a finished run leaves in its row.
+/// What a completed run writes into its row.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome<'a> {
     pub summary: &'a RunSummary,
-    /// The same for the same ratings.
+    /// Equal for equal ratings.
     pub input_digest: &'a str,
-    /// Why it was refused, if it was.
+    /// Why the run was refused, if it was.
     pub error: Option<&'a str>,
 }
 
-/// Marks a rollback that was done.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Marks a rollback that completed.
 pub fn rolled_back(transaction: &Transaction<'_>, run_id: i64) -> Result<()> {
     let sql = "UPDATE nightshelf_runs SET status = ?2, finished_at = ?3 WHERE run_id = ?1";
     transaction.execute(sql, params![run_id, RunStatus::Published.to_string(), now()])?;
@@ -86,10 +77,7 @@ fn json(facts: &impl Serialize) -> Result<String> {
         .map_err(|error| Error::new(Kind::Failed, format!("a run cannot be written down: {error}")))
 }
 
-/// Makes a backfill the nightly job that turned out to be due.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Turns a backfill into a nightly run, when that turned out to be due.
 pub fn becomes_nightly(database: &mut Database, run_id: i64, device: &str) -> Result<()> {
     database.write("beginning the full run", |transaction| {
         let sql = "UPDATE nightshelf_runs SET kind = ?2, device = ?3 WHERE run_id = ?1";
@@ -98,7 +86,7 @@ pub fn becomes_nightly(database: &mut Database, run_id: i64, device: &str) -> Re
     Ok(())
 }
 
-/// Marks a run that ended in an error, and keeps what it could not use.
+/// Marks a run that ended in an error, and stores the rows that it rejected.
 pub fn ended(database: &mut Database, run_id: i64, error: &Error, rejects: &Rejects) {
     let status = match error.kind() {
         Kind::Interrupted | Kind::Terminated => RunStatus::Interrupted,
@@ -107,18 +95,14 @@ pub fn ended(database: &mut Database, run_id: i64, error: &Error, rejects: &Reje
     let sql = "UPDATE nightshelf_runs SET status = ?2, finished_at = ?3, error = ?4 \
                WHERE run_id = ?1 AND status = 'running'";
     let text = error.to_string();
-    // The error itself is on its way to the user; a row that cannot be written now is closed by
-    // the next run.
+    // The error itself is reported elsewhere; a row that cannot be written now is closed by the next run.
     let _ = database.write_last("noting how the run ended", |transaction| {
         transaction.execute(sql, params![run_id, status.to_string(), now(), text])?;
         note_rejects(transaction, run_id, rejects)
     });
 }
 
-/// Replaces what is known of rejected rows of one run.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Replaces what is stored about the rejected rows of one run.
 pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> Result<()> {
     connection.execute("DELETE FROM nightshelf_rejects WHERE run_id = ?1", [run_id])?;
     for (reason, count, examples) in rejects.iter() {
@@ -131,10 +115,7 @@ pub fn note_rejects(connection: &Connection, run_id: i64, rejects: &Rejects) -> 
     Ok(())
 }
 
-/// The nightly runs of the current set and of the set before, whose models are still of use.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// The nightly runs of the current and the previous set, whose models are still needed.
 pub fn published(database: &Database) -> Result<Vec<i64>> {
     database.read("looking up the last runs", |connection| {
         let mut tables = vec![POPULAR.name.to_owned()];
@@ -153,23 +134,17 @@ pub fn published(database: &Database) -> Result<Vec<i64>> {
 /// The nightly run whose set is published now.
 #[derive(Clone, Debug)]
 pub struct Current {
-    /// Its number.
     pub run_id: i64,
-    /// The version of nightshelf that it was.
+    /// The version of nightshelf that made the set.
     pub version: String,
-    /// The digest of its input.
     pub input_digest: Option<String>,
-    /// Its settings; `None` where this version does not understand them.
+    /// `None` where this version does not understand them.
     pub config: Option<Config>,
-    /// Its counts.
     pub counts: Counts,
 }
 
-/// Looks up the nightly run whose set is published now; `None` before the first, or if somebody
-/// has dropped one of its tables.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Looks up the nightly run whose set is published now; `None` before the first, or if one of its tables was
+/// dropped.
 pub fn current(database: &Database) -> Result<Option<Current>> {
     database.read("looking up the current set", |connection| {
         for table in [LISTS.name, POPULAR.name, "nightshelf_runs"] {
@@ -192,8 +167,7 @@ pub fn current(database: &Database) -> Result<Option<Current>> {
     })
 }
 
-/// A column of JSON, or of a word, in a row of any age: what this version does not understand is as if it were not
-/// there.
+/// A JSON column of a row that any version may have written; `None` if this version does not understand it.
 fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
@@ -204,18 +178,11 @@ fn word<T: DeserializeOwned + Default>(row: &Row<'_>, column: usize) -> rusqlite
     Ok(serde_json::from_value(word.into()).unwrap_or_default())
 }
 
-/// The last runs, newest first; none where nothing ever ran.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// The last `runs` runs, newest first.
 pub fn last(database: &Database, runs: u32) -> Result<Vec<Entry>> {
     entries(database, "ORDER BY run_id DESC LIMIT ?1", i64::from(runs))
 }
 
-/// One run, if it is still written down.
-///
-/// # Errors
-/// Whatever SQLite says.
 pub fn entry(database: &Database, run_id: i64) -> Result<Option<Entry>> {
     Ok(entries(database, "WHERE run_id = ?1", run_id)?.pop())
 }
@@ -253,10 +220,7 @@ fn entries(database: &Database, which: &str, parameter: i64) -> Result<Vec<Entry
     })
 }
 
-/// How many rows are published, and how many of them are of one run.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// How many rows `recommendations` has, and how many of them one run wrote.
 pub fn rows_of(database: &Database, run_id: i64) -> Result<(u64, u64)> {
     let (mut all, mut own) = (0, 0);
     lists::scan(

@@ -1,18 +1,15 @@
-//! Zeros in the file's free pages, where what was deleted would otherwise stay readable.
+//! Overwrites the file's free pages with zeros, because deleted content would stay readable there.
 
 use crate::database::Database;
 use crate::database::batch_size::BatchSize;
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::error::Result;
 
-/// The table that free pages pass through on their way to being zeros.
+/// A table that takes up free pages and fills them with zeros.
 const SCRUB: &str = "nightshelf_scrub";
 
-/// Fills every free page of the file with zeros: sets of earlier nights lie there, until something
-/// else is written over them. A little at a time; the file does not grow.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
+/// Fills every free page of the file with zeros: old sets stay in free pages until something else is written
+/// over them. It works a little at a time; the file does not grow.
 pub fn scrub(database: &mut Database) -> Result<()> {
     clear(database)?;
     let pragma = |database: &Database, name: &str| {
@@ -30,7 +27,7 @@ pub fn scrub(database: &mut Database) -> Result<()> {
         if pages == 0 {
             break;
         }
-        // A page of a long value holds that many bytes, beside the number of the next one.
+        // An overflow page holds this many bytes, and the number of the next page.
         let bytes = (pages * (page - 4)).min(500_000_000);
         let ((), held) = database.write("scrubbing free pages", |transaction| {
             transaction.execute(&format!("INSERT INTO {SCRUB} VALUES (zeroblob(?1))"), [bytes])?;
@@ -41,10 +38,7 @@ pub fn scrub(database: &mut Database) -> Result<()> {
     clear(database)
 }
 
-/// Gives the scrubbed pages back; also those of a scrub that was cut off.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
+/// Gives the scrubbed pages back; also those of a scrub that was interrupted.
 pub fn clear(database: &mut Database) -> Result<()> {
     let there = database
         .read("looking for scrubbed pages", |connection| Ok(Table::find(connection, SCRUB)?.is_some()))?;

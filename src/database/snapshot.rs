@@ -1,7 +1,7 @@
-//! Long looks at a database, in which nobody is kept waiting.
+//! Long reads of a database that keep nobody waiting.
 //!
-//! In WAL mode one may read for as long as one likes. With a rollback journal nobody can commit for as long as anybody
-//! reads; there a large database is copied first, a little at a time, and the copy is looked at.
+//! In WAL mode a read may last for any time. With a rollback journal nobody can commit while anybody reads;
+//! there a large database is first copied, a little at a time, and the copy is read.
 
 use std::time::Instant;
 
@@ -10,24 +10,24 @@ use rusqlite::backup::{Backup, StepResult};
 use tempfile::NamedTempFile;
 
 use crate::database::publish::slots::PUBLISHED;
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, pause, quote};
 use crate::error::{Error, Kind, Result};
 
-/// Bytes of a database whose every promise is looked at in some 80 ms: it is not copied.
+/// A database of so many bytes or fewer is not copied: checking all promises on it takes some 80 ms.
 const SMALL: i64 = 1 << 20;
 
 /// Bytes that are copied in one go.
 const GO: i64 = 4 << 20;
 
-/// How often a copy may begin anew because somebody has written.
+/// How often the copy may restart because others have written.
 const RESTARTS: u32 = 100;
 
-/// Runs `work`, which reads for long, on the database or on a copy of it; all that it sees is of one moment.
+/// Runs `work`, which reads for long, on the database or on a copy of it; it sees one state of the database.
 ///
 /// # Errors
-/// As [`Database::read`]; [`Kind::Io`] if there is no room for the copy among temporary files, [`Kind::Busy`] if others
-/// write so much that it never ends.
+/// As [`Database::read`]; [`Kind::Io`] if the temporary folder has no space for the copy, [`Kind::Busy`] if
+/// others write so often that the copy never completes.
 pub fn read<T>(
     database: &Database,
     doing: &str,
@@ -67,7 +67,7 @@ fn fill(database: &Database, copy: &mut Connection, page: i64) -> Result<()> {
         match step {
             StepResult::Done => return Ok(()),
             StepResult::More if now < left => last = since,
-            // Whatever others write makes it begin anew.
+            // A write by others restarts the copy.
             StepResult::More => restarts += 1,
             _ => {}
         }
@@ -80,11 +80,8 @@ fn fill(database: &Database, copy: &mut Connection, page: i64) -> Result<()> {
     }
 }
 
-/// What SQLite finds wrong with the published tables and their indexes: with what stands in them, not with their pages
+/// The faults that SQLite finds in the content of the published tables and their indexes, not in their pages
 /// alone.
-///
-/// # Errors
-/// Whatever SQLite says.
 pub fn faults_of_published(connection: &Connection) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for table in &PUBLISHED {

@@ -1,8 +1,8 @@
-//! The ratings, out of the application's table and into columns.
+//! Reads the ratings from the application's table into columns.
 //!
-//! One `SELECT`, or several where one would keep writers out; over before training starts, so the
-//! write-ahead log can be checkpointed meanwhile. SQLite lets any value stand in any column, so
-//! every value is looked at; what cannot be used is counted and kept as an example.
+//! One `SELECT`, or several where one would block writers. It ends before training starts, so the write-ahead
+//! log can be checkpointed meanwhile. SQLite allows any value in any column, so every value is checked; rows
+//! that cannot be used are counted, and some are kept as examples.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -14,43 +14,39 @@ use crate::catalog::encode::RatingColumns;
 use crate::catalog::ids::UserRef;
 use crate::catalog::rejects::{Example, Rejects};
 use crate::config::{Config, Source};
+use crate::database::table::Table;
 use crate::database::{Database, pause, quote, values};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::text::plain;
 
-/// Rows between two looks at signals.
+/// Rows between two checks for signals.
 const STRIDE: u64 = 1 << 13;
 
-/// How long one read of a rollback-journal database may take: SQLite keeps writers from committing
-/// for as long as anybody reads. Longer tables are read in several goes, by rowid; a row that is
-/// changed meanwhile is read as it was or as it is. In WAL mode one go disturbs nobody.
+/// How long one read of a rollback-journal database may take: SQLite lets nobody commit while anybody reads.
+/// Larger tables are read in several goes, by rowid; a row that changes meanwhile is read in its old or new
+/// state. In WAL mode one go blocks nobody.
 const READ_HOLD: Duration = Duration::from_millis(50);
 
-/// What came out of the ratings table.
 #[derive(Debug)]
 pub struct Reading {
     /// The rows that can be used.
     pub columns: RatingColumns,
-    /// The rows that cannot.
+    /// The rows that cannot be used.
     pub rejects: Rejects,
-    /// All of them.
+    /// How many rows there are of both kinds.
     pub rows: u64,
 }
 
-/// Reads all ratings.
-///
-/// # Errors
-/// As [`read_watched`].
 pub fn read(database: &Database, config: &Config) -> Result<Reading> {
     read_watched(database, config, |_, _| Ok(()))
 }
 
-/// Reads all ratings, and tells `watch` now and then how many that are so far, and about how many there will be (0 where
-/// nobody knows).
+/// Reads all ratings. Now and then it calls `watch` with the number of rows so far and about how many there
+/// are (0 if unknown).
 ///
 /// # Errors
-/// What `watch` says. [`Kind::Config`] if the table or a column is not there, naming the nearest that is;
-/// [`Kind::Busy`], [`Kind::Io`] as SQLite says.
+/// What `watch` returns; [`Kind::Config`] if the table or a column does not exist, naming the nearest that
+/// does.
 pub fn read_watched(
     database: &Database,
     config: &Config,
@@ -69,7 +65,7 @@ pub fn read_watched(
             )
             .hint("it should give user, isbn, rating and, if there is one, the time of the rating"));
         }
-        // The rowid, where there is one, stands last and is no value of the row.
+        // The rowid, where there is one, is the last column and no value of the row.
         let width = statement.column_count() - usize::from(select.by_rowid);
         let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
         let about = select.about(connection);
@@ -88,8 +84,9 @@ pub fn read_watched(
     })
 }
 
-/// Steps through a statement's rows. If the rowid stands last and the statement takes the one to go
-/// on from, then in several goes where a long one would keep writers out.
+/// Calls `each` with every row of a statement. With `by_rowid`, the rowid must be the last column and
+/// parameter 1 the rowid to start from; then the rows are read in several goes where one long read would
+/// block writers.
 pub(super) fn scan(
     database: &Database,
     statement: &mut Statement<'_>,
@@ -124,10 +121,6 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Reads the ratings of one reader.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> Result<Reading> {
     database.read("looking for the reader's ratings", |connection| {
         let source = &config.source;
@@ -144,7 +137,7 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
             UserRef::Text(id) => statement.query([id])?,
         };
         while let Some(row) = rows.next()? {
-            // To a column of texts, or of numbers, 42 and '42' are the same.
+            // In a column with TEXT or numeric affinity, 42 and '42' compare as equal.
             if reader_in(row.get_ref(0)?) != Ok(user) {
                 continue;
             }
@@ -157,12 +150,9 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
     })
 }
 
-/// How many rows the ratings table has, once it is clear that it can be read.
-///
-/// # Errors
-/// As [`read`].
+/// How many rows the ratings table has, after a check that it can be read.
 pub fn count(database: &Database, config: &Config) -> Result<u64> {
-    /// Rows that are counted in one go: nobody can commit meanwhile where there is no WAL.
+    /// Rows that are counted in one go: without WAL nobody can commit meanwhile.
     const GO: i64 = 1_000_000;
     let looking = "looking at the ratings";
     let select = database.read(looking, |connection| {
@@ -176,7 +166,7 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
             .read(looking, |connection| Ok(connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?))?;
         return Ok(rows.unsigned_abs());
     }
-    // By the table itself: an index may be ordered by a collation that only the application has.
+    // NOT INDEXED: an index may use a collation that only the application has.
     let table = quote(&config.source.table);
     let sql = format!(
         "SELECT count(*), max(id) FROM (SELECT rowid AS id FROM {table} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid LIMIT {GO})"
@@ -199,26 +189,25 @@ pub fn count(database: &Database, config: &Config) -> Result<u64> {
     Ok(rows)
 }
 
-/// What to read.
 #[derive(Debug)]
 struct Select {
-    /// Everything, in any order.
+    /// Selects all rows, in any order.
     sql: String,
     from_user: bool,
-    /// The rowid stands last.
+    /// Whether the rowid is the last column.
     by_rowid: bool,
 }
 
 impl Select {
-    /// All rows; where there are rowids, in their order and from that which is given on.
+    /// Selects all rows; where there are rowids, in their order and from parameter 1 on.
     fn all(&self) -> String {
-        // An index that covers the columns would otherwise give its own order, and "the last of
-        // several ratings" would change when somebody adds one.
+        // An index that covers the columns would otherwise give its own order, and "the last of several
+        // ratings" would change when somebody adds such an index.
         let order = if self.by_rowid { " WHERE rowid >= ?1 ORDER BY rowid" } else { "" };
         format!("{}{order}", self.sql)
     }
 
-    /// About how many rows there are, where that costs nothing to know; else 0.
+    /// About how many rows there are, if that costs nothing to find out; else 0.
     fn about(&self, connection: &Connection) -> u64 {
         let Some((_, table)) = self.sql.rsplit_once(" FROM ").filter(|_| self.by_rowid) else { return 0 };
         let sql = format!("SELECT (SELECT max(rowid) FROM {table}) - (SELECT min(rowid) FROM {table}) + 1");
@@ -229,10 +218,10 @@ impl Select {
             .map_or(0, i64::unsigned_abs)
     }
 
-    /// The rows with one value in a column.
+    /// Selects the rows in which a column equals parameter 1.
     fn of(&self, column: &str) -> String {
         match self.by_rowid {
-            // Whatever collation the application has given to the column, and whether it is known here.
+            // BINARY, because the column may have any collation, also one that only the application has.
             true => format!("{} WHERE {column} COLLATE BINARY = ?1 ORDER BY rowid", self.sql),
             false => format!("SELECT * FROM ({}\n) WHERE {column} COLLATE BINARY = ?1", self.sql),
         }
@@ -254,7 +243,7 @@ impl Select {
         let has_time = !source.rated_at.is_empty();
         match table.column("rated_at", &source.rated_at) {
             Ok(column) if has_time => columns.push(column),
-            // A time that somebody asked for by name must be there; the default one may be missing.
+            // A time column that the settings name must exist; the default one may be missing.
             Err(error) if has_time && source.rated_at != Source::default().rated_at => return Err(error),
             _ => {}
         }
@@ -266,63 +255,6 @@ impl Select {
         }
         let sql = format!("SELECT {} FROM {}", columns.join(", "), quote(&table.name));
         Ok(Self { sql, from_user: false, by_rowid: table.has_rowid })
-    }
-}
-
-/// A table or view of the application, and what its columns are called.
-#[derive(Debug)]
-pub struct Table {
-    /// As the schema spells it.
-    pub name: String,
-    /// Its columns, as the schema spells them.
-    pub columns: Vec<String>,
-    /// Whether its rows have a rowid to be ordered by.
-    pub has_rowid: bool,
-}
-
-impl Table {
-    /// Looks a table or view up, as SQLite does: case does not matter.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
-    pub fn find(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let sql = "SELECT name, type, wr FROM pragma_table_list \
-                   WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
-        let found = connection.query_row(sql, [name], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
-        });
-        let (name, kind, without_rowid) = match found {
-            Ok(found) => found,
-            Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let columns = connection
-            .prepare("SELECT name FROM pragma_table_xinfo(?1)")?
-            .query_map([&name], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<String>>>()?;
-        let hidden = columns.iter().any(|column| column.eq_ignore_ascii_case("rowid"));
-        Ok(Some(Self { name, columns, has_rowid: kind == "table" && !without_rowid && !hidden }))
-    }
-
-    /// Whether there is such a column, as SQLite compares names.
-    pub fn has(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.eq_ignore_ascii_case(name))
-    }
-
-    /// The quoted name of a column that must be there.
-    fn column(&self, key: &str, name: &str) -> Result<String> {
-        // Checked here because SQLite takes an unknown name in double quotes for a text.
-        if self.has(name) {
-            return Ok(quote(name));
-        }
-        let near = nearest(name, self.columns.iter().map(String::as_str)).unwrap_or("the right one");
-        Err(Error::new(
-            Kind::Config,
-            plain(&format!("the table {} has no column {name}; it has {}", self.name, self.columns.join(", "))),
-        )
-        .hint(format!(
-            "set {key} = {near:?} under [source] in the configuration file, or let `nightshelf init` look for it"
-        )))
     }
 }
 
@@ -348,7 +280,7 @@ fn no_table(connection: &Connection, name: &str) -> Error {
     }
 }
 
-/// Takes one row into the columns, or says why not.
+/// Adds one row to the columns, or returns the reason why not.
 fn take(
     row: &Row<'_>,
     width: usize,
@@ -385,12 +317,12 @@ fn take(
     Ok(())
 }
 
-/// The id that a value is, or why it is none.
+/// A value as a reader's id, or the reason why it is none.
 fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
     match value {
         ValueRef::Null => Err("missing_user"),
         ValueRef::Integer(id) => Ok(UserRef::Integer(id)),
-        // What pandas makes of a column of integers with a gap; equal to the integer in SQL.
+        // pandas writes a column of integers with a gap like this; in SQL it equals the integer.
         ValueRef::Real(id) if values::is_whole(id) => Ok(UserRef::Integer(id as i64)),
         ValueRef::Real(_) => Err("user_not_an_id"),
         ValueRef::Text(id) => match std::str::from_utf8(id) {
@@ -406,8 +338,8 @@ fn number_in(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// A point in time as a number that grows: seconds, or whatever unit the column counts in.
-/// What says nothing of the kind is older than all else.
+/// A time as a number that grows: seconds, or whatever unit the column counts in. A value that is no time is
+/// older than every time.
 fn moment(value: ValueRef<'_>) -> f64 {
     use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
     match value {
@@ -434,7 +366,6 @@ fn moment(value: ValueRef<'_>) -> f64 {
     }
 }
 
-/// A rejected row, in its parts.
 fn example(row: &Row<'_>, width: usize) -> Example {
     let part = |index: usize| {
         let value = row.get_ref(index).ok().filter(|_| index < width);

@@ -1,24 +1,21 @@
-//! What tables an unknown database has, and what stands in them.
+//! Samples the tables of an unknown database, so that `init` can find the ratings.
 
 use std::borrow::Cow;
 
 use rusqlite::Connection;
 
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, quote, values};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::columns::SampledTable;
 
-/// Rows that are looked at of each table.
+/// Rows that are read from each table.
 const SAMPLE: usize = 1000;
 
-/// Rows that are counted of what is no plain table.
+/// The most rows that are counted where there is no rowid, as in a view.
 const MOST_COUNTED: i64 = 1_000_000;
 
-/// Looks at all tables and views of the application, none of ours.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Samples all tables and views of the application, none of ours.
 pub fn survey(database: &Database) -> Result<Vec<SampledTable>> {
     let names: Vec<String> = database.read("looking at the tables", |connection| {
         let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
@@ -31,13 +28,13 @@ pub fn survey(database: &Database) -> Result<Vec<SampledTable>> {
 }
 
 fn table(connection: &Connection, name: &str) -> Result<Option<SampledTable>> {
-    // A view may be broken, or call what only the application knows: that is no reason to look no further.
+    // A view may be broken, or call a function that only the application has: then it is left out.
     let Table { name, columns, has_rowid } = match Table::find(connection, name) {
         Ok(Some(table)) => table,
         Err(error) if error.kind() == Kind::Busy => return Err(error),
         _ => return Ok(None),
     };
-    // Of a view, counting all rows may take any time.
+    // Counting all rows of a view may take any time.
     let most = if has_rowid { i64::MAX } else { MOST_COUNTED };
     let count = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {most})", quote(&name));
     let names: Vec<String> = columns.iter().map(|column| quote(column)).collect();

@@ -1,4 +1,4 @@
-//! Titles, where the application has a table of books: for what people see.
+//! Titles of books for output that people read, from the application's table of books where it has one.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,10 @@ pub struct Titles {
     config: Config,
 }
 
-/// What a book is called, as text that may be shown anywhere but in HTML.
+/// Title and author of a book, as text that is safe anywhere but in HTML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title {
-    /// The title.
     pub title: String,
-    /// Who wrote it.
     pub author: Option<String>,
 }
 
@@ -34,10 +32,7 @@ impl std::fmt::Display for Title {
 }
 
 impl Titles {
-    /// Reads the books; empty where there is no such table or it lacks a column.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// Reads the table of books; empty if there is no such table, or it lacks the ISBNs or the titles.
     pub fn load(database: &Database, config: &Config) -> Result<Self> {
         let empty = || Self { config: config.clone(), ..Self::default() };
         books::read(database, config, empty, |titles, book| {
@@ -51,32 +46,31 @@ impl Titles {
         })
     }
 
-    /// What to call a book, in any spelling of its ISBN.
+    /// Title and author for any spelling of an ISBN; the spelling itself if there is no title.
     pub fn of(&self, spelling: &str) -> String {
         self.find(spelling).map_or_else(|| plain(spelling), Title::to_string)
     }
 
-    /// What to call a book that has a title here.
+    /// As [`Titles::of`], but `None` if there is no title.
     pub fn title(&self, spelling: &str) -> Option<String> {
         self.find(spelling).map(Title::to_string)
     }
 
-    /// Title and author of a book, in any spelling of its ISBN.
+    /// The title for any spelling of an ISBN.
     pub fn find(&self, spelling: &str) -> Option<&Title> {
         self.by_key.get(&keys::key(spelling, &self.config)?)
     }
 
-    /// Whether a book has a title here.
     pub fn has(&self, spelling: &str) -> bool {
         self.find(spelling).is_some()
     }
 
-    /// What to call the book with this key, if it has a title.
     pub fn of_key(&self, key: &str) -> Option<&Title> {
         self.by_key.get(key)
     }
 
-    /// The keys of the books in whose title or author all these words stand; none for a word without a letter.
+    /// The keys of the books whose title and author contain all these words; none unless a word has two
+    /// letters.
     pub fn search(&self, words: &str) -> Vec<&str> {
         let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
         if !words.iter().any(|word| word.chars().filter(|c| c.is_alphabetic()).count() > 1) {

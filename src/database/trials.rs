@@ -1,4 +1,4 @@
-//! What `tune` has found out so far: so that it can go on tomorrow.
+//! The trials that `tune` has made, stored so that it can resume.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +7,28 @@ use rusqlite::params;
 use crate::database::Database;
 use crate::database::own_tables::prepare;
 use crate::database::runs::now;
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::error::Result;
 
-/// A trial that was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
-    /// Its number; 0 is that of the settings as they were.
+    /// 0 is the trial of the settings as they were.
     pub number: usize,
-    /// With how many factors.
     pub factors: usize,
-    /// What was set, key by key.
+    /// The settings that were changed, by key.
     pub settings: BTreeMap<String, String>,
-    /// The figure that is searched for, more being better.
+    /// The figure that `tune` searches for; more is better.
     pub score: f64,
-    /// How long it took.
     pub seconds: f64,
 }
 
 impl Trial {
-    /// What was set, as pairs.
     pub fn pairs(&self) -> Vec<(&str, String)> {
         self.settings.iter().map(|(key, value)| (key.as_str(), value.clone())).collect()
     }
 }
 
-/// Every trial of a task.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// All trials of a task, by number and factors.
 pub fn of(database: &Database, task: &str) -> Result<Vec<Trial>> {
     database.read("looking up earlier trials", |connection| {
         if Table::find(connection, "nightshelf_trials")?.is_none() {
@@ -58,10 +51,7 @@ pub fn of(database: &Database, task: &str) -> Result<Vec<Trial>> {
     })
 }
 
-/// Notes a trial.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Stores a trial, in the place of one with the same number and factors.
 pub fn note(database: &mut Database, task: &str, figure: &str, trial: &Trial) -> Result<()> {
     prepare(database)?;
     let (number, factors) = (trial.number as i64, trial.factors as i64);
@@ -86,10 +76,6 @@ pub fn note(database: &mut Database, task: &str, figure: &str, trial: &Trial) ->
     Ok(())
 }
 
-/// Forgets the trials of a task.
-///
-/// # Errors
-/// Whatever SQLite says.
 pub fn forget(database: &mut Database, task: &str) -> Result<()> {
     prepare(database)?;
     database.write("forgetting earlier trials", |transaction| {

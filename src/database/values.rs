@@ -1,4 +1,4 @@
-//! Values as SQLite has them: any in any column.
+//! Converts SQLite values. Any column may hold a value of any type.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use rusqlite::types::ValueRef;
 
 use crate::catalog::rejects::Part;
 
-/// What a value says as text; `None` for NULL and blobs. A whole number has no point, whatever it is stored as, and bytes
-/// that are no UTF-8 are replaced.
+/// A value as text; `None` for NULL and blobs. A whole number has no decimal point, however it is stored.
+/// Invalid UTF-8 is replaced.
 pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
     match value {
         ValueRef::Null | ValueRef::Blob(_) => None,
@@ -18,7 +18,7 @@ pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A value of a row that is kept as an example.
+/// A value, as an example of a rejected row keeps it.
 pub fn part(value: ValueRef<'_>) -> Part {
     match value {
         ValueRef::Null => Part::Null,
@@ -29,7 +29,7 @@ pub fn part(value: ValueRef<'_>) -> Part {
     }
 }
 
-/// Whether a floating number is a whole one that an integer holds exactly.
+/// Whether a float is a whole number, and small enough to be exact.
 pub fn is_whole(number: f64) -> bool {
     number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0
 }

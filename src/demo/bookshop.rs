@@ -1,12 +1,9 @@
 //! A small bookshop, entirely made up, for `nightshelf demo`.
 //!
-//! Newcomers should see the nightly job at work before they trust it with a database of their
-//! own. Real ratings are not ours to give away, and random ones would hold nothing to be found. So
-//! these readers each love a genre or two and a few authors, and now and then read what everybody
-//! reads; and their table is as untidy as the tables of real applications are: one book in many
-//! spellings, zeros that mean "read, not rated", and rows that nobody can use.
-//!
-//! No author, title, reader or publisher here is meant to be a real one.
+//! Real ratings are not ours to give away, and random ones hold nothing to find. So each reader here loves a
+//! genre or two and a few authors, and sometimes reads what everybody reads. The table is as untidy as real
+//! ones are: books in many spellings, zeros that mean "read, not rated", and unusable rows. No author, title,
+//! reader or publisher here is meant to be a real one.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -23,16 +20,16 @@ use super::words::{GENRES, PUBLISHERS, author_name, reader_name, title, word};
 use crate::database::Database;
 use crate::error::Result;
 
-/// Each genre is filled until it has this many; its last author may write a few more.
+/// Each genre has at least this many; its last author may add a few.
 const BOOKS_A_GENRE: usize = 50;
 const READERS: usize = 2_000;
-/// The part of reading that follows the reader's own taste; the rest follows the crowd.
+/// The share of reading that follows the reader's own taste; the rest follows fame.
 const BY_TASTE: f64 = 0.8;
-/// The part of ratings that are zeros: read, not rated.
+/// The share of ratings that are zeros: read, not rated.
 const IMPLICIT: f64 = 0.35;
-/// The part of rows that do not spell the book as the catalogue does.
+/// The share of rows that do not spell the book as the catalogue does.
 const SPELLED_OTHERWISE: f64 = 0.25;
-/// Comes to about sixty second ratings of a book in the whole shop.
+/// The chance of a second rating of the same book: about sixty in the whole shop.
 const RATED_AGAIN: f64 = 0.0018;
 /// Unusable rows of each kind; there are seven kinds.
 const SPOILED_A_KIND: usize = 6;
@@ -41,29 +38,25 @@ const DAY: i64 = 86_400;
 const OPENED: i64 = 1_704_067_200;
 const OPEN_FOR: i64 = 1_000 * DAY;
 
-/// A book of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Book {
     /// As the catalogue spells it: ISBN-13 or ISBN-10, with hyphens or without.
     pub isbn: String,
-    /// No two books share one.
+    /// Unique.
     pub title: String,
     /// First name and surname.
     pub author: String,
-    /// Of publication.
     pub year: i32,
-    /// An author stays with one.
+    /// The same for all books of an author.
     pub publisher: String,
 }
 
 /// A value as an application might have stored it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
-    /// Text of any sort.
     Text(String),
-    /// A number; an ISBN loses its leading zeros this way.
+    /// An ISBN loses its leading zeros this way.
     Integer(i64),
-    /// Nothing.
     Null,
 }
 
@@ -77,12 +70,11 @@ impl ToSql for Cell {
     }
 }
 
-/// A row of the ratings table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// One of [`Bookshop::readers`].
     pub user_id: i64,
-    /// The book, in one of many spellings.
+    /// In one of many spellings.
     pub isbn: Cell,
     /// From 1 to 10; 0 is "read, not rated".
     pub rating: Cell,
@@ -90,19 +82,18 @@ pub struct Row {
     pub rated_at: String,
 }
 
-/// A made-up bookshop: what it sells, to whom, and what they thought of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bookshop {
-    /// The catalogue, genre by genre.
+    /// Genre by genre.
     pub books: Vec<Book>,
-    /// Ids, with gaps as in any table that lives, and names.
+    /// Ids, with gaps as in any real table, and names.
     pub readers: Vec<(i64, String)>,
-    /// In the order of time.
+    /// Oldest first.
     pub ratings: Vec<Row>,
 }
 
 impl Bookshop {
-    /// Makes a bookshop: the same one whenever the seed is the same.
+    /// The same seed makes the same bookshop.
     pub fn new(seed: u64) -> Self {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let items = stock(rng);
@@ -121,7 +112,7 @@ impl Bookshop {
     /// Writes the tables `books`, `readers` and `ratings`.
     ///
     /// # Errors
-    /// If one of them is there already, or the database cannot be written.
+    /// If one of them exists already, or the database cannot be written.
     pub fn write(&self, db: &mut Database) -> Result<()> {
         db.write("making the bookshop", |tx| {
             tx.execute_batch(include_str!("../../sql/bookshop.sql"))?;
@@ -143,19 +134,19 @@ impl Bookshop {
     }
 }
 
-/// A book, and what only the shop's maker knows of it.
+/// A book, and what decides who reads it and how it is rated.
 struct Item {
     book: Book,
     isbn: Isbn,
     genre: usize,
     author: usize,
-    /// How much it is read, against the others.
+    /// How much it is read, relative to the others.
     fame: f64,
-    /// How much better it is than its like, in standard deviations.
+    /// How much better it is than similar books, in standard deviations.
     quality: f64,
 }
 
-/// Fills the shelves: authors, their books, and how well known each book is.
+/// Makes the catalogue: authors, their books, and how well known each book is.
 fn stock(rng: &mut ChaCha8Rng) -> Vec<Item> {
     let (mut names, mut titles, mut isbns) = (HashSet::new(), HashSet::new(), HashSet::new());
     let mut items: Vec<Item> = Vec::new();
@@ -193,11 +184,10 @@ fn popularity(rank: usize) -> f64 {
     1.0 / (rank as f64 + 4.0)
 }
 
-/// What one reader likes.
 struct Taste {
     genres: Vec<usize>,
     authors: Vec<usize>,
-    /// How much higher this reader marks than others do, in standard deviations.
+    /// How much higher this reader rates than others do, in standard deviations.
     generosity: f64,
 }
 
@@ -205,14 +195,14 @@ impl Taste {
     fn new(items: &[Item], rng: &mut ChaCha8Rng) -> Self {
         let how_many = rng.random_range(1..=2);
         let genres = sample((0..GENRES.len()).map(popularity), how_many, rng);
-        // Authors are discovered through a book of theirs.
+        // A reader discovers an author through one of the books.
         let fame = |item: &Item| if genres.contains(&item.genre) { item.fame } else { 0.0 };
         let discoveries = sample(items.iter().map(fame), 2, rng);
         let authors = discoveries.into_iter().map(|index| items[index].author).collect();
         Self { genres, authors, generosity: rng.sample(StandardNormal) }
     }
 
-    /// How strongly a book draws this reader, and the mark that such books get from them.
+    /// The weight of a book in this reader's choice, and the mean rating of such books.
     fn liking(&self, item: &Item) -> (f64, f64) {
         if self.authors.contains(&item.author) {
             (5.0, 8.9)
@@ -240,12 +230,12 @@ impl Taste {
         let mood: f64 = rng.sample(StandardNormal);
         let mark = self.liking(item).1 + 0.6 * self.generosity + 0.7 * (item.quality + mood);
         let mark = mark.round().clamp(1.0, 10.0) as i64;
-        // Some old version of the application sent its numbers as text.
+        // As if an old version of the application had sent its numbers as text.
         if rng.random_bool(0.03) { Cell::Text(mark.to_string()) } else { Cell::Integer(mark) }
     }
 }
 
-/// One reader's life with the shop.
+/// Adds all ratings of one reader.
 fn read(user_id: i64, items: &[Item], ratings: &mut Vec<Row>, rng: &mut ChaCha8Rng) {
     let taste = Taste::new(items, rng);
     let amount = activity(rng);
@@ -267,8 +257,8 @@ fn read(user_id: i64, items: &[Item], ratings: &mut Vec<Row>, rng: &mut ChaCha8R
     }
 }
 
-/// How many books a reader reads: log-normal, with the long tail that such counts have. About
-/// fifteen readers try the shop once and never come back.
+/// How many books a reader reads: log-normal, with the long tail that such counts have. About fifteen readers
+/// read only one.
 fn activity(rng: &mut ChaCha8Rng) -> usize {
     if rng.random_bool(0.0075) {
         return 1;
@@ -277,7 +267,7 @@ fn activity(rng: &mut ChaCha8Rng) -> usize {
     (12.0 * (0.8 * zeal).exp()).round().clamp(3.0, 120.0) as usize
 }
 
-/// Adds the rows that every table gathers over the years, and that must not stop the job.
+/// Adds unusable rows, as every table gathers them over the years: they must not stop the job.
 fn spoil(users: &[(i64, String)], items: &[Item], ratings: &mut Vec<Row>, rng: &mut ChaCha8Rng) {
     for _ in 0..SPOILED_A_KIND {
         let isbn = pick(items, rng).isbn;
@@ -288,7 +278,7 @@ fn spoil(users: &[(i64, String)], items: &[Item], ratings: &mut Vec<Row>, rng: &
             (sound.clone(), Cell::Text("n/a".to_owned())),
             (sound, Cell::Integer(77)),
             (Cell::Text(isbn.mistyped()), Cell::Integer(7)),
-            // What a very large shop calls things that have no ISBN.
+            // The key that a very large shop gives to things without an ISBN.
             (Cell::Text(format!("B00{:07X}", rng.random_range(0..0xFFF_FFFF))), Cell::Integer(9)),
             // What a spreadsheet makes of an ISBN-13.
             (Cell::Text("9,78292E+12".to_owned()), Cell::Integer(6)),
@@ -300,8 +290,8 @@ fn spoil(users: &[(i64, String)], items: &[Item], ratings: &mut Vec<Row>, rng: &
     }
 }
 
-/// The nine digits of an ISBN that prefix and check digit go around. They begin with 0 or 1, the
-/// groups of English: half of these numbers have a zero to lose.
+/// The nine digits of an ISBN between prefix and check digit. They begin with 0 or 1, the groups of English,
+/// so half of them have a zero to lose.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Isbn(u32);
 
@@ -316,7 +306,7 @@ impl Isbn {
         format!("{twelve}{}", check_digit_13(twelve.as_bytes()))
     }
 
-    /// The catalogue's spelling. ISBN-13 came in 2007, and some older books were never re-keyed.
+    /// The catalogue's spelling. ISBN-13 came in 2007, and some older books keep their ISBN-10.
     fn catalogued(self, year: i32, rng: &mut ChaCha8Rng) -> String {
         let old = year < 2007 && rng.random_bool(0.3);
         let code = if old { self.ten() } else { self.thirteen() };
@@ -327,7 +317,7 @@ impl Isbn {
     fn respelled(self, given: &Cell, rng: &mut ChaCha8Rng) -> Cell {
         let (ten, thirteen) = (self.ten(), self.thirteen());
         let spelling = match ten.parse::<i64>() {
-            // A column of numbers. What ends in X cannot be one.
+            // As in a column of numbers; what ends in X cannot be one.
             Ok(number) if rng.random_bool(0.15) => Cell::Integer(number),
             _ => Cell::Text(match rng.random_range(0..34) {
                 0..8 => thirteen,
@@ -337,7 +327,7 @@ impl Isbn {
                 23..28 => ten,
                 28..31 => parted(&ten, '-'),
                 31..33 => ten.to_lowercase(),
-                // Digits as an East Asian keyboard types them.
+                // Full-width digits, as an East Asian keyboard types them.
                 _ => thirteen.chars().filter_map(|c| char::from_u32(c as u32 + 0xFEE0)).collect(),
             }),
         };
@@ -382,7 +372,7 @@ fn pick<'a, T>(list: &'a [T], rng: &mut ChaCha8Rng) -> &'a T {
     &list[rng.random_range(0..list.len())]
 }
 
-/// Makes one after another until it is one not seen before.
+/// Makes values until one has not been seen before.
 fn fresh<T: Clone + Eq + Hash>(seen: &mut HashSet<T>, mut make: impl FnMut() -> T) -> T {
     loop {
         let made = make();
@@ -392,9 +382,9 @@ fn fresh<T: Clone + Eq + Hash>(seen: &mut HashSet<T>, mut make: impl FnMut() -> 
     }
 }
 
-/// Different indices, `amount` of them where so many weights are above zero. Each arrives after a
-/// random time, at a rate of its weight, and the first to arrive are taken: Efraimidis and
-/// Spirakis, "Weighted random sampling with a reservoir" (2006), with exponential keys.
+/// Draws `amount` different indices by weight, or as many as have a weight above zero. Each index arrives
+/// after an exponential time whose rate is its weight, and the first to arrive are taken: Efraimidis and
+/// Spirakis, "Weighted random sampling with a reservoir" (2006).
 fn sample(weights: impl Iterator<Item = f64>, amount: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut arrivals: Vec<(f64, usize)> = weights
         .enumerate()
@@ -405,7 +395,7 @@ fn sample(weights: impl Iterator<Item = f64>, amount: usize, rng: &mut ChaCha8Rn
     arrivals.into_iter().take(amount).map(|(_, index)| index).collect()
 }
 
-/// Seconds after the opening, as SQLite's own functions write a time.
+/// The time so many seconds after the opening, as SQLite's own functions write it.
 fn moment(seconds: i64) -> String {
     let time = DateTime::from_timestamp(OPENED + seconds, 0).unwrap_or_default();
     time.format("%Y-%m-%d %H:%M:%S").to_string()

@@ -1,4 +1,4 @@
-//! The demo: a made-up bookshop, and readers of it to look at.
+//! The demo: makes a database with a made-up bookshop, and picks readers to show.
 
 mod bookshop;
 mod words;
@@ -16,15 +16,15 @@ use crate::error::{Error, Kind, Result};
 use crate::text::count;
 use bookshop::Bookshop;
 
-/// Readers that are shown.
+/// How many readers are shown.
 const SHOWN: usize = 3;
-/// Books that are shown of each.
+/// How many liked, and how many recommended books are shown of each reader.
 const BOOKS: usize = 5;
 
-/// Makes the database, in place of an earlier demo's.
+/// Makes the database; it replaces that of an earlier demo.
 ///
 /// # Errors
-/// [`Kind::Failed`] if there is a file of that name that no demo made.
+/// [`Kind::Failed`] if the file exists and no demo made it.
 pub fn make(context: Context<'_>, db: &Path) -> Result<()> {
     let Context { config, console, interrupt } = context;
     if db.exists() {
@@ -41,7 +41,7 @@ pub fn make(context: Context<'_>, db: &Path) -> Result<()> {
             .hint("choose another file with --db; the demo never touches a database of yours"));
         }
         let folder = earlier.folder();
-        // Not under the hands of another demo.
+        // No other demo may be at work on it.
         let _lock = Lock::take(&earlier)?;
         drop(earlier);
         for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -75,7 +75,6 @@ pub fn make(context: Context<'_>, db: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A reader, what they liked, and what they would be shown.
 #[derive(Debug, Serialize)]
 pub struct ReaderShown {
     #[serde(rename = "user_id")]
@@ -87,21 +86,17 @@ pub struct ReaderShown {
     pub list: Vec<EntryShown>,
 }
 
-/// An entry of a list.
 #[derive(Debug, Serialize)]
 pub struct EntryShown {
     pub isbn: String,
     pub title: String,
     #[serde(rename = "predicted_rating")]
     pub stars: Option<f64>,
-    /// A title.
+    /// The title of the reader's own book.
     pub because: Option<String>,
 }
 
-/// Some readers with enough ratings to see a taste in.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Picks some readers with enough ratings to show their taste.
 pub fn readers(connection: &Connection, titles: &Titles) -> Result<Vec<ReaderShown>> {
     let mut chosen = connection.prepare(include_str!("../../sql/demo_readers.sql"))?;
     let mut liked = connection.prepare(
@@ -122,7 +117,7 @@ pub fn readers(connection: &Connection, titles: &Titles) -> Result<Vec<ReaderSho
         })? {
             let (stars, spelling): (f64, String) = row?;
             let title = titles.of(&spelling);
-            // The same book may be there in two spellings.
+            // The same book may be rated in two spellings.
             if titles.has(&spelling) && best.len() < BOOKS && best.iter().all(|(_, other)| *other != title) {
                 best.push((stars, title));
             }

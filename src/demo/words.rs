@@ -1,11 +1,11 @@
-//! Words to make titles and names of: the bookshop's genres, people and publishers.
+//! Word lists for the demo's bookshop: titles by genre, names of people, publishers.
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IteratorRandom;
 
-/// Patterns of titles, then what stands for {who}, {what} and {place} in them. The most loved
-/// genre comes first: crime, fantasy, love, science fiction, history, children, cookery, nature.
+/// For each genre, patterns of titles, then the words for {who}, {what} and {place}. The most popular genre
+/// comes first: crime, fantasy, love, science fiction, history, children, cookery, nature.
 pub(super) const GENRES: [[&str; 4]; 8] = [
     [
         "The {who}'s Last {what}; Murder at {place}; The {who} and the {what}; A Body at {place};
@@ -92,7 +92,7 @@ pub(super) const PUBLISHERS: &str =
     "Larkspur & Hay; Tallow Press; Quillon Books; Saltgate; Merle & Daughters;
     Fathom House; Paper Heron; Brindle; Third Lamp; Kiln Street; Verlag Nachtregal";
 
-/// A title by a genre's patterns and words.
+/// A title from a genre's patterns and words.
 pub(super) fn title([patterns, words @ ..]: [&'static str; 4], rng: &mut ChaCha8Rng) -> String {
     let mut title = word(patterns, rng).to_owned();
     for (slot, list) in ["{who}", "{what}", "{place}"].into_iter().zip(words) {

@@ -1,4 +1,4 @@
-//! Which table holds the ratings, and which of its columns what: by names, and by what stands in them.
+//! Guesses which table holds the ratings and what its columns hold, from names and from content.
 
 use std::collections::HashSet;
 
@@ -9,68 +9,60 @@ use crate::catalog::isbn::{self, Key};
 pub struct SampledTable {
     /// As the schema spells it.
     pub name: String,
-    /// How many rows it has.
+    /// Of the whole table, not of the sample.
     pub rows: u64,
-    /// Its columns, as the schema spells them.
+    /// As the schema spells them.
     pub columns: Vec<String>,
     /// Some of its rows, a text for each column; `None` for NULL and blobs.
     pub sample: Vec<Vec<Option<String>>>,
-    /// Declared references: own column, other table, and its column.
+    /// Foreign keys: own column, other table, and its column (empty if not declared).
     pub references: Vec<(String, String, String)>,
 }
 
 impl SampledTable {
-    /// What stands in one column of the sample, where anything does.
+    /// The sampled values of one column, without those that are missing.
     pub fn values(&self, column: usize) -> impl Iterator<Item = &str> {
         self.sample.iter().filter_map(move |row| row.get(column)?.as_deref())
     }
 }
 
-/// What was found.
+/// The tables and columns that were found, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guess {
-    /// The table with the ratings.
+    /// The table with the ratings; the next four columns are its own.
     pub ratings: String,
-    /// Its column of readers.
     pub user: String,
-    /// Its column of books.
+    /// The book's ISBN or other id.
     pub isbn: String,
-    /// Its column of ratings, if there is one.
     pub rating: Option<String>,
-    /// Its column of times, if there is one.
     pub rated_at: Option<String>,
     /// Whether books go by ISBN.
     pub is_isbn: bool,
-    /// What 0 means, if it is among the ratings.
+    /// What a rating of 0 means; `None` if there is none.
     pub zeros: Option<Zeros>,
-    /// The table of books, if there is one.
     pub books: Option<BooksTable>,
-    /// Where ratings name books by a number of the table of books and that has their ISBN: this number's
-    /// column there.
+    /// The column of the table of books with the number by which ratings name a book; `None` unless that
+    /// table has the ISBN in another column.
     pub through: Option<String>,
 }
 
 /// What a rating of 0 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zeros {
-    /// Read, but not rated: it stands beside ratings from 1 on.
+    /// Read, but not rated: other ratings are above 1.
     Unrated,
-    /// A bad mark: all others are 1.
+    /// A bad rating: no rating is above 1.
     Dislike,
 }
 
-/// A table of books.
+/// The table of books and its columns, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BooksTable {
-    /// Its name.
     pub table: String,
-    /// Its column of what ratings call a book.
+    /// The ISBN, or else the id by which ratings name a book.
     pub isbn: String,
-    /// Titles.
     pub title: Option<String>,
-    /// Authors.
     pub author: Option<String>,
-    /// Publishers.
     pub publisher: Option<String>,
 }
 
@@ -171,35 +163,35 @@ const TABLES: &[&str] = &[
     "bxbookratings",
 ];
 
-/// A name without case and what stands between its words.
+/// A name in lower case, letters and digits only.
 fn folded(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// How well a name fits, from 0 to 1: the first names of a list are the surest.
+/// How well a name fits a list, from 0 to 1; the first names of the list are the surest.
 fn named(name: &str, list: &[&str]) -> f64 {
     let name = folded(name);
     match list.iter().position(|known| *known == name) {
         Some(place) => 1.0 - 0.2 * place as f64 / list.len() as f64,
-        // book_ean_code, user_uuid.
+        // Such as book_ean_code or user_uuid.
         None if list.iter().any(|known| known.len() > 3 && name.contains(known)) => 0.5,
         None => 0.0,
     }
 }
 
-/// What stands in a column.
+/// What the sampled values of a column look like.
 #[derive(Debug, Default)]
 struct Content {
-    /// Values that are there.
+    /// How many values are not missing.
     known: usize,
-    /// The share of those that are valid ISBNs.
+    /// The share of these that are valid ISBNs.
     isbns: f64,
-    /// The share that are numbers as ratings are, from -10 to 100, and the greatest of them.
+    /// The share that are numbers in the range of ratings, -10 to 100; `highest` is the greatest of them.
     marks: f64,
     highest: f64,
-    /// The share of different values.
+    /// The number of distinct values, as a share.
     distinct: f64,
-    /// The share that are points in time.
+    /// The share that are times.
     times: f64,
     zeros: bool,
 }
@@ -237,7 +229,7 @@ impl Content {
     }
 
     fn as_user(&self, name: &str) -> f64 {
-        // Readers rate several books; a column that never repeats is rather a row's own number.
+        // Readers rate several books: a column that hardly repeats is more likely the row's own number.
         let repeats = if self.known < 20 || self.distinct < 0.98 { 0.0 } else { -0.3 };
         named(name, USERS) + repeats - self.isbns
     }
@@ -248,7 +240,7 @@ impl Content {
     }
 
     fn as_rating(&self, name: &str) -> f64 {
-        // A slip or two are no reason, and of an empty table only names are known.
+        // A few odd values do not rule a column out, and an empty table has only names.
         let fits = self.known == 0 || self.marks > 0.9;
         if fits { named(name, RATINGS) } else { 0.0 }
     }
@@ -263,7 +255,7 @@ fn looks_like_time(text: &str) -> bool {
     date.is_some()
 }
 
-/// The best column for something, and how well it fits; none that was `taken`.
+/// The column that fits best, and how well (at least 0.4); never one that is `taken`.
 fn best(
     table: &SampledTable,
     contents: &[Content],
@@ -272,11 +264,11 @@ fn best(
 ) -> Option<(usize, f64)> {
     let free = (0..contents.len()).filter(|column| !taken.contains(column));
     let fits = free.map(|column| (column, fit(&contents[column], &table.columns[column])));
-    // The first of equals: max_by gives the last.
+    // Reversed, because max_by gives the last of equals and the first is wanted.
     fits.filter(|(_, fit)| *fit >= 0.4).rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Finds the ratings, and the books that go with them.
+/// Finds the ratings and the table of books; `None` if no table has both readers and books.
 pub fn guess(tables: &[SampledTable]) -> Option<Guess> {
     let contents: Vec<Vec<Content>> = tables
         .iter()
@@ -339,7 +331,7 @@ fn books_table(guess: &mut Guess, tables: &[SampledTable], contents: &[Vec<Conte
                 })
             }
             Some(_) => None,
-            // book_id and books.id.
+            // Such as book_id and books.id.
             None => table.columns.iter().position(|column| folded(column) == "id").filter(|_| {
                 let (item, table) = (folded(&guess.isbn), folded(&table.name));
                 item.strip_suffix("id").is_some_and(|item| !item.is_empty() && table.starts_with(item))

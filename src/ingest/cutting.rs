@@ -1,7 +1,7 @@
-//! Lines into fields, in whichever way gives as many as there are columns.
+//! Cuts lines into fields, in whichever way gives one field per column.
 //!
-//! Not by a general CSV reader, because real dumps mix three ways of writing a quote. A general reader follows one,
-//! and a stray quote then silently swallows every line up to the next one.
+//! A general CSV reader will not do: real dumps mix three ways of writing a quote. Such a reader follows one
+//! way, and a stray quote then silently swallows every line up to the next one.
 
 use std::fmt;
 
@@ -10,14 +10,10 @@ use encoding_rs::WINDOWS_1252;
 use super::Encoding;
 use crate::error::{Error, Kind, Result};
 
-/// What stands between two fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Separator {
-    /// `,`
     Comma,
-    /// `;`
     Semicolon,
-    /// a tab
     Tab,
     /// `::`, as in MovieLens; such files do not quote.
     Colons,
@@ -58,13 +54,13 @@ impl fmt::Display for Separator {
 pub(super) enum Quotes {
     /// A quote within quotes is written `\"` or `""`.
     Escaped,
-    /// It is written `""`, and a backslash is only a backslash.
+    /// A quote within quotes is written `""`; a backslash is a plain character.
     Doubled,
-    /// Quotes mean nothing; one at each end of a field is thrown away.
+    /// Quotes mean nothing; one at each end of a field is dropped.
     Ignored,
 }
 
-/// Cuts a line into fields; `None` if a quoted one is still open at its end.
+/// Cuts a line into fields; `None` if a quoted field is still open at the end.
 pub(super) fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<Vec<Vec<u8>>> {
     let quotable = separator != Separator::Colons;
     let mark = separator.text().as_bytes();
@@ -96,7 +92,7 @@ pub(super) fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<V
 }
 
 /// The quoted field whose content begins at `at`, and where the separator after it begins. Only a
-/// quote with a separator or the line's end behind it closes: any other is a part of the text.
+/// quote before a separator or the line's end closes the field: any other is part of the text.
 fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Vec<u8>, usize)> {
     let mut field = Vec::new();
     while let Some(&byte) = line.get(at) {
@@ -124,7 +120,7 @@ fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Ve
     None
 }
 
-/// The fields of a line that is a record by itself: every quote closed, and one field a column.
+/// The fields of a line that is a record by itself: every quote closed, and one field per column.
 pub(super) fn whole(line: &[u8], separator: Separator, columns: usize) -> Option<Vec<Vec<u8>>> {
     [Quotes::Escaped, Quotes::Doubled]
         .into_iter()
@@ -132,7 +128,7 @@ pub(super) fn whole(line: &[u8], separator: Separator, columns: usize) -> Option
         .find(|fields| fields.len() == columns)
 }
 
-/// Fields of any line: without quotes if that gives one a column, else as well as they close.
+/// Fields of any line: with quotes ignored if that gives one per column, else in a way that closes them all.
 pub(super) fn cut_somehow(line: &[u8], separator: Separator, columns: usize) -> Vec<Vec<u8>> {
     let ignored = cut(line, separator, Quotes::Ignored).unwrap_or_default();
     if ignored.len() == columns {
@@ -146,8 +142,8 @@ fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| **byte == b' ').count()
 }
 
-/// Text without blanks around it: UTF-8 where the bytes allow it, else Windows-1252, of which
-/// Latin-1 is the part that dumps use.
+/// Trimmed text: UTF-8 where the bytes allow it, else Windows-1252, which includes the part of Latin-1
+/// that dumps use.
 pub(super) fn decode(bytes: Vec<u8>, forced: Option<Encoding>) -> String {
     let latin1 = |bytes: &[u8]| WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned();
     let text = match forced {

@@ -1,8 +1,8 @@
-//! How a file is written and what its columns hold.
+//! Finds out how a file is written and what its columns hold.
 //!
-//! Published ratings come in many dialects, and a person at a prompt seldom knows which. So the
-//! first records are looked at ([`Dialect::sniff`]), anything said on the command line wins, and
-//! what cannot be told is an error that names the flag to give, never a guess.
+//! Published ratings come in many dialects, and a person at a prompt seldom knows which. So
+//! [`Dialect::sniff`] looks at the first records, anything given on the command line wins, and what the
+//! records do not tell is an error that names the flag to give, never a guess.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +17,10 @@ use super::{Encoding, FileKind, Hints, number};
 use crate::error::{Error, Kind, Result};
 use crate::text::plain;
 
-/// How much of a text, unpacked, is looked at.
+/// Bytes of the unpacked text that are looked at.
 const SAMPLE: usize = 64 << 10;
 
-/// How many rows of a table are.
+/// Rows of a Parquet file that are looked at.
 const SAMPLED_ROWS: usize = 1000;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,28 +28,25 @@ pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How a file is written and what it holds.
 #[derive(Clone, Debug)]
 pub struct Dialect {
-    /// What stands between two fields.
     pub separator: Separator,
-    /// How letters are stored in the lines that were looked at.
+    /// Of the lines that were looked at.
     pub encoding: Encoding,
-    /// Whether the encoding was asked for, and so holds for every byte.
+    /// Whether the encoding was given, and so holds for the whole file.
     pub forced: bool,
     /// Whether the first record names the columns.
     pub header: bool,
-    /// What the text is packed in.
     pub packing: Packing,
-    /// Ratings or books.
     pub kind: FileKind,
-    /// What each column holds.
+    /// In the order of the file.
     pub columns: Vec<Field>,
-    /// Columns of Parquet that cannot be read, and what they are.
+    /// Parquet columns that cannot be read: name and type.
     pub left_out: Vec<String>,
 }
 
 /// The first rows of a file.
 struct Page {
     rows: Vec<Vec<String>>,
-    /// Fields that most of them have.
+    /// The number of fields that most rows have.
     width: usize,
     separator: Separator,
     is_utf8: bool,
@@ -57,10 +54,10 @@ struct Page {
 }
 
 impl Dialect {
-    /// Looks at the first records of a file; what `hints` says about it is taken as said.
+    /// Looks at the first records of a file; `hints` are taken as given.
     ///
     /// # Errors
-    /// [`Kind::Config`] if it cannot tell; [`Kind::NoInput`] if there is no such file,
+    /// [`Kind::Config`] if the records do not tell; [`Kind::NoInput`] if there is no such file,
     /// [`Kind::NoRatings`] if it is empty, [`Kind::Io`] if it is damaged.
     pub fn sniff(path: &Path, hints: &Hints) -> Result<Self> {
         let Lines { text, packing, .. } = Lines::open(path)?;
@@ -115,7 +112,7 @@ impl Dialect {
         Self::of_page(&Page { rows, width, separator, is_utf8, packing }, hints, hints.header)
     }
 
-    /// What the columns of some first rows hold. `has_names` says whether the first row names them, if that is known.
+    /// What the columns hold, by the first rows. `has_names`: whether the first row names them, if known.
     fn of_page(page: &Page, hints: &Hints, has_names: Option<bool>) -> Result<Self> {
         let Page { rows, width, separator, is_utf8, packing } = page;
         let names = rows.first().map(|row| named(row)).unwrap_or_default();
@@ -131,14 +128,14 @@ impl Dialect {
             let kind = hints.kind.or_else(|| likely_kind(body, *width));
             kind.map(usual_order).unwrap_or_default().iter().copied().take(*width).collect()
         };
-        // Not after names: were they fewer than the fields, nobody knew which is whose.
+        // Not after a header: if it has fewer names than there are fields, it is unclear which names which.
         if known == 0 || !header || !hints.columns.is_empty() {
             columns.resize(columns.len().max(*width), Field::Skip);
         }
         let user = columns.contains(&Field::User);
         let kind = hints.kind.unwrap_or(if user { FileKind::Ratings } else { FileKind::Books });
-        // Unless told, we want to see more than ids: MovieLens has a file of tags, with reader
-        // and film, that is no file of ratings.
+        // Unless told, ids alone are not enough: MovieLens has a file of tags, with reader and film, that
+        // holds no ratings.
         let told = hints.kind.is_some() || !hints.columns.is_empty();
         let needed: &[Field] = match (kind, told) {
             (FileKind::Ratings, false) => &[Field::User, Field::Isbn, Field::Rating],
@@ -173,7 +170,7 @@ impl Dialect {
     }
 }
 
-/// "ratings (user, isbn, rating), `;` separated, UTF-8, gzip, header"
+/// Such as "ratings (user, isbn, rating), `;` separated, UTF-8, gzip, header".
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
@@ -215,15 +212,15 @@ fn usual_width(lines: &[&[u8]], separator: Separator) -> (usize, usize) {
     most_common(lines.iter().map(|line| cut_somehow(line, separator, 0).len()))
 }
 
-/// The number that comes most often, the greatest of several, and how often it comes.
+/// The most frequent number, the greatest of equals, and how often it occurs.
 fn most_common(numbers: impl Iterator<Item = usize>) -> (usize, usize) {
     let mut seen = BTreeMap::new();
     numbers.for_each(|number| *seen.entry(number).or_insert(0) += 1);
     seen.into_iter().max_by_key(|(_, times)| *times).unwrap_or_default()
 }
 
-/// Whether the first row looks like names: ratings and books all hold digits somewhere, names of
-/// columns hardly ever do.
+/// Whether the first row looks like column names: rows of ratings and books have digits somewhere,
+/// names hardly ever do.
 fn digits_below_words(rows: &[Vec<String>]) -> bool {
     let digits = |text: &String| text.contains(|c: char| c.is_ascii_digit());
     let with_digits = rows.iter().filter(|row| row.iter().any(digits)).count();
@@ -231,7 +228,7 @@ fn digits_below_words(rows: &[Vec<String>]) -> bool {
     !on_top && with_digits * 2 > rows.len().saturating_sub(1)
 }
 
-/// What rows without names look like: books if an ISBN and then words, ratings if a number is third.
+/// The likely kind of rows without names: books if an ISBN and words are first, ratings if a number is third.
 fn likely_kind(rows: &[Vec<String>], width: usize) -> Option<FileKind> {
     let most = |is: fn(&str) -> bool, place: usize| {
         let hits = rows.iter().filter(|row| row.get(place).is_some_and(|text| is(text))).count();

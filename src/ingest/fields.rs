@@ -1,11 +1,10 @@
-//! What columns hold, and the names that they go by.
+//! What a column of a file can hold, and the names it goes by.
 
 use std::fmt;
 
 use super::FileKind;
 use crate::error::{Error, Kind, Result, nearest};
 
-/// What one column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     User,
@@ -16,11 +15,11 @@ pub enum Field {
     Author,
     Year,
     Publisher,
-    /// Nothing that is imported.
+    /// Not imported.
     Skip,
 }
 
-/// Names that columns go by, the best first: a file with both `isbn` and `book_id` means `isbn`.
+/// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`.
 /// Only letters and digits count, in either case.
 const NAMES: [(Field, &[&str]); 8] = [
     (Field::User, &["user", "user_id", "reader", "reader_id"]),

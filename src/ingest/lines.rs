@@ -1,4 +1,4 @@
-//! A file's lines, unpacked.
+//! Reads the lines of a plain or gzip file, and tells how a file is packed.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -12,21 +12,19 @@ use flate2::bufread::MultiGzDecoder;
 use super::parquet::MAGIC;
 use crate::error::{Error, Kind, Result};
 
-/// The longest line; what goes beyond is cut off, so that a file without lines cannot fill memory.
+/// Bytes of the longest line; the rest is cut off, so that a file without line ends cannot fill memory.
 const LONGEST: u64 = 1 << 20;
 
-/// What the records of a file are packed in.
+/// How a file's records are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
-    /// nothing
     Plain,
-    /// gzip
     Gzip,
-    /// Parquet, which has rows and no lines
+    /// Has rows and no lines.
     Parquet,
 }
 
-/// A file's lines, unpacked; those that were looked at too early wait in `ahead`.
+/// A file's unpacked lines. `ahead` holds lines that were peeked at; `passed` counts the file's bytes read.
 pub(super) struct Lines {
     pub(super) text: Box<dyn BufRead>,
     pub(super) packing: Packing,
@@ -37,7 +35,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        // Asked first, because opening a pipe would wait for somebody to write into it.
+        // Checked first, because opening a pipe would wait for a writer.
         let about = std::fs::metadata(path).map_err(|error| unreadable(&error, path))?;
         if !about.is_file() {
             return Err(Error::new(Kind::NoInput, format!("{} is not a file", path.display()))
@@ -66,7 +64,7 @@ impl Lines {
         }
     }
 
-    /// A line that is yet to come; the next one is 0.
+    /// A later line, without taking it; the next line is at place 0.
     pub(super) fn peek(&mut self, place: usize) -> Result<Option<&[u8]>> {
         while self.ahead.len() <= place {
             match self.read()? {
@@ -93,8 +91,8 @@ impl Lines {
     }
 }
 
-/// A file that counts what was read of it, for the progress bar: the only honest measure of how
-/// much of a packed file is left.
+/// A file that counts the bytes read from it, for the progress bar: only they show how much of a packed
+/// file is left.
 struct Counted {
     file: File,
     passed: Rc<Cell<u64>>,

@@ -1,9 +1,9 @@
-//! Files of others, as one stream of records.
+//! Reads files of ratings or books from elsewhere, as one stream of records.
 //!
-//! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. Text comes in [`lines`], which are
-//! cut into fields ([`cutting`]); Parquet has rows already ([`parquet`]). What a column holds, its name says in a file
-//! ([`fields`]), and in a database its content, too ([`columns`]). A new format is a further source of rows beside
-//! these two.
+//! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. Text comes in [`lines`],
+//! which are cut into fields ([`cutting`]); Parquet has rows already ([`parquet`]). A column of a file is
+//! recognised by its name ([`fields`]), a column of a database also by its content ([`columns`]). A new
+//! format would be one more source of rows beside text and Parquet.
 
 pub mod columns;
 mod cutting;

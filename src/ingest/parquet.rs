@@ -1,7 +1,6 @@
-//! Parquet: rows that are rows already.
+//! Reads the rows of a Parquet file, some at a time.
 //!
-//! Some are taken out at a time. Only what a rating or a book is made of is needed, so columns that are no texts, whole
-//! numbers or floating numbers are left out.
+//! Ratings and books need only texts, integers and floats, so columns of other types are left out.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,29 +13,28 @@ use crate::panics;
 /// What a Parquet file begins and ends with.
 pub(super) const MAGIC: &[u8] = b"PAR1";
 
-/// Rows that are taken out at a time.
+/// Rows read at a time.
 const ROWS: usize = 1 << 16;
 
-/// The rows of a Parquet file, one by one.
 pub(super) struct ParquetRows {
     path: PathBuf,
     columns: Vec<String>,
     rows: usize,
-    /// Rows that were taken out so far.
+    /// Rows read so far, including all of `frame`.
     taken: usize,
-    /// The rows that were taken out last, and the next one of them.
+    /// The rows read last; `at` is the next of them.
     frame: DataFrame,
     at: usize,
     bytes: u64,
-    /// Columns that are left out, and what they are.
+    /// Columns that are left out: name and type.
     pub(super) left_out: Vec<String>,
 }
 
 impl ParquetRows {
-    /// Looks at the columns.
+    /// Reads the schema.
     ///
     /// # Errors
-    /// [`Kind::Io`] if it is damaged; [`Kind::Config`] if no column can be read.
+    /// [`Kind::Io`] if the file is damaged; [`Kind::Config`] if no column can be read.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| Error::file(&error, "read", path))?;
         let bytes = file.metadata().map_or(0, |about| about.len());
@@ -61,20 +59,17 @@ impl ParquetRows {
         Ok(Self { path: path.to_owned(), columns, rows, taken: 0, frame, at: 0, bytes, left_out })
     }
 
-    /// The names of its columns.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// How many bytes of the file the rows so far come to.
+    /// Bytes of the file read so far, estimated from the share of rows.
     pub(super) fn bytes_read(&self) -> u64 {
         (self.bytes as f64 * self.taken as f64 / self.rows.max(1) as f64) as u64
     }
 
-    /// The next row.
-    ///
     /// # Errors
-    /// [`Kind::Io`] if it is damaged.
+    /// [`Kind::Io`] if the file is damaged.
     pub(super) fn next(&mut self) -> Result<Option<Vec<String>>> {
         if self.at == self.frame.height() {
             if self.taken >= self.rows {
@@ -88,7 +83,7 @@ impl ParquetRows {
         Ok(Some(row))
     }
 
-    /// Takes the next rows out.
+    /// Reads the next rows into `frame`.
     fn take(&mut self) -> Result<()> {
         let file = File::open(&self.path).map_err(|error| Error::file(&error, "read", &self.path))?;
         let frame = guarded(&self.path, || {
@@ -96,7 +91,7 @@ impl ParquetRows {
                 .with_columns(Some(self.columns.clone()))
                 .with_slice(Some((self.taken, ROWS)))
                 .finish()?
-                // In the order of the file, whatever the reader makes of it.
+                // In the order of the file, whatever order the reader gives.
                 .select(&self.columns)
         })?;
         if frame.height() == 0 {
@@ -109,8 +104,8 @@ impl ParquetRows {
     }
 }
 
-/// Lets the library work on a file. Of some damaged ones it panics, and says so where nobody should have to
-/// read it: both become an error about the file.
+/// Runs polars on a file. On some damaged files it panics: that, too, becomes an error about the file, and
+/// the panic's message is not shown.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     match panics::caught(work) {
         Ok(done) => done.map_err(|error| damaged(path, &error.to_string())),
@@ -139,7 +134,7 @@ fn is_readable(dtype: &ArrowDataType) -> bool {
     )
 }
 
-/// A value as a field of text has it: without blanks around it, and in one line.
+/// A value as a text field would have it: trimmed, and on one line.
 fn text(value: &AnyValue<'_>) -> String {
     let line = |text: &str| text.replace(['\n', '\r'], " ").trim().to_owned();
     match value {
@@ -149,7 +144,7 @@ fn text(value: &AnyValue<'_>) -> String {
         AnyValue::Int64(number) => number.to_string(),
         AnyValue::UInt32(number) => number.to_string(),
         AnyValue::UInt64(number) => number.to_string(),
-        // As few digits as it takes, and none behind the point of a whole number.
+        // As few digits as needed, and none after the point of a whole number.
         AnyValue::Float32(number) if number.is_finite() => number.to_string(),
         AnyValue::Float64(number) if number.is_finite() => number.to_string(),
         _ => String::new(),

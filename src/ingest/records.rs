@@ -1,4 +1,4 @@
-//! Records, one by one, whatever they are packed in.
+//! Reads the records of a file one by one, however the file is packed.
 
 use std::path::Path;
 
@@ -8,32 +8,30 @@ use super::lines::{Lines, Packing};
 use super::parquet::ParquetRows;
 use crate::error::Result;
 
-/// How many lines more a quoted field may take: enough for any title, little to go through again.
+/// How many more lines a quoted field may span: enough for any title, and few to read again.
 const FOLLOWING: usize = 16;
 
-/// One record of a file.
 #[derive(Debug)]
 pub struct Record {
-    /// Its number; the first after the header is 1.
+    /// From 1, without the header.
     pub number: u64,
-    /// Its fields, blanks around them taken off; often, but not always, one a column.
+    /// Trimmed; often, but not always, one per column.
     pub fields: Vec<String>,
 }
 
 /// The records of a file, one by one.
 ///
-/// A line is a record if it can be read as one with as many fields as there are columns, quotes
-/// within quotes written `\"` or `""` as in Book-Crossing, else only `""` as in standard CSV. If
-/// a quote stays open, a few more lines are tried, up to the first that is a record by itself: so
-/// a title may span lines, but a quote that nobody closed costs one record and no more. A line
-/// for which none of that works is cut at every separator, and its quotes are thrown away.
+/// A line is a record if it can be cut into as many fields as there are columns, with quotes within
+/// quotes written `\"` or `""` as in Book-Crossing, else only `""` as in standard CSV. If a quote stays
+/// open, a few more lines are tried, up to the first that is a record by itself: so a title may span
+/// lines, but an unclosed quote costs one record and no more. A line for which none of that works is cut
+/// at every separator if that gives one field per column, and its quotes are dropped.
 pub struct Records {
     source: Source,
     dialect: Dialect,
     number: u64,
 }
 
-/// Where the fields of records come from.
 enum Source {
     Lines(Lines),
     Rows(ParquetRows),
@@ -70,7 +68,7 @@ impl Records {
         self.number
     }
 
-    /// How many bytes of the file, as it lies on the disk, have been read.
+    /// Bytes of the file read so far, as packed on disk.
     pub fn bytes_read(&self) -> u64 {
         match &self.source {
             Source::Lines(lines) => lines.passed.get(),
@@ -95,7 +93,7 @@ impl Iterator for Records {
     }
 }
 
-/// The fields of the next record.
+/// The fields of the next record; `None` at the end of the file.
 fn fields_of_lines(lines: &mut Lines, dialect: &Dialect) -> Result<Option<Vec<String>>> {
     let line = loop {
         match lines.pull()? {
@@ -112,7 +110,7 @@ fn fields_of_lines(lines: &mut Lines, dialect: &Dialect) -> Result<Option<Vec<St
     Ok(Some(fields.into_iter().map(|field| decode(field, forced)).collect()))
 }
 
-/// Fields of a line that is no record by itself, perhaps with some that follow it.
+/// Fields of a line that is no record by itself, joined with following lines if that makes it one.
 fn mend(line: &[u8], lines: &mut Lines, dialect: &Dialect) -> Result<Vec<Vec<u8>>> {
     let (separator, columns) = (dialect.separator, dialect.columns.len());
     if cut(line, separator, Quotes::Escaped).is_none() {

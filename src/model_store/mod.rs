@@ -1,8 +1,8 @@
 //! The model on disk, beside the database: `shop.db.nightshelf/model-12/`.
 //!
-//! Factors as safetensors, vocabularies as Parquet, and a manifest with the settings, the run, and
-//! a seal on each file. A folder is written under another name and renamed when it is whole, so what
-//! bears the name of a model is one; what has become of it since, the seals tell.
+//! It has the factors as safetensors, the readers and books as Parquet, and a manifest with the settings, the
+//! run, and a seal (a checksum) for each file. The folder is written under another name and renamed when it
+//! is complete, so a folder with a model's name was complete once; the seals tell whether it still is.
 
 pub mod safetensors;
 
@@ -34,38 +34,33 @@ const USERS: &str = "users.parquet";
 const ITEMS: &str = "items.parquet";
 const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
 
-/// Raised whenever an older reader would misunderstand the files.
+/// Raised whenever an older nightshelf would misread the files.
 const FORMAT: u32 = 5;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
 pub struct StoredModel {
-    /// The run that trained it.
     pub run_id: i64,
     /// The digest of the ratings that it was trained on.
     pub input_digest: String,
-    /// Its settings.
     pub config: ResolvedConfig,
-    /// Readers by code.
     pub readers: StoredUsers,
-    /// Books by code.
     pub books: StoredItems,
-    /// The ranking model: a row for each code.
+    /// A row for each code.
     pub ranking: Factors,
-    /// The model of stars, if there is one.
+    /// `None` where nothing was rated.
     pub rating: Option<RatingModel>,
 }
 
-/// What is kept of the readers of a run.
+/// What is kept of the readers of a run; each field is by code.
 #[derive(Clone, Debug)]
 pub struct StoredUsers {
-    /// Ids by code.
     pub users: Users,
-    /// What each reader's factors were trained on.
+    /// The digest of the ratings that each reader's factors were trained on.
     pub digests: Vec<i64>,
-    /// How many ratings that was.
+    /// How many ratings these were.
     pub ratings: Vec<u32>,
-    /// How well the model did for each in the eyes of the gate; NaN where it was not judged by them.
+    /// The gate's figure for each reader; NaN for readers whom the gate did not ask about.
     pub quality: Vec<f64>,
 }
 
@@ -90,12 +85,12 @@ impl StoredUsers {
         Ok(frame)
     }
 
-    /// What the factors of readers with these codes were trained on.
+    /// The digests of readers with these codes; `None` where there is no code.
     pub fn digests_of(&self, codes: &[Option<u32>]) -> Vec<Option<i64>> {
         codes.iter().map(|code| code.map(|code| self.digests[code as usize])).collect()
     }
 
-    /// What a run left, and its settings, without its factors.
+    /// Reads the readers and the settings of a run, without the factors.
     ///
     /// # Errors
     /// As [`StoredModel::read`].
@@ -119,16 +114,14 @@ impl StoredUsers {
     }
 }
 
-/// What is kept of the books of a run.
+/// What is kept of the books of a run; each field is by code.
 #[derive(Clone, Debug)]
 pub struct StoredItems {
-    /// Keys and spellings by code.
     pub items: Items,
-    /// Who had read them.
     pub popularity: Popularity,
-    /// What the ranking model weighs their readings with.
+    /// The confidence weight of each book's readings in the ranking model, before that of the reader.
     pub weights: Vec<f32>,
-    /// What their products are multiplied with to be scores.
+    /// A score is the product of the factors, multiplied by this.
     pub item_scales: Vec<f32>,
 }
 
@@ -167,7 +160,7 @@ impl StoredItems {
     }
 }
 
-/// What stands in `manifest.json`.
+/// The content of `manifest.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     format: u32,
@@ -180,7 +173,7 @@ struct Manifest {
     config: Config,
 }
 
-/// What any format says of itself.
+/// The fields of a manifest that every format has.
 #[derive(Deserialize)]
 #[serde(default)]
 struct Written {
@@ -194,11 +187,11 @@ impl Default for Written {
     }
 }
 
-/// What a file must be like to be the one that was written.
+/// Size and checksum of a file, which tell whether it is still as it was written.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seal {
     bytes: u64,
-    /// XXH3 with 128 bits, in hexadecimal digits. Against accidents, not against forgers.
+    /// XXH3 with 128 bits, in hexadecimal digits. It detects accidents, not forgery.
     xxh3: String,
 }
 
@@ -207,7 +200,7 @@ impl Seal {
         Self { bytes: bytes.len() as u64, xxh3: format!("{:032x}", xxh3_128(bytes)) }
     }
 
-    /// Of what a file holds, a piece at a time.
+    /// The seal of a file, which is read in pieces.
     fn of_file(path: &Path) -> std::io::Result<Self> {
         let (mut file, mut hash) = (File::open(path)?, Xxh3::new());
         let (mut piece, mut bytes) = (vec![0; 1 << 18], 0);
@@ -224,13 +217,12 @@ impl Seal {
     }
 }
 
-/// Where the model of a run lies.
 pub fn path(folder: &Path, run_id: i64) -> PathBuf {
     folder.join(format!("{PREFIX}{run_id}"))
 }
 
 impl StoredModel {
-    /// Writes the model, whole or not at all, in the place of one of the same run.
+    /// Writes the model, whole or not at all, and replaces one of the same run.
     ///
     /// # Errors
     /// [`Kind::Io`] if the disk is full or the folder cannot be written to.
@@ -241,7 +233,7 @@ impl StoredModel {
         remove(&unfinished)?;
         remove(&replaced)?;
         let written = self.write_files(&unfinished).and_then(|()| {
-            // As the database is to be read, so are these.
+            // The files get the mode and the owner of the folder, which are those of the database.
             sidecar::adopt(&unfinished, folder).map_err(|error| Error::file(&error, "write", &unfinished))?;
             failpoint::reach("model.written");
             if finished.exists() {
@@ -251,7 +243,7 @@ impl StoredModel {
             failpoint::reach("model.renamed");
             sync(folder)
         });
-        // On success there is nothing under this name; after a full disk it makes room.
+        // On success nothing has this name; after a full disk this frees space.
         let tidied = remove(&unfinished);
         written.and(tidied)?;
         remove(&replaced)
@@ -286,12 +278,11 @@ impl StoredModel {
         sync(&path)
     }
 
-    /// Reads the model of a run. `input_digest` is what the database knows of its input.
+    /// Reads the model of a run. `input_digest` is that of the run in the history, if it is known there.
     ///
     /// # Errors
-    /// [`Kind::NoInput`] if it is not there; [`Kind::Io`] if it is damaged, naming the file;
-    /// [`Kind::Failed`] if another version wrote it in another format, or if it is of another
-    /// database.
+    /// [`Kind::NoInput`] if the model is missing; [`Kind::Io`] if it is damaged, naming the file;
+    /// [`Kind::Failed`] if another version wrote it in another format, or if it is of another database.
     pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
         let folder = path(folder, run_id);
         let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
@@ -300,7 +291,7 @@ impl StoredModel {
         let books = books.map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
         let (ranking, rating) = safetensors::read(&files[FACTORS])
             .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
-        // The manifest bears no seal of its own, and a hand may have been at it.
+        // The manifest has no seal of its own, and somebody may have edited it.
         manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
         let model = Self {
             run_id,
@@ -332,10 +323,6 @@ impl StoredModel {
             })
     }
 
-    /// The same model without one reader.
-    ///
-    /// # Errors
-    /// Only if polars fails.
     pub fn without(mut self, user: u32) -> Result<Self> {
         self.readers = self.readers.without(user)?;
         self.ranking.forget(user);
@@ -346,7 +333,7 @@ impl StoredModel {
     }
 }
 
-/// Whether the model of a run is there and whole.
+/// Fails unless the model of a run is there and undamaged.
 ///
 /// # Errors
 /// As [`StoredModel::read`].
@@ -354,7 +341,7 @@ pub fn verify(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<
     read_sealed(&path(folder, run_id), run_id, input_digest, &FILES).map(|_| ())
 }
 
-/// The manifest, and the bytes of some files that it names, which are those that were written.
+/// Reads the manifest and the `wanted` files, and checks their seals.
 fn read_sealed(
     folder: &Path,
     run_id: i64,
@@ -368,7 +355,7 @@ fn read_sealed(
     }
     let path = folder.join(MANIFEST);
     let text = fs::read_to_string(&path).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
-    // The format alone first: nothing is known of the rest of another one.
+    // The format first: in another format, all other fields may differ.
     let Written { format, nightshelf: writer } =
         serde_json::from_str(&text).map_err(|error| damaged(folder, MANIFEST, &error.to_string()))?;
     if format != FORMAT {
@@ -414,10 +401,10 @@ fn damaged(folder: &Path, file: &str, what: &str) -> Error {
     Error::new(Kind::Io, format!("the model is damaged: {}: {what}", path.display())).hint(RUN_AGAIN)
 }
 
-/// Removes unfinished models, and those of all runs but a few.
+/// Removes unfinished models, and those of all runs but `runs`.
 pub fn forget_all_but(folder: &Path, runs: &[i64]) {
     for (path, run) in models(folder) {
-        // Unfinished ones are left over from runs that died: we hold the lock.
+        // Unfinished models are of runs that died, because the caller holds the lock.
         if run.is_none_or(|run| !runs.contains(&run)) {
             // What cannot be removed now is tried again after the next run.
             let _ = remove(&path);
@@ -425,7 +412,7 @@ pub fn forget_all_but(folder: &Path, runs: &[i64]) {
     }
 }
 
-/// The models in a folder and their runs; no run for an unfinished one.
+/// The models in a folder and their runs; `None` for an unfinished one.
 pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -445,7 +432,7 @@ fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
 fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {
     let file = File::create(path).map_err(|error| Error::file(&error, "write", path))?;
     let written = ParquetWriter::new(&file).finish(&mut frame);
-    // polars wraps what the disk said.
+    // polars wraps the error of the file system.
     written.map_err(|error| match error {
         PolarsError::IO { error, .. } => Error::file(&error, "write", path),
         other => Error::from(other),

@@ -1,4 +1,4 @@
-//! Factors in a file that numpy, PyTorch and everything else can read: safetensors.
+//! Factors on disk as safetensors, which numpy, PyTorch and others can read.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::model::Factors;
 use crate::model::biases::{Biases, Prior};
 use crate::model::rating::{Directions, RatingModel};
 
-/// What stands in the metadata of a rating model.
+/// The metadata of a rating model, by name.
 const NUMBERS: [&str; 7] = [
     "mean",
     "scale_low",
@@ -23,7 +23,7 @@ const NUMBERS: [&str; 7] = [
     "item_prior_slope",
 ];
 
-/// The bytes of numbers as the format wants them: those that lie in memory, on nearly all machines.
+/// Numbers as little-endian bytes, as the format wants them; on nearly all machines without a copy.
 fn little_endian(numbers: &[f32]) -> Cow<'_, [u8]> {
     match cfg!(target_endian = "little") {
         true => bytemuck::cast_slice(numbers).into(),
@@ -31,9 +31,9 @@ fn little_endian(numbers: &[f32]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Writes `users` and `items`, tables with a row for each; and, where there is a rating model, the same
-/// of that: `rating_users`, `rating_items`, `rating_user_biases`, `rating_item_biases`, and
-/// `rating_center`, the mean direction. Its mean, scale and priors stand in the metadata.
+/// Writes `users` and `items`, tables with a row for each code. If there is a rating model, also its
+/// `rating_users`, `rating_items`, `rating_user_biases`, `rating_item_biases`, and `rating_center`, the mean
+/// direction. Its mean, scale and priors go into the metadata.
 ///
 /// # Errors
 /// [`Kind::Io`] if the file cannot be written.

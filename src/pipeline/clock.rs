@@ -1,4 +1,4 @@
-//! Seconds and memory by stage.
+//! [`Clock`]: seconds and peak memory of each stage of a job.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::machine;
 use crate::run_summary::{Stage, Timings};
 
-/// Goes while a job does.
+/// Starts when it is made; the total of [`Clock::timings`] counts from there.
 #[derive(Debug)]
 pub struct Clock {
     since: Instant,
@@ -21,7 +21,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Does a stage, and notes how long it took.
+    /// Runs `work`, and notes its time and memory under `stage`.
     pub fn time<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let since = Instant::now();
         let value = work();
@@ -29,23 +29,23 @@ impl Clock {
         value
     }
 
-    /// Notes that a stage has gone on until now.
+    /// Notes that a stage, begun at `since`, ends now.
     pub fn note(&mut self, stage: Stage, since: Instant) {
         self.timings.note(stage, since.elapsed().as_secs_f64());
         self.memory.insert(stage, machine::peak_memory());
     }
 
-    /// The most memory, in bytes, that had been taken when each stage ended.
+    /// The process's peak memory, in bytes, at the end of each stage; `None` where the system does not tell.
     pub fn memory(&self) -> BTreeMap<Stage, Option<u64>> {
         self.memory.clone()
     }
 
-    /// How long a stage took.
+    /// Seconds that a stage took; 0 if it did not run.
     pub fn of(&self, stage: Stage) -> f64 {
         self.timings.of(stage).unwrap_or_default()
     }
 
-    /// Every stage, 0 for those in `stages` that there was no need of, and the total.
+    /// Seconds by stage, 0 for those of `stages` that did not run, and the total.
     pub fn timings(&self, stages: &[Stage]) -> Timings {
         let mut timings = self.timings.clone();
         for stage in stages.iter().filter(|stage| self.timings.of(**stage).is_none()) {

@@ -1,4 +1,5 @@
-//! What every job that reads the ratings does alike: read, normalise, encode, and keep the time.
+//! The first stages of every job that reads the ratings: reads ratings and books, and encodes them
+//! ([`Job::load`]).
 
 use std::cell::OnceCell;
 
@@ -19,25 +20,24 @@ use crate::pipeline::memory_budget::{self, MemoryBudget, Workload};
 use crate::run_summary::{Counts, RatingCounts, Stage};
 use crate::text::count;
 
-/// A job in progress.
 #[derive(Debug)]
 pub struct Job<'a> {
     pub context: Context<'a>,
     pub clock: Clock,
-    /// Rows that could not be used, as far as they are known yet.
+    /// Rows rejected so far.
     pub rejects: Rejects,
 }
 
 impl<'a> Job<'a> {
-    /// Begins now.
+    /// Its clock starts now.
     pub fn new(context: Context<'a>) -> Self {
         Self { context, clock: Clock::default(), rejects: Rejects::default() }
     }
 
-    /// The ratings and the books, from the application's tables to codes.
+    /// Reads ratings and books from the application's tables, and encodes them.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there is none to use; [`Kind::Config`] if it takes more memory than it may; else as [`source::read`] and [`books::read`].
+    /// [`Kind::NoRatings`] if none can be used; [`Kind::Config`] if they need more memory than is allowed.
     pub fn load(&mut self, database: &Database) -> Result<Dataset> {
         let Context { config, console, .. } = self.context;
         if !config.compute.max_memory.is_empty() {
@@ -46,7 +46,7 @@ impl<'a> Job<'a> {
         let bar = OnceCell::new();
         let watch = |rows, about| {
             bar.get_or_init(|| console.bar("read", about)).reach(rows);
-            // What the machine allows is asked on the way: counting a view or a large table takes long.
+            // Without max_memory, this is the only check: to count a view or a large table first takes long.
             memory_budget::check_reading(config, rows)
         };
         let reading = self.clock.time(Stage::Read, || source::read_watched(database, config, watch))?;
@@ -77,7 +77,7 @@ impl<'a> Job<'a> {
         Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, digest, memory })
     }
 
-    /// The stage of [`related`].
+    /// Runs [`related`] as a stage, and says what it found.
     fn books(&mut self, database: &Database, ratings: &mut Encoded) -> Result<Related> {
         let Context { config, console, .. } = self.context;
         let related = self.clock.time(Stage::Books, || {
@@ -153,25 +153,24 @@ impl<'a> Job<'a> {
     }
 }
 
-/// The ratings in codes, and how many there were.
+/// What [`Job::load`] gives.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Rows of the application's table.
+    /// Rows of the application's ratings table.
     pub rows: u64,
-    /// Of those, not used.
+    /// Those of them that are not used.
     pub rejects: Rejects,
-    /// The rest.
     pub ratings: Encoded,
-    /// How the books belong together.
+    /// Which books share an author or a publisher, or are editions of one work.
     pub related: Related,
-    /// The same for the same ratings and books: 16 hexadecimal digits.
+    /// 16 hexadecimal digits, equal for equal ratings and equally related books.
     pub digest: String,
-    /// How much memory there is for the rest.
+    /// For the stages after this one.
     pub memory: MemoryBudget,
 }
 
 impl Dataset {
-    /// What came in, and that `recommendations` rows go out.
+    /// The counts of a run that makes `recommendations` rows.
     pub fn counts(&self, recommendations: u64) -> Counts {
         let Encoded { interactions, users, items, mended, opaque, duplicates, .. } = &self.ratings;
         let (rated, spread) = interactions.stars();
@@ -194,23 +193,21 @@ impl Dataset {
     }
 }
 
-/// How the books of `ratings` belong together, where there is a table of books; new ones join them.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Reads from the table of books, if there is one, which books are related. Books without ratings that lists
+/// may show are added to `ratings`.
 pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> Result<Related> {
     let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
     if !makers_count && !config.output.one_edition {
         return Ok(Related::default());
     }
     let codes = ratings.items.codes();
-    let shelf = books::read(database, config, BookTable::default, |shelf, book| {
+    let table = books::read(database, config, BookTable::default, |table, book| {
         let [title, author, publisher] =
             [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
-        shelf.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
+        table.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
     })?;
     drop(codes);
-    let mut related = shelf.finish(ratings, config)?;
+    let mut related = table.finish(ratings, config)?;
     if !makers_count {
         related.groups.clear();
     }

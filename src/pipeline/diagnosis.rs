@@ -1,4 +1,4 @@
-//! What is wrong or missing on this machine and in this database, and how to put it right.
+//! For `nightshelf doctor`: what is wrong or missing on this machine and in this database, and how to fix it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,10 +18,9 @@ use crate::run_summary::RunStatus;
 use crate::text::count;
 use crate::{machine, model_store};
 
-/// A set older than this is worth a word.
+/// A published set older than this gets a warning.
 const STALE: TimeDelta = TimeDelta::hours(48);
 
-/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Severity {
     #[serde(rename = "ok")]
@@ -38,18 +37,17 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub struct Finding {
     #[serde(rename = "verdict")]
     pub severity: Severity,
     pub topic: &'static str,
     pub found: String,
-    /// What to do.
+    /// What to do, if there is advice.
     pub fix: Option<String>,
 }
 
-/// Everything that was looked at.
 #[derive(Debug, Default)]
 struct Examination(Vec<Finding>);
 
@@ -69,10 +67,10 @@ impl Examination {
     }
 }
 
-/// Looks at the machine and, if it is named, at the database.
+/// Checks the machine and, if `db` is given, the database.
 ///
 /// # Errors
-/// If the history cannot be read. What is wrong otherwise is a finding.
+/// Only if the history cannot be read; any other problem is a finding.
 pub fn examine(context: Context<'_>, db: Option<&Path>) -> Result<Vec<Finding>> {
     let config = context.config;
     let mut seen = Examination::default();
@@ -155,7 +153,7 @@ fn examine_database(database: &mut Database, config: &Config, seen: &mut Examina
     Ok(())
 }
 
-/// What SQLite says of the whole file, and of what stands in the published tables and their indexes.
+/// Runs SQLite's check of the whole file, and compares the published tables with their indexes.
 fn integrity(database: &Database, seen: &mut Examination) {
     let checked = snapshot::read(database, "checking the database", |connection| {
         let whole = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -189,7 +187,7 @@ fn damaged(what: &str) -> Error {
         .hint("restore a copy, or see `.recover` in the sqlite3 shell")
 }
 
-/// Whether files can be made beside the database, and in our own folder if it is there.
+/// Checks that files can be made beside the database, and in nightshelf's own folder if it exists.
 fn try_folder(database: &Database) -> Result<()> {
     let own = database.folder();
     let folders = database.path().parent().into_iter().chain(own.is_dir().then_some(own.as_path()));
@@ -203,8 +201,8 @@ fn try_folder(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Whether the disk has room for the night: beside the two sets that are there, a third while it is
-/// being written, the same again in the journal, and a third model.
+/// Checks that the disk has space for a night: beside the two existing sets, for a third one, as much again
+/// in the journal, and a third model.
 fn disk(database: &Database, size: u64, seen: &mut Examination) {
     let Some(Ok(disk)) = database.path().parent().map(rustix::fs::statvfs) else {
         return;
@@ -216,7 +214,7 @@ fn disk(database: &Database, size: u64, seen: &mut Examination) {
         .flat_map(|files| files.flatten().filter_map(|file| file.metadata().ok()))
         .map(|about| about.len())
         .sum();
-    // Before the first night nothing is known but the ratings' own size.
+    // Before the first night, only the database's present size is known.
     let need = if models == 0 { size.saturating_mul(4) } else { size + models };
     let found = format!("{} free, a night takes up to {}", megabytes(free), megabytes(need));
     if free < need {

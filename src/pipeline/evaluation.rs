@@ -1,8 +1,7 @@
 //! Measures the model on ratings that it has not seen: held out of a database, or in a file.
 //!
-//! Every book is ranked for every reader with a held-out book, without what is known of the reader.
-//! Baselines stand beside the model: without them no figure says anything; and so do variants of the
-//! model, if they are asked for.
+//! For every reader with a held-out book, all books are ranked except those known to be read. Baselines are
+//! measured too, since a figure alone says nothing; so are variants of the model, if asked for.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,41 +22,36 @@ use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
 use crate::run_summary::Figures;
 use crate::text::count;
 
-/// Readers by how many ratings there are to learn from, and books by how many readers they have: the
-/// least of each group.
+/// Readers are grouped by their training ratings, books by their training readers: the least of each group.
 const GROUPS: [usize; 4] = [1, 6, 21, 101];
 
-/// What is measured, and on what.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub source: Source<'a>,
-    /// What is known of the books, where their own table is not to say it.
+    /// A file of books to use instead of the database's table of books.
     pub books: Option<&'a Path>,
-    /// Lengths of list to measure at.
+    /// The list lengths to measure at.
     pub k: &'a [usize],
-    /// Variants of the model, by what they are called.
+    /// Variants of the model: name and settings.
     pub variants: &'a [(String, Config)],
 }
 
-/// Where the ratings come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     /// A database, some of whose ratings are held out.
     Database { db: &'a Path, scheme: Scheme, seed: u64 },
-    /// Two files: what is learned from, and what is to be foretold.
+    /// Two files: the ratings to learn from, and the held-out ones.
     Files { train: &'a PathBuf, test: &'a PathBuf },
 }
 
-/// What was found.
 #[derive(Debug, Serialize)]
 pub struct Evaluation {
     pub split: SplitSummary,
     pub device: String,
-    /// A row for each model and length of list.
+    /// An entry for each model and list length.
     pub models: Vec<ModelFigures>,
 }
 
-/// How the ratings were split.
 #[derive(Debug, Default, Serialize)]
 pub struct SplitSummary {
     pub kind: &'static str,
@@ -77,7 +71,7 @@ pub struct SplitSummary {
     pub test_ratings: usize,
 }
 
-/// The figures of one model.
+/// The figures of one model at one list length.
 #[derive(Debug, Serialize)]
 pub struct ModelFigures {
     pub name: String,
@@ -88,7 +82,7 @@ pub struct ModelFigures {
     pub details: Option<Details>,
 }
 
-/// How sure figures of lists are, and whom they are about.
+/// 95% intervals of the figures of lists, and figures by group of readers and of books.
 #[derive(Debug, Serialize)]
 pub struct Details {
     pub intervals: BTreeMap<&'static str, [f64; 2]>,
@@ -96,7 +90,7 @@ pub struct Details {
     pub by_popularity: Vec<PopularityGroup>,
 }
 
-/// Readers with so many known ratings, or more.
+/// Readers with at least `from` training ratings, and fewer than the next group.
 #[derive(Debug, Serialize)]
 pub struct ActivityGroup {
     pub from: usize,
@@ -105,20 +99,20 @@ pub struct ActivityGroup {
     pub ndcg: f64,
 }
 
-/// Books with so many readers to learn from, or more.
+/// Books with at least `from` training readers, and fewer than the next group.
 #[derive(Debug, Serialize)]
 pub struct PopularityGroup {
     pub from: usize,
     pub held_out: usize,
-    /// The share of what was held out that was found.
+    /// The share of the held-out ratings whose book is in the reader's list.
     pub recall: f64,
 }
 
 /// Measures the model, its variants and the baselines.
 ///
 /// # Errors
-/// [`crate::error::Kind::NoInput`] for a missing file, [`crate::error::Kind::NoRatings`] if one holds nothing to use or
-/// nothing is left to learn from.
+/// [`crate::error::Kind::NoInput`] for a missing file; [`crate::error::Kind::NoRatings`] if a file holds no
+/// usable rating, or nothing is left to learn from.
 pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation> {
     let Context { config, console, interrupt } = context;
     let (device, why) = device::choose(&config.compute.device)?;
@@ -159,7 +153,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     Ok(Evaluation { split: summary, device: device.to_string(), models: rows.collect() })
 }
 
-/// What is to be learned, and what to be foretold.
+/// The ratings, and which of them are held out.
 struct Task {
     ratings: Encoded,
     split: Split,
@@ -208,7 +202,7 @@ impl Task {
     }
 }
 
-/// All figures of a model, with how sure they are and whom they are about.
+/// Works out the [`ModelFigures`].
 struct Sheet<'a> {
     evaluator: &'a Evaluator<'a>,
     split: &'a Split,
@@ -232,7 +226,7 @@ impl Sheet<'_> {
         }
     }
 
-    /// Recall and nDCG of readers by how much is known of them.
+    /// Recall and nDCG by the reader's number of training ratings.
     fn by_activity(&self, by_reader: &[RankingFigures]) -> Vec<ActivityGroup> {
         let mut groups = vec![Vec::new(); GROUPS.len()];
         for (place, figures) in by_reader.iter().enumerate() {
@@ -248,8 +242,7 @@ impl Sheet<'_> {
         told.collect()
     }
 
-    /// The share of held-out books that were found, by how many readers they have to learn from; those
-    /// that nobody has come first.
+    /// Recall by the held-out book's number of training readers; books without any come first.
     fn by_popularity(&self, lists: &[Vec<u32>], k: usize) -> Vec<PopularityGroup> {
         let popularity = self.split.train.users_per_item();
         let mut groups = vec![(0usize, 0usize); GROUPS.len() + 1];
@@ -270,7 +263,7 @@ impl Sheet<'_> {
     }
 }
 
-/// The group of a number of ratings or readers, if it has any.
+/// The index in [`GROUPS`] of a number of ratings or readers; `None` for 0.
 fn group(number: usize) -> Option<usize> {
     GROUPS.iter().rposition(|least| number >= *least)
 }

@@ -1,8 +1,8 @@
 //! `nightshelf import`: files of ratings or books into the application's tables.
 //!
-//! Every file is looked at before the database is touched, so a mistyped name or a file that
-//! nobody understands costs nothing. Then each is read once, in batches that leave the
-//! application room; what was read so far stays, whatever happens, and is not read again.
+//! All files are looked at before the database is touched, so a mistyped name or an unknown format costs
+//! nothing. Then each file is read once, in batches short enough for the application to write in between.
+//! Whatever happens, what was written stays, and the same command goes on from there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,49 +23,46 @@ use crate::failpoint;
 use crate::ingest::{Dialect, Field, FileKind, Hints, Record, Records, number};
 use crate::text::{count, plain};
 
-/// Records in the first batch; from then on their number follows from how long the batches take.
+/// Records in the first batch; the size of later ones follows from how long a batch takes.
 const FIRST_BATCH: usize = 2_000;
-/// Below this, the price of a transaction would be most of the work.
+/// In smaller batches, most of the time would go into transactions.
 const SMALLEST_BATCH: usize = 200;
-/// Above this, memory and the wait after a signal grow for nothing.
+/// Larger batches only cost memory, and a longer wait after a signal.
 const LARGEST_BATCH: usize = 50_000;
 
-/// What to load, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub files: &'a [PathBuf],
-    /// How to read them, where they do not tell.
+    /// How to read the files, where they do not show it themselves.
     pub hints: &'a Hints,
-    /// Begin each file anew, although an earlier import of it was cut off half-way.
+    /// Read each file from its beginning, even if an earlier import of it was cut off.
     pub restart: bool,
 }
 
-/// What became of the files.
 #[derive(Debug)]
 pub struct Loaded {
     pub files: Vec<FileSummary>,
-    /// One of them had no usable row.
+    /// Set by the first file without a usable row.
     pub failure: Option<Error>,
 }
 
-/// What became of a file.
 #[derive(Debug, Serialize)]
 pub struct FileSummary {
     pub file: String,
     pub kind: &'static str,
     pub records: u64,
     pub written: u64,
-    /// Records by reason.
+    /// Numbers of records by reason.
     pub rejected: BTreeMap<String, u64>,
     pub resumed_at: Option<u64>,
 }
 
-/// Loads files into the database. One without a usable row makes it a failure of [`Kind::NoRatings`], after all of them
-/// are done.
+/// Loads files into the database. A file without a usable row sets [`Loaded::failure`] to
+/// [`Kind::NoRatings`]; the others are loaded all the same.
 ///
 /// # Errors
-/// [`Kind::NoInput`] for a missing file and [`Kind::Config`] for one that cannot be understood,
-/// before anything is written; else as [`Database::write`].
+/// [`Kind::NoInput`] for a missing file and [`Kind::Config`] for an unknown format, before anything is
+/// written.
 pub fn load(context: Context<'_>, db: &Path, request: Request<'_>) -> Result<Loaded> {
     let Context { config, console, interrupt } = context;
     let files: Vec<File> =
@@ -85,17 +82,16 @@ pub fn load(context: Context<'_>, db: &Path, request: Request<'_>) -> Result<Loa
     Ok(loaded)
 }
 
-/// A file that is understood.
+/// A file whose format and target table are known.
 struct File {
     path: PathBuf,
-    /// As people know it: without its folder.
+    /// For messages: without its folder.
     name: String,
     stamp: Stamp,
     dialect: Dialect,
     target: Target,
 }
 
-/// What became of a file.
 struct Load {
     progress: Progress,
     resumed_at: Option<u64>,
@@ -141,7 +137,7 @@ impl File {
                  slow; one on the reader's id and the ISBN (for books: the ISBN) helps",
             );
         }
-        // Without an index, one row alone may cost a look at the whole table.
+        // Without an index, each row may need a scan of the whole table.
         let (first, least) = if table.is_indexed() { (FIRST_BATCH, SMALLEST_BATCH) } else { (1, 1) };
         let mut batch = BatchSize::new(first).within(least, LARGEST_BATCH).growing(2.0);
         let resumed_at = Some(progress.records).filter(|records| *records > 0);
@@ -188,7 +184,7 @@ impl File {
         }
     }
 
-    /// A signal's own message is about publishing; here it matters what is kept.
+    /// A signal's own message is about publishing; this one says what is kept.
     fn resumable(&self, error: Error, records: u64) -> Error {
         if !matches!(error.kind(), Kind::Interrupted | Kind::Terminated) {
             return error;
@@ -239,8 +235,8 @@ impl File {
     }
 }
 
-/// The values of a record for the table's columns, or why there are none. Whether an ISBN is one
-/// is not asked here: the nightly job repairs what can be repaired, and sees every row anyway.
+/// The values of a record for the columns `wanted`, or the reason to reject it. ISBNs are not checked here:
+/// the nightly job sees every row anyway, and repairs what can be repaired.
 fn row(
     record: &Record,
     dialect: &Dialect,
@@ -252,8 +248,8 @@ fn row(
         let text = record.fields.get(place).map(String::as_str);
         text.filter(|text| !matches!(*text, "" | "NULL" | r"\N"))
     };
-    // Up to the last one that matters the fields must be there, and behind the columns there may
-    // be nothing: else a separator in the text has moved them.
+    // All fields up to the last required one must exist, and those after the last column must be empty:
+    // otherwise a separator inside a text has shifted the fields.
     let matters = [Field::User, Field::Isbn, Field::Rating, Field::Title];
     if columns.iter().rposition(|field| matters.contains(field)) >= Some(record.fields.len()) {
         return Err("too_few_fields");
@@ -276,8 +272,8 @@ fn row(
     wanted.iter().map(value).collect()
 }
 
-/// A record that could not be used: its parts, as the table would take them. Where fields have moved, nobody knows
-/// which is the reader's id; the number of the record leads to it in the file.
+/// A rejected record, in parts as the table would take them. With a wrong number of fields, the parts are
+/// unknown; then the record's number leads to it in the file.
 fn example(record: &Record, dialect: &Dialect) -> Example {
     let columns = dialect.columns.len();
     let number = Example { record: Some(record.number), ..Example::default() };
@@ -295,7 +291,7 @@ fn example(record: &Record, dialect: &Dialect) -> Example {
     Example { user, isbn, rating, ..number }
 }
 
-/// An integer only if it is written as one would write it: "007" is a name.
+/// An integer only if it is spelled as usual: "007" stays text.
 fn integer_or_text(text: &str) -> Value {
     match text.parse::<i64>() {
         Ok(integer) if integer.to_string() == text => Value::Integer(integer),
@@ -303,7 +299,7 @@ fn integer_or_text(text: &str) -> Value {
     }
 }
 
-/// 5 rather than 5.0, for columns that are declared as something other than REAL.
+/// 5 rather than 5.0, for columns that are not declared REAL.
 fn shortest(rating: f64) -> Value {
     if rating.fract() == 0.0 && rating.abs() < 1e15 {
         Value::Integer(rating as i64)

@@ -1,4 +1,4 @@
-//! The stage `recommend`: all lists, some readers' at a time.
+//! The stage `recommend`: makes all lists, one tile of readers at a time.
 
 use std::sync::mpsc::sync_channel;
 
@@ -10,10 +10,7 @@ use crate::recommender::lists::{ListMaker, ListStatistics};
 use crate::run_summary::Stage;
 use crate::text::count;
 
-/// Makes all lists and hands them to `write`: the next are made while the last are written.
-///
-/// # Errors
-/// As [`ListMaker::of`], and what `write` says.
+/// Makes all lists and gives them to `write`: one tile is made while the one before is written.
 pub fn make_lists(
     job: &mut Job<'_>,
     lists: &ListMaker<'_>,
@@ -32,7 +29,7 @@ pub fn make_lists(
                 for first in (0..readers).step_by(tile) {
                     let rows = lists.of(first..readers.min(first + tile), interrupt, &done)?;
                     if to_write.send(rows).is_err() {
-                        // Writing has failed, and says so itself.
+                        // `write` has failed; its error is returned below.
                         break;
                     }
                 }

@@ -1,75 +1,71 @@
-//! How much memory a night takes, and whether there is that much.
+//! How much memory a night needs, and whether that much is allowed.
 //!
-//! Everything large is one of a few tables whose sizes are known beforehand, so what a night will need is a
-//! sum and not a guess. The numbers stand in one place, [`Workload`]; docs/figures.md shows them beside what was
-//! measured.
+//! Nearly all memory goes into a few tables whose sizes are known beforehand, so the need is a sum and not a
+//! guess. [`Workload`] works it out; docs/figures.md compares it with measurements.
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::machine::{self, Memory};
 use crate::text::count;
 
-/// What is there before anything is read: the program, SQLite's cache, buffers of threads.
+/// Bytes before anything is read: the program, SQLite's cache, buffers of threads.
 const BASE: u64 = 64 << 20;
 
-/// Bytes a rating while spellings become codes: the columns of the table, the groups of rows with equal
-/// keys, the codes, and the pairs sorted by reader. Measured: 56 to 72 where ids are numbers and no times are
-/// known; both would add up to 24.
+/// Bytes for each rating while spellings become codes: the columns of the table, the groups of rows with
+/// equal keys, the codes, and the pairs sorted by reader. Measured: 56 to 72 with integer ids and without
+/// times; text ids and times add up to 24.
 const PER_RATING: u64 = 100;
 
-/// Bytes for each reader and each book beside factors: ids, keys, spellings, digests, marks.
+/// Bytes for each reader and each book, without factors: ids, keys, spellings, digests, marks.
 const PER_ROW: u64 = 160;
 
-/// Bytes of a row of a list, of which three tiles are on their way at a time.
+/// Bytes for each entry of a list: 40, in each of the three tiles that exist at a time.
 const PER_ENTRY: u64 = 3 * 40;
 
-/// Rows of lists that are made together, where there is room.
+/// Entries of a tile, if memory allows.
 const ENTRIES: u64 = 1 << 19;
 
-/// What a night needs.
+/// The sizes that the memory of a night follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Ratings in the table.
     pub ratings: u64,
-    /// Readers, made-up ones with them.
+    /// Readers, with the made-up ones that stand for authors and publishers.
     pub users: u64,
-    /// Books.
     pub items: u64,
-    /// Numbers of a row of factors.
+    /// Numbers in a row of factors.
     pub factors: u64,
-    /// Entries of a list.
+    /// Entries in a list.
     pub top: u64,
 }
 
 impl Workload {
-    /// Bytes while the ratings are read.
+    /// Bytes needed while the ratings are read.
     pub fn to_read(self) -> u64 {
         BASE + PER_RATING * self.ratings
     }
 
-    /// Bytes that will do for all of a night: both models of all readers and books stand side by side, the
-    /// books once more in bytes, and lists are made from them a few at a time.
+    /// The least bytes that are enough for a whole night: both models of all readers and books at once, the
+    /// books' factors once more quantized to bytes, and lists for 64 readers at a time.
     pub fn least(self) -> u64 {
         let rows = PER_ROW * (self.users + self.items);
         let models = 2 * 4 * self.factors * (self.users + self.items);
-        let screen = self.factors * self.items;
-        self.to_read() + rows + models + screen + PER_ENTRY * 64 * self.top
+        let quantized = self.factors * self.items;
+        self.to_read() + rows + models + quantized + PER_ENTRY * 64 * self.top
     }
 }
 
-/// How much of the memory may be taken.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryBudget {
-    /// Bytes that are left for what is not necessary.
+    /// Bytes that are left beyond [`Workload::least`].
     spare: u64,
     need: Workload,
 }
 
 impl MemoryBudget {
-    /// What a night has that needs `need`.
+    /// The budget of a night of this size.
     ///
     /// # Errors
-    /// [`Kind::Config`] if it is not enough, naming the least that would do.
+    /// [`Kind::Config`] if less memory is allowed than is needed; the message names the least that is enough.
     pub fn new(config: &Config, need: Workload) -> Result<Self> {
         let (most, least) = (Most::find(config), need.least());
         if least > most.bytes {
@@ -80,17 +76,17 @@ impl MemoryBudget {
         Ok(Self { spare: most.bytes - least, need })
     }
 
-    /// Readers whose lists are made together.
+    /// How many readers' lists are made together: 64 to 8192.
     pub fn tile(self) -> usize {
         let entries = ENTRIES.min(self.spare / PER_ENTRY / 4);
         (entries / self.need.top.max(1)).clamp(64, 8192) as usize
     }
 }
 
-/// Whether the ratings alone fit, before they are read.
+/// Checks, before the ratings are read, that they alone fit into memory.
 ///
 /// # Errors
-/// As [`MemoryBudget::new`].
+/// [`Kind::Config`] if they do not.
 pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
     let need = Workload { ratings, users: 0, items: 0, factors: 0, top: 0 }.to_read();
     let most = Most::find(config);
@@ -101,14 +97,14 @@ pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
     Ok(())
 }
 
-/// The most that may be taken, and who says so.
+/// The most memory that may be taken, and what sets this limit.
 struct Most {
     bytes: u64,
     source: String,
 }
 
 impl Most {
-    /// What is set, or what the machine or its cgroup allows.
+    /// `max_memory` if it is set, else what the machine or the cgroup allows.
     fn find(config: &Config) -> Self {
         if let Some(bytes) = config.compute.most_memory() {
             return Self { bytes, source: format!("max_memory is {}", config.compute.max_memory) };

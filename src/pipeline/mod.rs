@@ -1,8 +1,9 @@
-//! What jobs are made of. Each file is a job, or a stage of one; the commands only call them.
+//! The jobs. Each file is a job or a part of one; the commands only call them.
 //!
-//! [`night`] reads from top to bottom like the night it describes: [`dataset`] within its [`memory_budget`], [`gate`],
-//! [`train`], [`lists`], and publishing. [`backfill`] solves only what has changed; [`import`] loads files,
-//! [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for what is wrong, [`page_facts`] gathers what a page tells.
+//! [`night`] is the nightly job, made of [`dataset`] (within its [`memory_budget`]), [`gate`], [`train`],
+//! [`lists`] and publishing. [`backfill`] solves only what has changed, [`import`] loads files,
+//! [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for problems, and [`page_facts`] gathers the
+//! facts for the report.
 
 pub mod backfill;
 pub mod clock;

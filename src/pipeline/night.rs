@@ -24,7 +24,7 @@ use crate::recommender::training::Trained;
 use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
 use crate::{failpoint, machine};
 
-/// What a night goes through, in `timings`.
+/// The stages in a night's `timings`.
 const STAGES: [Stage; 8] = [
     Stage::Read,
     Stage::Normalise,
@@ -36,20 +36,19 @@ const STAGES: [Stage; 8] = [
     Stage::Publish,
 ];
 
-/// How to do tonight's job.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Write nothing.
     pub dry_run: bool,
-    /// Train and publish although nothing has changed, or the gate objects.
+    /// Train and publish even if nothing has changed or the gate objects.
     pub force: bool,
 }
 
-/// What has come of a job that went to its end.
+/// The result of a job that did not fail.
 #[derive(Debug)]
 pub struct Finished {
     pub summary: RunSummary,
-    /// Why the gate keeps the lists back.
+    /// Why the gate refused to publish, if it did.
     pub refusal: Option<Error>,
 }
 
@@ -62,7 +61,7 @@ impl From<RunSummary> for Finished {
 /// Runs the nightly job.
 ///
 /// # Errors
-/// Any [`Kind`](crate::error::Kind); the set from before stands then.
+/// Any [`Kind`]; the published set then stays as it was.
 pub fn run(context: Context<'_>, db: &Path, options: Options) -> Result<Finished> {
     let Context { config, console, .. } = context;
     let (device, why) = device::choose(&config.compute.device)?;
@@ -87,7 +86,7 @@ pub fn run(context: Context<'_>, db: &Path, options: Options) -> Result<Finished
     })
 }
 
-/// The error of a night, which has published nothing if it was stopped.
+/// Adds to the error of a stopped night that nothing was published.
 fn stopped(error: Error) -> Error {
     match error.kind() {
         Kind::Interrupted | Kind::Terminated => {
@@ -98,7 +97,7 @@ fn stopped(error: Error) -> Error {
     }
 }
 
-/// Does the whole job for ratings that were loaded already, as the run `run_id`.
+/// Does the rest of the nightly job for ratings that are loaded already, as the run `run_id`.
 ///
 /// # Errors
 /// As [`run`].
@@ -112,14 +111,13 @@ pub fn go_on(
     Night { device, force: false, job }.finish(database, run_id, dataset).map_err(stopped)
 }
 
-/// A night at work.
 struct Night<'a> {
     job: Job<'a>,
     device: Device,
     force: bool,
 }
 
-/// A night that may be published.
+/// The results of training, which may be published.
 struct Tonight {
     config: ResolvedConfig,
     dataset: Dataset,
@@ -128,16 +126,16 @@ struct Tonight {
     metrics: Metrics,
 }
 
-/// What a night has come to before anything is written.
+/// The result of a night before anything is written.
 enum Outlook {
-    /// There are lists to publish.
+    /// The models are trained, and lists can be made.
     Fit(Box<Tonight>),
     /// The gate objects.
     Refused(Box<(Dataset, Judgement)>),
 }
 
 impl Night<'_> {
-    /// How many rows are published, if training would only give the same ones again and nobody wants that.
+    /// The number of published rows, if training would only give the same ones again and is not forced.
     fn unchanged(&self, database: &Database, dataset: &Dataset) -> Result<Option<u64>> {
         let Some(current) = runs::current(database)?.filter(|_| !self.force) else {
             return Ok(None);
@@ -146,7 +144,7 @@ impl Night<'_> {
         let same = current.version == env!("CARGO_PKG_VERSION")
             && current.input_digest.as_deref() == Some(&dataset.digest)
             && current.config.is_some_and(|then| then.decisive() == settings);
-        // Only then is it worth looking whether all of it still stands, and nothing else does.
+        // Only then is it worth checking that the published set is complete and holds no other rows.
         if !same
             || database.read("looking at the published tables", slots::are_outdated)?
             || model_store::verify(&database.folder(), current.run_id, Some(&dataset.digest)).is_err()
@@ -158,7 +156,7 @@ impl Night<'_> {
         Ok(Some(all).filter(|all| own == *all && published == Some(*all)))
     }
 
-    /// Notes that there was nothing to do.
+    /// Records in the history that there was nothing to do.
     fn leave(&self, database: &mut Database, run_id: i64, dataset: &Dataset, rows: u64) -> Result<Finished> {
         let summary = self.summary(Some(run_id), RunStatus::Unchanged, dataset, rows, Metrics::default());
         self.note(database, "noting that nothing has changed", dataset, &summary, None)?;
@@ -169,12 +167,12 @@ impl Night<'_> {
         Ok(summary.into())
     }
 
-    /// From ratings to a published set, unless the gate objects.
+    /// Goes from ratings to a published set, unless the gate objects.
     fn finish(&mut self, database: &mut Database, run_id: i64, dataset: Dataset) -> Result<Finished> {
         self.rehearse_publishing(database, run_id, &dataset)?;
         rehearsal::exchange(database)?;
         let outlook = std::thread::scope(|scope| {
-            // If this fails, it is tried again when the room is needed.
+            // Empties the unused slots. If this fails, it is tried again when they are needed.
             let beside = database.again();
             scope.spawn(move || beside.and_then(|mut database| publish::make_room(&mut database)));
             self.fit(database, dataset)
@@ -192,7 +190,7 @@ impl Night<'_> {
         }
     }
 
-    /// A night that nobody sees.
+    /// A dry run: does all but publishing, and writes nothing.
     fn rehearse(&mut self, database: &Database) -> Result<Finished> {
         let dataset = self.job.load(database)?;
         self.rehearse_publishing(database, 0, &dataset)?;
@@ -214,13 +212,13 @@ impl Night<'_> {
         Ok(finished)
     }
 
-    /// Asks before any training whether the published tables would take the lists.
+    /// Checks before any training that the published tables would accept the lists.
     fn rehearse_publishing(&self, database: &Database, run_id: i64, dataset: &Dataset) -> Result<()> {
         let Encoded { users, items, .. } = &dataset.ratings;
         rehearsal::rows(database, Names { run_id, users, items }, self.job.context.config.output.top)
     }
 
-    /// Everything up to the trained models, unless the gate objects; writes nothing.
+    /// Runs the gate and, unless it objects, trains the models; writes nothing.
     fn fit(&mut self, database: &Database, dataset: Dataset) -> Result<Outlook> {
         let Job { context, clock, .. } = &mut self.job;
         let judgement = gate::judge(*context, clock, database, &dataset, self.device, self.force)?;
@@ -269,7 +267,7 @@ impl Night<'_> {
         let books = &model.books;
         let names = Names { run_id, users, items };
         let published = std::thread::scope(|scope| -> Result<RunSummary> {
-            // The models go to the disk while lists are made from them.
+            // The models are written to disk while lists are made from them.
             let storing = scope.spawn(|| model.write(&folder));
             let mut draft = Draft::begin(database, names)?;
             let fitted = Fitted {
@@ -307,10 +305,10 @@ impl Night<'_> {
             Ok(self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics))
         });
         let summary = published.inspect_err(|_| {
-            // A model that nobody sees the lists of. If this fails, the next run removes it.
+            // This model's lists were not published. If removing it fails, the next run does it.
             let _ = std::fs::remove_dir_all(model_store::path(&folder, run_id));
         })?;
-        // It is published: what stays for once is no reason to say otherwise.
+        // The set is published, so a failure to clean up is only a warning.
         if let Err(error) = publish::leave_strict(database) {
             console.warn(format!("the set before is still in STRICT tables: {error}"));
         }
@@ -326,7 +324,7 @@ impl Night<'_> {
         Finished { summary, refusal: Some(gate::refusal(&judgement.objections)) }
     }
 
-    /// Writes down how a run has ended that publishes nothing.
+    /// Records in the history how a run ended that publishes nothing.
     fn note(
         &self,
         database: &mut Database,
@@ -344,8 +342,8 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// What is known of all lists together goes into the metrics: that of the published ones, not of those that
-    /// were judged.
+    /// Adds to the metrics the memory, and the figures of all lists together: of the lists to publish, not of
+    /// those that the gate judged.
     fn describe(&self, metrics: &mut Metrics, lists: &ListStatistics, dataset: &Dataset) {
         metrics.coverage = Some(lists.coverage(dataset.ratings.items.len()));
         metrics.popular_share = Some(lists.popular_share());

@@ -1,9 +1,9 @@
-//! What the page about the last night tells, gathered from the database, the history and the model.
+//! Gathers the facts for the report about the last night from the database, the history and the model.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::Local;
 
 use crate::catalog::ids::{UserId, UserRef};
 use crate::catalog::keys::{self, LOST_ZEROS, OTHER_SPELLING};
@@ -12,26 +12,19 @@ use crate::context::Context;
 use crate::database::lists::{self, Listed};
 use crate::database::runs;
 use crate::error::{Kind, Result};
-use crate::model_store::StoredUsers;
 use crate::pipeline::dataset::{Dataset, Job};
-use crate::pipeline::gate::SEED;
-use crate::quality::metrics;
 use crate::query::Lookup;
-use crate::recommender::evaluator::Measure;
-use crate::report::{BookName, Card, Facts, Gate, Hygiene, Lists, Night, Ratings, ReaderCard, Run};
-use crate::run_summary::{Entry, Figures, GateMetrics, RunStatus, Stage, Timings};
-use crate::text::{count, plain};
+use crate::report::night::{Night, Run};
+use crate::report::{BookName, Card, Facts, Hygiene, Lists, Ratings, ReaderCard};
+use crate::text::plain;
 
-/// Runs of the history on the page.
+/// How many runs of the history the page shows.
 const RUNS: u32 = 30;
 
-/// Books of a reader's own that are shown.
+/// How many of a reader's own books the page shows.
 const LIKED: usize = 5;
 
-/// Gathers what the page tells, with so many readers on it.
-///
-/// # Errors
-/// As [`Lookup::open`] and [`Job::load`].
+/// Gathers the facts for a page with this many readers.
 pub fn gather(context: Context<'_>, db: &Path, readers: usize) -> Result<Facts> {
     let lookup = Lookup::open(context, db)?;
     let entries = runs::last(&lookup.database, RUNS)?;
@@ -40,7 +33,7 @@ pub fn gather(context: Context<'_>, db: &Path, readers: usize) -> Result<Facts> 
     let silent = Console::silent();
     let dataset = match Job::new(Context { console: &silent, ..context }).load(&lookup.database) {
         Ok(dataset) => Some(dataset),
-        // A page can be made of what is known.
+        // Without usable ratings, the page shows the rest.
         Err(error) if error.kind() == Kind::NoRatings => None,
         Err(error) => return Err(error),
     };
@@ -54,13 +47,13 @@ pub fn gather(context: Context<'_>, db: &Path, readers: usize) -> Result<Facts> 
         let entry = entries.iter().find(|entry| entry.run_id == current.run_id)?;
         entry.metrics.as_ref()?.gate.as_ref()?.figure.clone()
     });
-    facts.runs = entries.iter().rev().map(|entry| run(entry, figure.as_deref())).collect();
+    facts.runs = entries.iter().rev().map(|entry| Run::of(entry, figure.as_deref())).collect();
     if let Some(current) = current {
-        // It may be older than the runs that are listed.
+        // The current run may be older than the listed ones.
         let entry = entries.iter().find(|entry| entry.run_id == current.run_id).cloned();
         let entry =
             entry.map_or_else(|| runs::entry(&lookup.database, current.run_id), |entry| Ok(Some(entry)))?;
-        facts.night = entry.map(|entry| night(&lookup, &entry));
+        facts.night = entry.as_ref().map(Night::of);
         if let Some(dataset) = &dataset {
             let seen = look_through(&lookup, dataset, readers)?;
             (facts.lists, facts.readers) = (Some(seen.0), seen.1);
@@ -69,145 +62,10 @@ pub fn gather(context: Context<'_>, db: &Path, readers: usize) -> Result<Facts> 
     Ok(facts)
 }
 
-/// A number from the history, which lies in a database where others may write: one that can be drawn.
-fn drawable(number: f64) -> Option<f64> {
-    const MOST: f64 = 1e12;
-    Some(number).filter(|number| number.abs() < MOST)
-}
-
-fn local(time: Option<DateTime<Utc>>) -> String {
-    time.map_or("?".into(), |time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string())
-}
-
-/// `figure` is what the published night was judged by: others cannot be set beside it.
-fn run(entry: &Entry, figure: Option<&str>) -> Run {
-    let gate = entry.metrics.as_ref().and_then(|metrics| metrics.gate.as_ref());
-    let quality = |gate: &GateMetrics| {
-        let model = gate.model.and_then(drawable).filter(|_| gate.figure.as_deref() == figure)?;
-        Some((model, gate.baseline_figure().and_then(drawable)))
-    };
-    let rows = entry.counts.as_ref().and_then(|counts| counts.recommendations);
-    Run {
-        run_id: entry.run_id,
-        when: local(entry.started),
-        what: format!("{}, {}", entry.kind, entry.status),
-        seconds: entry.timings.as_ref().and_then(Timings::total).and_then(drawable),
-        rows: rows.filter(|_| entry.status == RunStatus::Published),
-        quality: gate.and_then(quality),
-        error: entry.error.as_deref().map(plain),
-    }
-}
-
-/// The stages of a night, and what they are called where there is little room.
-const STAGES: [(Stage, &str); 8] = [
-    (Stage::Read, "read"),
-    (Stage::Normalise, "ISBNs"),
-    (Stage::Encode, "codes"),
-    (Stage::Books, "books"),
-    (Stage::Evaluate, "gate"),
-    (Stage::Train, "train"),
-    (Stage::Recommend, "lists"),
-    (Stage::Publish, "publish"),
-];
-
-fn night(lookup: &Lookup<'_>, entry: &Entry) -> Night {
-    let counts = entry.counts.clone().unwrap_or_default();
-    let metrics = entry.metrics.clone().unwrap_or_default();
-    let timings = entry.timings.clone().unwrap_or_default();
-    let whole = |number: Option<u64>| number.map_or("?".to_owned(), count);
-    let mut tiles = vec![
-        (whole(counts.users), "readers"),
-        (whole(counts.items), "books"),
-        (whole(counts.ratings.kept), "ratings"),
-        (whole(counts.recommendations), "recommendations"),
-    ];
-    let new_books = counts.new_books.filter(|books| *books > 0);
-    tiles.extend(new_books.map(|books| (count(books), "new books, by known authors")));
-    let total = timings.total().and_then(drawable);
-    tiles.extend(total.map(|seconds| (format!("{seconds:.1} s"), "for all of it")));
-    let losses = metrics.losses.clone().unwrap_or_default();
-    let curve = |values: Option<Vec<f64>>| -> Vec<f64> {
-        values.unwrap_or_default().into_iter().filter_map(drawable).collect()
-    };
-    let [all, first] = [losses.all, losses.held_out].map(curve);
-    // Where the last passes are as many as the first they began anew, and do not go on from those.
-    let curves = match first.len() > all.len() {
-        false => vec![("everything".to_owned(), all)],
-        true => vec![
-            ("first passes, without the hidden ratings".to_owned(), first),
-            ("last passes, over everything".to_owned(), all),
-        ],
-    };
-    let Figures { ndcg, recall, precision, hit_rate, mrr, map, rmse, mae, .. } =
-        metrics.figures.clone().unwrap_or_default();
-    let figures = [
-        (ndcg, "nDCG@20: are the hidden books in the first 20, and far up?"),
-        (recall, "Recall@20: which share of a reader's hidden books is among the first 20?"),
-        (precision, "Precision@20: which share of the first 20 are hidden books?"),
-        (hit_rate, "Hit rate@20: how many readers find at least one?"),
-        (mrr, "MRR: one by the place of the first, on average"),
-        (map, "MAP@20"),
-        (rmse, "RMSE of the stars"),
-        (mae, "MAE of the stars"),
-    ];
-    let figures = figures
-        .into_iter()
-        .filter_map(|(figure, name)| Some((name.to_owned(), format!("{:.4}", drawable(figure?)?))));
-    let judged = metrics.gate.clone().unwrap_or_default();
-    let objections = judged.objections.unwrap_or_default();
-    let mut remarks: Vec<String> = objections.iter().map(|objection| plain(objection)).collect();
-    remarks.extend(judged.not_judged.map(|why| format!("Not judged: {}", plain(&why))));
-    let seconds =
-        |(stage, name): (Stage, &str)| Some((name.to_owned(), timings.of(stage).and_then(drawable)?));
-    let megabytes = |(stage, name): (Stage, &str)| {
-        let bytes = metrics.memory_bytes.get(&stage).copied().flatten().filter(|bytes| *bytes > 0)?;
-        Some((name.to_owned(), drawable(bytes as f64)? / 1e6))
-    };
-    Night {
-        run_id: entry.run_id,
-        when: local(entry.started),
-        device: entry.device.as_deref().map(plain).unwrap_or_default(),
-        version: plain(&entry.version),
-        tiles: tiles.into_iter().map(|(value, name)| (value, name.to_owned())).collect(),
-        losses: curves,
-        figures: figures.collect(),
-        gate: gate(lookup, entry),
-        remarks,
-        stages: STAGES.into_iter().filter_map(seconds).collect(),
-        memory: STAGES.into_iter().filter_map(megabytes).collect(),
-        most_memory: metrics.peak_memory_bytes,
-    }
-}
-
-fn gate(lookup: &Lookup<'_>, entry: &Entry) -> Option<Gate> {
-    let gate = entry.metrics.as_ref()?.gate.as_ref()?;
-    let pair = |[low, high]: [f64; 2]| Some([drawable(low)?, drawable(high)?]);
-    let interval = gate.interval.and_then(pair).or_else(|| {
-        // Runs of before did not note it; their model knows each reader's figure.
-        let (readers, _) = StoredUsers::read(&lookup.database.folder(), entry.run_id, None).ok()?;
-        let judged: Vec<f64> = readers.quality.into_iter().filter(|quality| !quality.is_nan()).collect();
-        Some(metrics::interval(&judged, SEED))
-            .filter(|_| gate.figure.as_deref() == Some(Measure::Lists.name()))
-    });
-    let lead = gate.lead?;
-    Some(Gate {
-        figure: plain(gate.figure.as_deref()?),
-        readers: gate.readers?,
-        model: drawable(gate.model?)?,
-        interval,
-        baseline: (gate.baseline.unwrap_or_default().to_string(), drawable(gate.baseline_figure()?)?),
-        lead: (drawable(lead.mean)?, pair(lead.interval)?),
-        before: gate
-            .before
-            .as_ref()
-            .and_then(|before| Some((before.run_id, drawable(before.then)?, drawable(before.now)?))),
-    })
-}
-
-/// `named` is whether examples may name readers.
+/// `named`: whether examples may name readers.
 fn ratings(dataset: &Dataset, named: bool) -> Ratings {
     let interactions = &dataset.ratings.interactions;
-    // In whole stars, or in ten steps where there are more.
+    // In whole stars, or in about ten steps if there are more; in halves if a short scale has any.
     let (low, high) = dataset.ratings.scale.unwrap_or((0.0, 0.0));
     let (mut stars, mut implicit) = (std::collections::BTreeMap::<i64, u64>::new(), 0);
     let step = ((high - low) / 10.0).max(0.5).ceil().max(1.0);
@@ -242,7 +100,7 @@ fn hygiene(dataset: &Dataset, named: bool) -> Vec<Hygiene> {
         (format!("no valid ISBN ({}), kept as it is", reason.replace('_', " ")), rows, examples)
     });
     let rejected = dataset.rejects.iter().map(|(reason, rows, examples)| {
-        // Whole rows, with whoever they are of.
+        // These examples are whole rows, which name readers.
         let examples = if named { examples } else { &[] };
         (format!("rejected: {}", reason.replace('_', " ")), rows, examples)
     });
@@ -262,7 +120,7 @@ fn hygiene(dataset: &Dataset, named: bool) -> Vec<Hygiene> {
     found
 }
 
-/// Goes through all lists once: which books they show, and what some readers see.
+/// Reads all lists once: which books they show, and what a sample of readers sees.
 fn look_through(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Result<(Lists, Vec<ReaderCard>)> {
     let ratings = &dataset.ratings;
     let interactions = &ratings.interactions;
@@ -285,7 +143,7 @@ fn look_through(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Result
         }
     })?;
     let readers = interactions.users_per_item();
-    // By key: another spelling may have become the usual one since.
+    // Looked up by key: another spelling may have become the usual one since.
     let codes = ratings.items.codes();
     let mut shown_of = vec![0; readers.len()];
     for (isbn, times) in shown {
@@ -304,14 +162,14 @@ fn look_through(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Result
     Ok((lists, cards.collect()))
 }
 
-/// StoredUsers for the page: first a few of whom there is something to see, then others at even distances.
+/// Readers for the page, taken at even distances. Those with 5 to 40 books come first, ordered by how many of
+/// these have titles.
 fn choose(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Vec<u32> {
     const TELLING: std::ops::RangeInclusive<usize> = 5..=40;
     let (interactions, items) = (&dataset.ratings.interactions, &dataset.ratings.items);
     let all = interactions.user_count();
     let step = (all / sample.max(1)).max(1);
     let mut chosen: Vec<u32> = (0..all as u32).step_by(step).take(sample).collect();
-    // The most telling first: many books of their own, with titles.
     let told = |user: &u32| {
         let own = interactions.of(*user as usize).0;
         let titled = own.iter().filter(|item| lookup.titles.has(items.spelling(**item as usize))).count();

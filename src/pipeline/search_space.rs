@@ -1,22 +1,22 @@
-//! Which settings are tried, and from where to where.
+//! Which settings `nightshelf tune` tries, and in which ranges.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::{Config, Objective, ResolvedConfig, Solver};
 
-/// A setting that is searched.
+/// A setting to search, from `low` to `high`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Dimension {
     key: &'static str,
     low: f64,
     high: f64,
-    /// Steps are factors, not differences.
+    /// Whether the scale is logarithmic.
     is_ratio: bool,
     is_whole: bool,
 }
 
 impl Dimension {
-    /// From the middle `times` down and up.
+    /// From `middle / times` to `middle * times`, on a logarithmic scale.
     fn around(key: &'static str, middle: f64, times: f64) -> Self {
         Self { key, low: middle / times, high: middle * times, is_ratio: true, is_whole: false }
     }
@@ -25,7 +25,7 @@ impl Dimension {
         Self { key, low, high, is_ratio: false, is_whole: false }
     }
 
-    /// The setting at a place from 0 to 1.
+    /// The value at a place from 0 (`low`) to 1 (`high`).
     fn at(&self, place: f64) -> f64 {
         let value = match self.is_ratio {
             true => self.low * (self.high / self.low).powf(place),
@@ -35,17 +35,18 @@ impl Dimension {
     }
 }
 
-/// What is searched for one objective and solver.
+/// The settings to search for one objective and solver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchSpace {
     dimensions: Vec<Dimension>,
-    /// α₀ √(#users #items): what the average row's λ is multiplied with.
+    /// α₀ √(#users #items), which raised to ν multiplies the λ of an average row.
     unobserved: f64,
     seed: u64,
 }
 
 impl SearchSpace {
-    /// Around what suits the data; `pairs` are users × items, `grouped` whether books have makers.
+    /// Ranges around the settings that suit the data. `pairs` is users × items; `grouped`: whether books
+    /// share authors or publishers.
     pub fn new(config: &Config, resolved: &ResolvedConfig, pairs: f64, grouped: bool) -> Self {
         let mut dimensions = Vec::new();
         match config.model.objective {
@@ -82,9 +83,9 @@ impl SearchSpace {
         Self { dimensions, unobserved, seed: config.model.seed }
     }
 
-    /// The settings of one trial, by key: random ones, the same for the same seed and number. (Bergstra,
-    /// Bengio 2012, "Random search for hyper-parameter optimization": where only some of many settings
-    /// matter, a grid wastes most of its trials.)
+    /// The settings of one trial, by key: random, but the same for the same seed and number. (Bergstra,
+    /// Bengio 2012, "Random search for hyper-parameter optimization": if only some of many settings matter, a
+    /// grid wastes most of its trials.)
     pub fn trial(&self, number: usize) -> Vec<(&'static str, String)> {
         let place = |key: &str| {
             let text = format!("{key} {number}");
@@ -92,7 +93,7 @@ impl SearchSpace {
         };
         let mut values: Vec<(&'static str, f64)> =
             self.dimensions.iter().map(|one| (one.key, one.at(place(one.key)))).collect();
-        // λ is looked for as what an average row carries, whatever power ν raises the row's weight to.
+        // λ is searched as an average row's penalty, so that its range does not depend on the exponent ν.
         let value = |key: &str| values.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
         if let (Some(exponent), Some(penalty)) = (value("exponent"), value("regularization")) {
             let penalty = penalty * self.unobserved.max(1.0).powf(1.0 - exponent);

@@ -1,4 +1,4 @@
-//! Ratings to learn from and ratings to foretell, from files.
+//! For `nightshelf evaluate`: ratings to learn from and held-out ratings, read from files.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
 
-/// Two files, in the codes of the first.
+/// Reads both files, in the codes of the first.
 ///
 /// # Errors
 /// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
@@ -36,7 +36,7 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
         let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
         held_out_count += 1;
         if let Some(user) = user {
-            // Nobody can find what nobody knows: it counts as not found.
+            // No list can have a book that is unknown here: it counts as not found.
             let code = item.unwrap_or_else(|| {
                 unknown += 1;
                 unknown
@@ -55,7 +55,7 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
     Ok((train, split))
 }
 
-/// Reads user, item and rating of each usable record; the rating is NaN if it is implicit.
+/// Gives `take` the number, reader, ISBN and rating of each usable record; an implicit rating is NaN.
 fn for_each_rating(
     path: &Path,
     config: &Config,
@@ -85,10 +85,7 @@ fn for_each_rating(
     Ok(())
 }
 
-/// What belongs together of the books that `items` has.
-///
-/// # Errors
-/// As [`Dialect::sniff`].
+/// Reads from a file of books which books of `items` are related.
 pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related> {
     let hints = Hints { kind: Some(FileKind::Books), ..Default::default() };
     let dialect = Dialect::sniff(path, &hints)?;

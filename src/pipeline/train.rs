@@ -1,4 +1,4 @@
-//! The stage `train`: both models, over everything that was read.
+//! The stage `train`: trains both models on all ratings.
 
 use crate::catalog::encode::Encoded;
 use crate::config::ResolvedConfig;
@@ -10,11 +10,8 @@ use crate::pipeline::dataset::Job;
 use crate::recommender::training::{Trained, Training};
 use crate::run_summary::Stage;
 
-/// Trains both models, from where that of the gate has come to if there is one to `start` from. `held_out` is what the
-/// gate found, to be said beside the loss.
-///
-/// # Errors
-/// As [`Training::fit`].
+/// Trains both models, going on from the gate's model if `start` has one. `held_out` is the gate's result in
+/// short, shown beside the loss.
 pub fn train(
     job: &mut Job<'_>,
     device: Device,
@@ -29,7 +26,7 @@ pub fn train(
     let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, start))?;
     let model = &config.model;
     let loss = trained.losses.last().map_or(String::new(), |loss| format!(", loss {loss:.4}"));
-    // The log has a line for each of these; the gate's model took the others.
+    // The log has a line for each of these epochs; the gate's model took the others.
     let last = match trained.losses.len() {
         all if all == model.epochs => String::new(),
         told => format!(" (the last {told} over everything)"),

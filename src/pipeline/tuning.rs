@@ -1,10 +1,9 @@
 //! The search for better settings: many trials with few factors, the best of them with more.
 //!
-//! Trials come in brackets of nine (successive halving: Jamieson, Talwalkar 2016): all nine with a
-//! quarter of the factors, the best three with half of them, the best one with all. So whenever the time
-//! is up there is something to show for it. The winner is tried with twice the factors, too, and then
-//! set beside the settings as they were on ratings that the search has not seen. Every trial is noted in
-//! the database when it is done: the same command goes on where it was stopped.
+//! Trials come in brackets of nine (successive halving: Jamieson, Talwalkar 2016): all nine with a quarter of
+//! the factors, the best three with half, the best one with all, so there is a result whenever the time is
+//! up. The winner also gets twice the factors, and is then compared with the present settings on ratings not
+//! yet seen. Finished trials are stored, so the same command goes on where it stopped.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,38 +29,36 @@ use crate::run_summary::Lead;
 /// Trials that compete with each other.
 const BRACKET: usize = 9;
 
-/// How many of them there are, and which part of the factors they have, at each step.
+/// For each step of a bracket, how many trials it has, and by what their factors are divided.
 const STEPS: [(usize, usize); 3] = [(9, 4), (3, 2), (1, 1)];
 
-/// How much is held out to search by, and then again to confirm by.
+/// The share of ratings held out for the search, and again, with another seed, to confirm its result.
 const SHARE: f64 = 0.2;
 const SEARCH_SEED: u64 = 31;
 const CONFIRM_SEED: u64 = 32;
 
-/// How long to search.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub trials: usize,
-    /// The trial at hand is finished, and the winner confirmed.
+    /// No trial begins after this time; a running one is finished, and the winner is confirmed.
     pub minutes: u64,
-    /// Forget the trials that were made before.
+    /// Delete the trials of earlier searches first.
     pub restart: bool,
 }
 
-/// What was found.
 #[derive(Debug)]
 pub struct Found {
     pub measure: Measure,
     pub trials: Vec<Trial>,
     pub best: Trial,
     pub confirmed: Confirmed,
-    /// The better ones of the settings as they were and the best trial's.
+    /// The best trial's settings if they are confirmed to be better, else the settings as they were.
     pub config: Config,
     /// Whether all trials were made.
     pub finished: bool,
 }
 
-/// The settings as they were beside the best trial's, on ratings that the search has not seen.
+/// The settings as they were compared with the best trial's, on ratings that the search has not seen.
 #[derive(Debug, Serialize)]
 pub struct Confirmed {
     pub before: f64,
@@ -70,10 +67,10 @@ pub struct Confirmed {
     pub better: bool,
 }
 
-/// Searches. `variant` gives the settings with some more keys and values.
+/// Searches. `variant` gives the present settings with some keys set to other values.
 ///
 /// # Errors
-/// As [`Job::load`] and [`crate::model::fit_ranking`].
+/// [`Kind::Failed`] if there was no time for a single trial.
 pub fn search(
     context: Context<'_>,
     db: &Path,
@@ -100,9 +97,9 @@ pub fn search(
     if !made.is_empty() {
         console.say(format!("resumed    {} trials were made before", made.len()));
     }
-    let bench = Bench { dataset: &dataset, split: &split, device, measure, interrupt };
+    let runner = TrialRunner { dataset: &dataset, split: &split, device, measure, interrupt };
     let mut search = Search {
-        bench,
+        runner,
         space: &space,
         variant: &variant,
         full: config.model.factors,
@@ -119,29 +116,29 @@ pub fn search(
     }
     let trials = search.made;
 
-    // The settings as they were come first among equals.
+    // The first of equal trials wins: the settings as they were come first.
     let best = trials.iter().reduce(|best, trial| if trial.score > best.score { trial } else { best });
     let best = best.cloned().ok_or_else(|| {
         Error::new(Kind::Failed, "there was no time for a single trial").hint("allow more with --minutes")
     })?;
     let found = variant(&best.pairs())?;
     let fresh = Split::draw(&dataset.ratings, Scheme::Random(SHARE), CONFIRM_SEED)?;
-    let bench = Bench { dataset: &dataset, split: &fresh, device, measure, interrupt };
-    let (before, after, lead) = bench.compare(config, &found)?;
+    let runner = TrialRunner { dataset: &dataset, split: &fresh, device, measure, interrupt };
+    let (before, after, lead) = runner.compare(config, &found)?;
     let [before, after] = [before, after].map(|mean| measure.show(mean));
     let confirmed = Confirmed { before, after, lead, better: lead.mean > 0.0 };
     let config = if confirmed.better { found } else { config.clone() };
     Ok(Found { measure, trials, best, confirmed, config, finished })
 }
 
-/// What is searched for what: trials of another task say nothing.
+/// Identifies the data and the settings: trials of another task cannot be compared.
 fn task(config: &Config, dataset: &Dataset) -> String {
     let settings = serde_json::to_string(&config.decisive()).unwrap_or_default();
     format!("{}-{:016x}", dataset.digest, xxh3_64(settings.as_bytes()))
 }
 
-/// Where trials are made.
-struct Bench<'a> {
+/// Runs trials on one split.
+struct TrialRunner<'a> {
     dataset: &'a Dataset,
     split: &'a Split,
     device: Device,
@@ -149,15 +146,15 @@ struct Bench<'a> {
     interrupt: &'a Interrupt,
 }
 
-impl Bench<'_> {
-    /// The figure of each reader, more being better.
+impl TrialRunner<'_> {
+    /// The figure of each reader; higher is better.
     fn figures(&self, config: &Config) -> Result<Vec<f64>> {
         let holdout = Holdout {
             split: self.split,
             items: &self.dataset.ratings.items,
             related: &self.dataset.related,
             only_new: false,
-            // Stars are no part of a search for lists.
+            // A search for better lists needs no stars.
             scale: self.dataset.ratings.scale.filter(|_| config.model.objective == Objective::Rating),
             longest: Measure::LENGTH,
             most_readers: Measure::MOST_READERS,
@@ -172,7 +169,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Means before and after, and how far one is ahead.
+    /// Means before and after, and how far `after` is ahead.
     fn compare(&self, before: &Config, after: &Config) -> Result<(f64, f64, Lead)> {
         let before = self.figures(before)?;
         let after = self.figures(after)?;
@@ -181,9 +178,8 @@ impl Bench<'_> {
     }
 }
 
-/// A search in progress.
 struct Search<'a, V> {
-    bench: Bench<'a>,
+    runner: TrialRunner<'a>,
     space: &'a SearchSpace,
     variant: &'a V,
     /// The factors of a trial that has won its bracket.
@@ -196,9 +192,9 @@ struct Search<'a, V> {
 }
 
 impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
-    /// Makes trials until there are enough, or no time is left; whether it came to the end.
+    /// Makes trials 0 to `trials`; false if the time was up before the end.
     fn run(&mut self, trials: usize) -> Result<bool> {
-        // What everything is compared with.
+        // Trial 0 is the settings as they were, which all others are compared with.
         if self.score(0, self.full)?.is_none() {
             return Ok(false);
         }
@@ -220,7 +216,7 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         }
         let full = self.made.iter().filter(|trial| trial.factors == self.full);
         match full.max_by(|a, b| a.score.total_cmp(&b.score)).map(|trial| trial.number) {
-            // No run would take more than that.
+            // No run accepts more factors than that.
             Some(number) if self.full * 2 <= config::MOST_FACTORS => {
                 Ok(self.score(number, self.full * 2)?.is_some())
             }
@@ -228,7 +224,7 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         }
     }
 
-    /// How good a trial is; `None` if there is no time left to find out.
+    /// The score of a trial, made now or earlier; `None` if no time is left to make it.
     fn score(&mut self, number: usize, factors: usize) -> Result<Option<f64>> {
         let same = |trial: &&Trial| trial.number == number && trial.factors == factors;
         if let Some(trial) = self.made.iter().find(same) {
@@ -241,16 +237,16 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         let mut settings = if number == 0 { Vec::new() } else { self.space.trial(number) };
         settings.push(("factors", factors.to_string()));
         let config = (self.variant)(&settings)?;
-        let score = match self.bench.figures(&config) {
+        let score = match self.runner.figures(&config) {
             Ok(figures) => metrics::mean(&figures),
-            // Such settings are no good: that is what was to be found out.
+            // Training fails with these settings: the trial gets the lowest score.
             Err(error) if error.kind() == Kind::Failed => f64::MIN,
             Err(error) => return Err(error),
         };
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let seconds = (since.elapsed().as_secs_f64() * 1e3).round() / 1e3;
         let trial = Trial { number, factors, settings, score, seconds };
-        let (name, shown) = (self.bench.measure.name(), self.bench.measure.show(score));
+        let (name, shown) = (self.runner.measure.name(), self.runner.measure.show(score));
         self.console.say(format!("trial {number:<4} {factors} factors: {name} {shown:.4}, {seconds:.1} s"));
         trials::note(self.database, &self.task, name, &trial)?;
         self.made.push(trial);

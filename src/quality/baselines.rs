@@ -1,4 +1,4 @@
-//! What anybody could do without a model.
+//! Simple methods that a model has to beat: popularity, random order, and damped biases.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 
 use crate::model::data::Interactions;
 
-/// The same list for everyone, most readers in `train` first, without what each has read by `known`.
+/// One list for everyone, books with most readers in `train` first, without each user's books in `known`.
 pub fn popularity(train: &Interactions, known: &Interactions, n: usize) -> Vec<Vec<u32>> {
     let readers = train.users_per_item();
     let mut order: Vec<u32> = (0..readers.len() as u32).collect();
@@ -14,7 +14,7 @@ pub fn popularity(train: &Interactions, known: &Interactions, n: usize) -> Vec<V
     unseen(&order, known, n)
 }
 
-/// Books by the toss of a coin: one order for everyone, without what each has read by `known`.
+/// One random order for everyone, without each user's books in `known`.
 pub fn random(known: &Interactions, n: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> = (0..known.item_count as u32).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -29,8 +29,8 @@ fn unseen(order: &[u32], known: &Interactions, n: usize) -> Vec<Vec<u32>> {
     (0..known.user_count()).map(list).collect()
 }
 
-/// Mean plus damped biases, each averaged with a few ratings of no bias at all (Funk 2006; the
-/// baseline of Koren 2008, section 2.1, with items first and readers on what is left).
+/// Mean plus damped biases: each bias is averaged with a few ratings of no bias (Funk 2006; the baseline
+/// of Koren 2008, section 2.1, with item biases first and user biases on the residuals).
 #[derive(Clone, Debug, PartialEq)]
 pub struct DampedBias {
     mean: f32,
@@ -39,11 +39,10 @@ pub struct DampedBias {
 }
 
 impl DampedBias {
-    /// Ratings of no bias that each average begins with: what LensKit's authors use.
+    /// The number of ratings of no bias in each average, as LensKit's authors set it.
     const DAMPING: f32 = 5.0;
 
-    /// From rated pairs: books' biases from `rated`, readers' from `known`, which has rows of readers
-    /// who are not in the other, too.
+    /// From rated pairs only: item biases from `rated`, user biases from `known`, which may have more users.
     pub fn new(rated: &Interactions, known: &Interactions) -> Self {
         let mean =
             rated.ratings.iter().map(|rating| f64::from(*rating)).sum::<f64>() / rated.len().max(1) as f64;
@@ -63,7 +62,7 @@ impl DampedBias {
         Self { mean, users, items }
     }
 
-    /// Expected stars; a code that was not trained on has no bias.
+    /// Predicted stars; a user or item that is `None`, or has no training ratings, has no bias.
     pub fn predict(&self, user: Option<u32>, item: Option<u32>) -> f32 {
         let bias = |biases: &[f32], code: Option<u32>| code.map_or(0.0, |code| biases[code as usize]);
         self.mean + bias(&self.users, user) + bias(&self.items, item)

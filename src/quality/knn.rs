@@ -1,15 +1,15 @@
 //! Item-based nearest neighbours: the baseline that a ranking model has to beat.
 //!
-//! Two books are alike if the same readers have read them; a book is recommended by the reader's own
-//! books that are like it:
+//! Two books are similar if the same readers have read them. A book is recommended for the reader's own
+//! books that are similar to it:
 //!
 //! ```text
 //! s_ij = n_ij / (√(n_i n_j) + h)             score(u, i) = Σ_{j read by u, j among the K nearest of i} s_ij
 //! ```
 //!
-//! with n_ij the readers of both, and h a shrinkage that keeps pairs with few readers from being
-//! called alike. (Sarwar et al. 2001; the shrunk cosine of Ferrari Dacrema, Cremonesi, Jannach: "Are we
-//! really making much progress?", 2019, who show that it still holds its own.)
+//! with n_i the readers of book i, n_ij the readers of both, and h a shrinkage that keeps pairs with few
+//! readers from being called similar. (Sarwar et al. 2001; the shrunk cosine of Ferrari Dacrema, Cremonesi,
+//! Jannach: "Are we really making much progress?", 2019, who show that it is still competitive.)
 
 use rayon::prelude::*;
 
@@ -17,19 +17,16 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::model::data::Interactions;
 
-/// K. Of 20, 30, 50, 100, 200, 400 and 1,000 the best on Book-Crossing is 20 or 30, on MovieLens 100K
-/// 200; this one loses 2% of nDCG to the best on the first and 4% on the second.
+/// K. Of 20, 30, 50, 100, 200, 400 and 1,000 the best on Book-Crossing is 20 or 30, on MovieLens 100K it
+/// is 200. This value loses 2% of nDCG to the best on the first and 4% on the second.
 const NEIGHBOURS: usize = 50;
 
-/// h; of 0, 5, 10 and 20 the best or near it on both.
+/// h. Of 0, 5, 10 and 20 this is the best or close to it on both data sets.
 const SHRINKAGE: f32 = 10.0;
 
-/// The best `n` unseen items of each user in `known`, by who has read what in `train`.
+/// The best `n` unseen items of each user in `known`; the neighbours come from `train`.
 ///
-/// Time grows with Σ n_u², memory with items × K.
-///
-/// # Errors
-/// On a signal.
+/// Time grows with Σ n_u², n_u being the items of user u, and memory with items × K.
 pub fn lists(
     train: &Interactions,
     known: &Interactions,
@@ -44,7 +41,7 @@ pub fn lists(
             Ok(nearest(item, train, &by_item, sums))
         })
         .collect::<Result<_>>()?;
-    // Whom each item is a neighbour of: a user's items then name the candidates.
+    // The items that each item is a neighbour of: these are the candidates that a user's item brings in.
     let mut recommends: Vec<Vec<(u32, f32)>> = vec![Vec::new(); train.item_count];
     for (item, near) in neighbours.iter().enumerate() {
         for (other, likeness) in near {
@@ -68,7 +65,7 @@ pub fn lists(
         .collect()
 }
 
-/// The items most like one.
+/// The K items most similar to one, and how similar they are.
 fn nearest(item: usize, train: &Interactions, by_item: &Interactions, sums: &mut Sums) -> Vec<(u32, f32)> {
     sums.begin(train.item_count);
     let readers = by_item.of(item).0;
@@ -83,7 +80,7 @@ fn nearest(item: usize, train: &Interactions, by_item: &Interactions, sums: &mut
     sums.best(NEIGHBOURS, |other| *other as usize != item, likeness)
 }
 
-/// A sum for each of a few items, without touching all the others.
+/// A sum for each of a few items; clearing them does not touch the others.
 #[derive(Default)]
 struct Sums {
     of: Vec<f32>,

@@ -1,4 +1,4 @@
-//! The figures, with their formulas.
+//! The quality figures, with their formulas.
 //!
 //! For a reader with the held-out books T (those that the list could not know of) and the list
 //! l_1 … l_k of unseen books, with hit_j = 1 if l_j ∈ T:
@@ -11,8 +11,8 @@
 //! ```
 //!
 //! averaged over all readers with at least one held-out book (Manning, Raghavan, Schütze:
-//! "Introduction to information retrieval", chapter 8; Järvelin, Kekäläinen 2002 for nDCG). Every
-//! book of the catalogue is ranked; none is sampled (Krichene, Rendle 2020 say why).
+//! "Introduction to information retrieval", chapter 8; Järvelin, Kekäläinen 2002 for nDCG). All
+//! books of the catalogue are ranked, not a sample of them (Krichene, Rendle 2020 say why).
 //!
 //! ```text
 //! RMSE = √(Σ (r − r̂)² / n)                         MAE = Σ |r − r̂| / n
@@ -26,7 +26,7 @@ use rayon::prelude::*;
 
 use crate::run_summary::Lead;
 
-/// Samples of a bootstrap.
+/// Samples per bootstrap.
 const DRAWS: u64 = 1000;
 
 /// Figures of one reader's list, or their mean over readers.
@@ -34,15 +34,15 @@ const DRAWS: u64 = 1000;
 pub struct RankingFigures {
     /// Share of the list that was held out.
     pub precision: f64,
-    /// Share of the held-out books that the list has.
+    /// Share of the held-out books that are in the list.
     pub recall: f64,
-    /// Discounted gain against that of the best list.
+    /// Discounted cumulative gain, divided by that of the ideal list.
     pub ndcg: f64,
     /// Average precision.
     pub map: f64,
     /// Reciprocal rank of the first hit.
     pub mrr: f64,
-    /// Whether there is a hit.
+    /// 1 if there is a hit, else 0.
     pub hit_rate: f64,
 }
 
@@ -59,7 +59,7 @@ impl RankingFigures {
         ]
     }
 
-    /// The mean of some readers' figures, each as often as `times` says.
+    /// The mean of readers' figures, each weighted by `times` of its place.
     fn mean(figures: &[Self], times: impl Fn(usize) -> f64) -> Self {
         let (mut sum, mut count) = (Self::default(), 0.0);
         for (place, figures) in figures.iter().enumerate() {
@@ -83,7 +83,6 @@ impl RankingFigures {
         }
     }
 
-    /// The mean of some readers' figures.
     pub fn average(figures: &[Self]) -> Self {
         Self::mean(figures, |_| 1.0)
     }
@@ -91,7 +90,7 @@ impl RankingFigures {
 
 /// The figures of each reader's list.
 ///
-/// `lists` and `held_out` have an entry for each reader, in codes; `held_out` without repetition.
+/// `lists` and `held_out` have one entry per reader, in codes; none of `held_out` is empty or repeats a book.
 pub fn by_reader(lists: &[Vec<u32>], held_out: &[&[u32]], k: usize) -> Vec<RankingFigures> {
     let figures = |(list, held_out): (&Vec<u32>, &&[u32])| {
         let list = &list[..k.min(list.len())];
@@ -120,7 +119,7 @@ pub fn by_reader(lists: &[Vec<u32>], held_out: &[&[u32]], k: usize) -> Vec<Ranki
     lists.par_iter().zip(held_out).map(figures).collect()
 }
 
-/// Share of the catalogue of `items` that stands in the first k of any list.
+/// Share of the catalogue of `items` books that is in the first k of any list.
 pub fn coverage(lists: &[Vec<u32>], k: usize, items: usize) -> f64 {
     let mut shown: Vec<u32> = lists.iter().flat_map(|list| &list[..k.min(list.len())]).copied().collect();
     shown.par_sort_unstable();
@@ -128,10 +127,10 @@ pub fn coverage(lists: &[Vec<u32>], k: usize, items: usize) -> f64 {
     shown.len() as f64 / items.max(1) as f64
 }
 
-/// How little known the first k of the lists are: the mean of −log₂ of the share of readers that a
-/// book has, in bits. (Zhou et al. 2010; Vargas, Castells 2011.)
+/// How little known the first k books of the lists are: the mean of −log₂ of a book's share of readers,
+/// in bits. `readers` counts readers per book. (Zhou et al. 2010; Vargas, Castells 2011.)
 pub fn novelty(lists: &[Vec<u32>], k: usize, readers: &[u32], users: usize) -> f64 {
-    // A book that nobody has read is as new as one that half a reader has.
+    // A book without readers counts as if it had half a reader.
     let bits = |readers: &u32| (users as f64 / f64::from(*readers).max(0.5)).log2();
     let bits: Vec<f64> = readers.par_iter().map(bits).collect();
     let entries = lists.iter().flat_map(|list| &list[..k.min(list.len())]);
@@ -140,8 +139,8 @@ pub fn novelty(lists: &[Vec<u32>], k: usize, readers: &[u32], users: usize) -> f
     sum / count.max(1) as f64
 }
 
-/// For each figure, by name, the middle 95% of means over readers drawn with replacement: how far it
-/// may be off because these readers and not others were asked. Percentile bootstrap (Efron 1979).
+/// The 95% interval of each figure, by name: the middle of means over readers drawn with replacement. It
+/// shows how far off a figure may be by the choice of readers. Percentile bootstrap (Efron 1979).
 pub fn intervals(figures: &[RankingFigures], seed: u64) -> Vec<(&'static str, [f64; 2])> {
     let means: Vec<_> = (0..DRAWS)
         .into_par_iter()
@@ -160,15 +159,15 @@ pub fn intervals(figures: &[RankingFigures], seed: u64) -> Vec<(&'static str, [f
     (0..means[0].len()).map(interval).collect()
 }
 
-/// How far `ours` is ahead of `theirs`, figures of the same readers in the same order: what one reader
-/// is hard to please by is hard for both, so differences are far surer than either mean.
+/// How far `ours` is ahead of `theirs`: figures of the same readers in the same order. A reader who is hard
+/// to predict is hard for both, so differences are far more certain than either mean.
 pub fn lead(ours: &[f64], theirs: &[f64], seed: u64) -> Lead {
     let differences: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect();
     Lead { mean: mean(&differences), interval: interval(&differences, seed) }
 }
 
-/// The middle 95% of means that other readers might have had: a percentile bootstrap, but for so many
-/// readers that the normal distribution says the same (central limit theorem).
+/// The 95% interval of the mean over readers: a percentile bootstrap, or, for many readers, the normal
+/// distribution, which then gives the same (central limit theorem).
 pub fn interval(figures: &[f64], seed: u64) -> [f64; 2] {
     const MANY: usize = 1000;
     let (count, middle_of_all) = (figures.len(), mean(figures));
@@ -191,18 +190,18 @@ pub fn interval(figures: &[f64], seed: u64) -> [f64; 2] {
     middle(&means)
 }
 
-/// The mean of some figures; 0 of none.
+/// 0 if there are none.
 pub fn mean(figures: &[f64]) -> f64 {
     figures.iter().sum::<f64>() / figures.len().max(1) as f64
 }
 
-/// The middle 95% of sorted values.
+/// The middle 95% of sorted values, of which there is at least one.
 fn middle(sorted: &[f64]) -> [f64; 2] {
     let end = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
     [end(0.025), end(0.975)]
 }
 
-/// 1 / log₂(j + 1) of the place j − 1, counted from 0.
+/// 1 / log₂(j + 1) for `place` = j − 1, which counts from 0.
 fn discount(place: usize) -> f64 {
     1.0 / (place as f64 + 2.0).log2()
 }

@@ -1,4 +1,4 @@
-//! How good is it? Figures that the field agrees on, and something simple to compare with.
+//! Quality figures of lists and predicted ratings, and baselines to compare a model with.
 
 pub mod baselines;
 pub mod knn;

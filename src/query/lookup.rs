@@ -1,4 +1,4 @@
-//! Where questions are asked: the database, its titles, its model, and who or what may be meant.
+//! [`Lookup`]: the database, its titles and its model, and which reader or book a word means.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -16,23 +16,17 @@ use crate::error::{Error, Kind, Result};
 use crate::model_store::{StoredItems, StoredModel};
 use crate::text::plain;
 
-/// Suggestions where nothing fits.
+/// How many suggestions are made if nothing fits.
 const NEAREST: usize = 5;
 
-/// The database, and what is needed to understand questions about it.
 #[derive(Debug)]
 pub struct Lookup<'a> {
     pub context: Context<'a>,
     pub database: Database,
-    /// What books are called.
     pub titles: Titles,
 }
 
 impl<'a> Lookup<'a> {
-    /// Opens the database.
-    ///
-    /// # Errors
-    /// As [`Database::open`].
     pub fn open(context: Context<'a>, db: &Path) -> Result<Self> {
         let database = context.open(db)?;
         database.read("looking at the database", slots::refuse_foreign_tables)?;
@@ -43,7 +37,8 @@ impl<'a> Lookup<'a> {
     /// The model of the published lists.
     ///
     /// # Errors
-    /// [`Kind::Failed`] if nothing is published yet; else as [`StoredModel::read`].
+    /// [`Kind::Failed`] if nothing is published yet; [`Kind::Config`] if `key` or `invalid` has changed
+    /// since.
     pub fn model(&self) -> Result<StoredModel> {
         let current = runs::current(&self.database)?.ok_or_else(nothing_published)?;
         let model =
@@ -58,7 +53,7 @@ impl<'a> Lookup<'a> {
     /// The code of the book that a word means.
     ///
     /// # Errors
-    /// [`Kind::NoInput`] if the model does not know it, naming what may be meant.
+    /// [`Kind::NoInput`] if the model does not know the book; the hint names similar ones.
     pub fn book(&self, books: &StoredItems, word: &str) -> Result<u32> {
         let key = keys::key(word, self.context.config);
         if let Some(code) = key.as_deref().and_then(|key| books.items.find(key)) {
@@ -80,7 +75,7 @@ impl<'a> Lookup<'a> {
         })
     }
 
-    /// StoredItems that somebody may have meant: by words of the title, or by a slip in the number.
+    /// Books that may be meant: with these words in the title, or else with a key at most two edits away.
     fn books_like(&self, books: &StoredItems, word: &str, key: Option<&str>) -> Vec<String> {
         let (items, readers) = (&books.items, &books.popularity.readers);
         let titled = self.titles.search(word);
@@ -110,10 +105,7 @@ impl<'a> Lookup<'a> {
         found.iter().take(NEAREST).map(show).collect()
     }
 
-    /// The known readers whose ids are most like a word.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// The readers with a list whose ids are most like a word, the most similar first.
     pub fn readers_like(&self, word: &str) -> Result<Vec<UserId>> {
         let number: Option<i64> = word.parse().ok();
         let far = |id: &UserId| match id {
@@ -132,10 +124,7 @@ impl<'a> Lookup<'a> {
         Ok(known.into_iter().map(|(_, id)| id).collect())
     }
 
-    /// What to say where nobody has such an id: who may have been meant.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// The error for an id that nobody has; its hint names similar ones.
     pub fn unknown_reader(&self, word: &str) -> Result<Error> {
         let error = Error::new(Kind::NoInput, format!("the ratings table has no reader {}", plain(word)));
         let near = names(&self.readers_like(word)?);
@@ -146,18 +135,16 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Nothing was published yet.
 pub fn nothing_published() -> Error {
     Error::new(Kind::Failed, "nothing is published in this database yet")
         .hint("`nightshelf run --db FILE` makes the first lists")
 }
 
-/// Ids, to be read.
+/// Ids for people, with commas between them.
 pub fn names(ids: &[UserId]) -> String {
     ids.iter().map(|id| plain(&id.borrow().to_string())).collect::<Vec<_>>().join(", ")
 }
 
-/// An id, as JSON.
 pub fn id_json(id: UserRef<'_>) -> Value {
     match id {
         UserRef::Integer(id) => json!(id),
@@ -165,7 +152,6 @@ pub fn id_json(id: UserRef<'_>) -> Value {
     }
 }
 
-/// A row of a list, as JSON.
 pub fn listed_json(row: &Listed, titles: &Titles) -> Value {
     let title = |isbn: &str| titles.title(isbn);
     json!({

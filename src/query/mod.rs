@@ -1,7 +1,7 @@
-//! Answers for a person at a prompt: what is a reader shown, what is expected of a book, and why?
+//! Answers questions about one reader or one book: what is shown, what is predicted, and why.
 //!
-//! What is shown was published; what is worked out comes from the model of the published lists and from
-//! the reader's ratings of this moment, read from the application's table. Nothing is written.
+//! Lists are the published ones. Predictions come from the model of the published lists and from the reader's
+//! present ratings, read from the application's table. Nothing is written.
 
 mod lookup;
 mod reader;

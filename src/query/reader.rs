@@ -1,4 +1,4 @@
-//! One reader, as the model sees them today.
+//! [`KnownReader`]: one reader, solved against the published model for their present ratings.
 
 use crate::catalog::encode;
 use crate::catalog::ids::UserId;
@@ -14,22 +14,20 @@ use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
 use crate::recommender::lists::Fitted;
 
-/// A reader, the only user of both models, in the codes of the model's books.
+/// A reader, as the only user of both models, with the codes of the model's books.
 #[derive(Debug)]
 pub struct KnownReader {
-    /// Who.
     pub id: UserId,
-    /// What they have read, of the books that the model knows.
+    /// Those of the reader's books that the model knows.
     pub interactions: Interactions,
-    /// Own books that the model does not know, as they are spelled.
+    /// Spellings of the reader's books that the model does not know.
     pub unseen: Vec<String>,
     /// The run that trained the model.
     pub run_id: i64,
-    /// Whether the model was trained on just these ratings.
+    /// Whether the model was trained on exactly these ratings of the reader.
     pub trained: bool,
-    /// The settings of the model.
+    /// The model's settings, not those of the command.
     pub config: ResolvedConfig,
-    /// The books.
     pub books: StoredItems,
     rated: Interactions,
     confidence: ConfidenceMatrix,
@@ -38,15 +36,12 @@ pub struct KnownReader {
 }
 
 impl KnownReader {
-    /// Reads the ratings of the reader whom a word means; `None` if there are none. If they are not those
-    /// that the model was trained on, the reader is solved against its books anew.
-    ///
-    /// # Errors
-    /// As [`source::read`].
+    /// Reads the ratings of the reader whom a word means; `None` if there are none. If the model was trained
+    /// on other ratings, the reader is solved anew against its books (fold-in).
     pub fn find(lookup: &Lookup<'_>, model: StoredModel, word: &str) -> Result<Option<Self>> {
         let mut config = lookup.context.config.clone();
         if let (Some(rating), true) = (&model.rating, config.source.scale.is_empty()) {
-            // One reader's ratings do not tell.
+            // One reader's ratings do not show the scale.
             config.source.scale = vec![rating.scale.0.into(), rating.scale.1.into()];
         }
         for id in UserId::readings(word) {
@@ -118,14 +113,14 @@ impl KnownReader {
         })
     }
 
-    /// What to say where the model was trained on other ratings of this reader.
+    /// A note for people, if the model was trained on other ratings of this reader.
     pub fn changed(&self) -> Option<String> {
         let run = self.run_id;
         (!self.trained)
             .then(|| format!("(the ratings have changed since run {run}: worked out from those of now)"))
     }
 
-    /// Both models, with this reader as their only one.
+    /// Both models, with this reader as user 0.
     pub fn fitted(&self) -> Fitted<'_> {
         Fitted {
             interactions: &self.interactions,
@@ -137,13 +132,14 @@ impl KnownReader {
         }
     }
 
-    /// The stars that this reader gave to a book, NaN if it was read but not rated; `None` if it was not.
+    /// The stars that this reader gave to a book: NaN if it was read but not rated, `None` if it was not
+    /// read.
     pub fn own(&self, item: u32) -> Option<f32> {
         let (items, stars) = self.interactions.of(0);
         items.binary_search(&item).ok().map(|place| stars[place])
     }
 
-    /// Whether this reader has read a book in this edition or another, and lists do not show it therefore.
+    /// Whether this reader has read a book in this or another edition, so that lists do not show it.
     pub fn has(&self, item: u32) -> bool {
         self.books.popularity.editions.has(self.interactions.of(0).0, item)
     }
@@ -156,7 +152,7 @@ impl KnownReader {
         }
     }
 
-    /// Expected stars, where anything is known of them.
+    /// Predicted stars, as [`Fitted::stars`].
     pub fn stars(&self, item: u32) -> Option<f32> {
         self.fitted().stars(&self.books.popularity, 0, item)
     }

@@ -1,4 +1,4 @@
-//! Recommendations for a program of one's own: slices in, lists out, and no SQLite.
+//! The library's interface: trains on slices of ratings and gives lists, without SQLite.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,38 +21,38 @@ use crate::recommender::evaluator::{Evaluator, Holdout};
 use crate::recommender::lists::ListMaker;
 use crate::recommender::training::{Trained, Training};
 
-/// Which ratings [`evaluate`] hides.
+/// Decides which ratings [`evaluate`] holds out.
 const SPLIT_SEED: u64 = 1;
 
-/// An entry of a list.
+/// An entry of a user's list of recommendations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<I> {
-    /// What is recommended.
     pub item: I,
-    /// What the list is ordered by; comparable within one list only. 0 where the model knows nothing and the
-    /// item is merely popular.
+    /// What the list is ordered by, highest first; comparable within one list only. 0 if the model knows too
+    /// little of the user and the item is only popular.
     pub score: f32,
-    /// Expected stars, inside the scale of the ratings; `None` where nothing is known of them.
+    /// Predicted stars, within the scale of the ratings; `None` if neither the user nor the item has a rating
+    /// with stars.
     pub stars: Option<f32>,
-    /// The user's own item that contributed most.
+    /// The user's own item that contributed most to the score, if any did.
     pub because: Option<I>,
 }
 
-/// How good lists and stars are on ratings that were hidden.
+/// How good lists and predicted stars are on held-out ratings.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Means over users of the figures of their lists.
+    /// Means over users.
     pub lists: RankingFigures,
-    /// Root of the mean squared error of expected stars; `None` where there are none.
+    /// Root mean squared error of predicted stars; `None` if none were predicted.
     pub rmse: Option<f64>,
 }
 
-/// A model of who likes what, with users `U` and items `I` of any kind.
+/// A trained model, for users `U` and items `I` of any type.
 ///
 /// ```
 /// use nightshelf::{Config, Recommender};
 ///
-/// // Who read what, and the stars that they gave, if they gave any.
+/// // User, item, and the stars if the user gave any.
 /// let ratings = [
 ///     ("ann", "Emma", Some(5.0)), ("ann", "Persuasion", Some(4.0)), ("ann", "Sanditon", None),
 ///     ("bob", "Emma", Some(4.0)), ("bob", "Persuasion", None),
@@ -63,7 +63,7 @@ pub struct Figures {
 /// config.model.factors = 8;
 /// let model = Recommender::fit(&ratings, &config)?;
 ///
-/// // Bob has not read what Ann has read besides; Dan not what Cat has.
+/// // Ann has read a book that Bob has not, and Cat one that Dan has not.
 /// assert_eq!(model.top(&"bob", 1)?[0].item, "Sanditon");
 /// assert_eq!(model.top(&"dan", 1)?[0].item, "Carmilla");
 /// assert_eq!(model.top(&"dan", 1)?[0].because, Some("Dracula"));
@@ -81,15 +81,15 @@ pub struct Recommender<U, I> {
 }
 
 impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
-    /// Trains on user, item, and stars, where `None` means "read, not rated". Of several ratings of one pair
-    /// the last counts; what lies outside `config.source.scale` is left out.
+    /// Trains on triples of user, item and stars, where `None` means "read, but not rated". If a pair occurs
+    /// more than once, its last rating counts. Ratings outside `config.source.scale` are left out.
     ///
-    /// Of the settings, those under `model`, `rating`, `minibatch` and `compute.device` matter here.
+    /// Of the other settings, those under `model`, `rating`, `minibatch` and `compute.device` matter here.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if there are none; [`Kind::Config`] for a setting out of range;
-    /// [`Kind::NoDevice`] if there is no such device; [`Kind::Failed`] if the numbers run away, or a
-    /// rating is infinite.
+    /// [`Kind::NoRatings`] if there are no ratings; [`Kind::Config`] for a setting out of range;
+    /// [`Kind::NoDevice`] if there is no such device; [`Kind::Failed`] if training diverges, or a rating is
+    /// infinite.
     pub fn fit(ratings: &[(U, I, Option<f32>)], config: &Config) -> Result<Self> {
         let Codes { users, items, item_codes, encoded } = encode(ratings, config)?;
         let interactions = &encoded.interactions;
@@ -103,7 +103,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }
 
-    /// The `n` best items that a user has not rated; for a user who is not known, the most popular ones.
+    /// The `n` best items, without the user's own; for an unknown user, the most popular items.
     ///
     /// # Errors
     /// [`Kind::Failed`] if a score is not finite.
@@ -111,7 +111,8 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         Ok(self.top_of(std::slice::from_ref(user), n)?.pop().unwrap_or_default())
     }
 
-    /// The same for several users, in their order: what all lists need is made once.
+    /// [`Recommender::top`] for several users, in their order: faster, since what all lists need is made
+    /// once.
     ///
     /// # Errors
     /// As [`Recommender::top`].
@@ -144,13 +145,14 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         users.iter().map(list).collect()
     }
 
-    /// The stars that a user is expected to give to an item; `None` where nothing is known of either's.
+    /// The stars that the user is predicted to give to the item; `None` if either is unknown, or neither has
+    /// a rating with stars.
     pub fn stars(&self, user: &U, item: &I) -> Option<f32> {
         let (user, item) = (*self.users.get(user)?, *self.item_codes.get(item)?);
         self.trained.fitted(&self.encoded.interactions).stars(&self.popularity, user as usize, item)
     }
 
-    /// The factors of an item, d numbers; `None` if it is not known.
+    /// The factors of an item, `config.model.factors` numbers; `None` if the item is unknown.
     pub fn factors(&self, item: &I) -> Option<&[f32]> {
         self.item_codes.get(item).map(|code| self.trained.ranking.item(*code as usize))
     }
@@ -161,8 +163,8 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     }
 }
 
-/// Hides a `share` of all ratings, trains on the others, and says how well lists of `k` find the hidden ones:
-/// for the model, and for what is merely popular.
+/// Holds out a `share` of all ratings, trains on the others, and measures how well lists of `k` items find
+/// the held-out ones. Returns the figures of the model, and those of the most popular items.
 ///
 /// ```
 /// let ratings: Vec<(u32, u32, Option<f32>)> = (0..4000u32)
@@ -176,7 +178,8 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
 /// ```
 ///
 /// # Errors
-/// As [`Recommender::fit`]; [`Kind::NoRatings`] if too few ratings are left to learn from.
+/// [`Kind::Config`] unless 0 < `share` < 1 and `k` ≥ 1; [`Kind::NoRatings`] if too few ratings are left to
+/// learn from; else as [`Recommender::fit`].
 pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     ratings: &[(U, I, Option<f32>)],
     config: &Config,
@@ -209,7 +212,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     Ok((figures(&model), figures(&evaluator.popularity())))
 }
 
-/// Ratings in codes, and whose codes they are.
+/// The encoded ratings, and which users and items the codes stand for.
 struct Codes<U, I> {
     users: HashMap<U, u32>,
     items: Vec<I>,
@@ -217,7 +220,7 @@ struct Codes<U, I> {
     encoded: Encoded,
 }
 
-/// Gives out codes in the order of first appearance, and goes the way of every night from there.
+/// Numbers users and items by first appearance, and encodes these numbers as a night encodes ids.
 fn encode<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     ratings: &[(U, I, Option<f32>)],
     config: &Config,
@@ -236,7 +239,7 @@ fn encode<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
             in_order.push(item);
             in_order.len() - 1
         });
-        // So written, numbers are in the same order as texts.
+        // Padded with zeros, so that texts sort as the numbers do.
         columns.push(
             UserRef::Integer(user),
             &format!("{item:020}"),
@@ -250,7 +253,7 @@ fn encode<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     if encoded.interactions.is_empty() {
         return Err(Error::new(Kind::NoRatings, "there are no ratings to learn from"));
     }
-    // Whose only ratings lie outside the scale has no code.
+    // A user whose ratings all lie outside the scale has no code.
     let code_of_user = encoded.users.codes();
     let users = users.into_iter().filter_map(|(user, number)| {
         code_of_user.get(&UserRef::Integer(number)).map(|code| (user.clone(), *code))

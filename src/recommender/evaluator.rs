@@ -1,7 +1,6 @@
-//! A model, and what it is measured against, on ratings that were held out.
+//! Measures a model and its baselines on held-out ratings.
 //!
-//! Everything that says how good a model is goes through here: `evaluate`, the gate and `tune` ask the
-//! same questions in the same way.
+//! `evaluate`, the gate and `tune` all measure here, so their figures can be compared.
 
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
@@ -15,33 +14,31 @@ use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::top_k::{TopK, Wanted};
-use crate::model::{Factors, Start, fit_ranking, fit_rating};
+use crate::model::{Factors, Stars, Start, fit_ranking, fit_rating};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
 use crate::recommender::training::{View, watched};
 use crate::run_summary::Figures;
 
-/// What there is to judge by.
+/// The held-out ratings, and how to measure on them.
 #[derive(Clone, Copy, Debug)]
 pub struct Holdout<'a> {
-    /// What is learned from, and what is held out.
     pub split: &'a Split,
-    /// The books; lists have only such as somebody has rated, held out or not.
+    /// Lists have only books that somebody has rated, held out or not.
     pub items: &'a Items,
-    /// How books belong together.
     pub related: &'a Related,
     /// Lowest and highest rating; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
-    /// Whether only books are held out that nobody knows, so that lists may be full of those.
+    /// Whether all held-out books are new to the model; then lists may consist of new books only.
     pub only_new: bool,
-    /// How long the lists are.
+    /// The length of the lists.
     pub longest: usize,
-    /// How many readers' lists are looked at, at most.
+    /// The most readers whose lists are measured.
     pub most_readers: usize,
 }
 
-/// Trains, asks, and measures.
+/// Trains models, takes their predictions, and measures them.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
     holdout: Holdout<'a>,
@@ -49,27 +46,24 @@ pub struct Evaluator<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     readers: &'a [u32],
-    /// What is known of these readers, in their order.
+    /// What is known of `readers`, in their order.
     known: Interactions,
-    /// What is learned from, of that what has a rating.
+    /// The training pairs with stars.
     rated: Interactions,
-    /// Whether a log gets a line an epoch.
+    /// Whether the log gets a line for each epoch.
     tells_epochs: bool,
 }
 
-/// A model's predictions.
 #[derive(Clone, Debug)]
 pub struct Predictions {
-    /// What it is called.
     pub name: String,
-    /// A list for each of the readers.
+    /// A list for each of [`Evaluator::readers`]; `None` for a baseline of stars.
     pub lists: Option<Vec<Vec<u32>>>,
-    /// Expected stars for each held-out rating.
+    /// Predicted stars for each of [`Split::held_out_ratings`]; `None` if there are none.
     pub stars: Option<Vec<f32>>,
 }
 
 impl<'a> Evaluator<'a> {
-    /// Of one holdout.
     pub fn new(holdout: Holdout<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
         let Split { readers, train, .. } = holdout.split;
         let readers = &readers[..readers.len().min(holdout.most_readers)];
@@ -77,61 +71,55 @@ impl<'a> Evaluator<'a> {
         Self { holdout, device, console, interrupt, readers, known, rated, tells_epochs: true }
     }
 
-    /// The same, but a log does not hear of each epoch.
+    /// Without a log line for each epoch.
     pub fn quietly(self) -> Self {
         Self { tells_epochs: false, ..self }
     }
 
-    /// The readers whose lists are looked at, by code.
+    /// Codes of the readers whose lists are measured.
     pub fn readers(&self) -> &'a [u32] {
         self.readers
     }
 
-    /// What is known of them, in their order.
+    /// What is known of [`Evaluator::readers`], in their order.
     pub fn known(&self) -> &Interactions {
         &self.known
     }
 
-    /// What everybody reads.
+    /// Baseline: the most popular books.
     pub fn popularity(&self) -> Predictions {
         let lists = baselines::popularity(&self.holdout.split.train, &self.known, self.holdout.longest);
         Predictions { name: "popularity".into(), lists: Some(lists), stars: None }
     }
 
-    /// Any books.
+    /// Baseline: random books.
     pub fn random(&self, seed: u64) -> Predictions {
         let lists = baselines::random(&self.known, self.holdout.longest, seed);
         Predictions { name: "random".into(), lists: Some(lists), stars: None }
     }
 
-    /// What is near to what was read.
-    ///
-    /// # Errors
-    /// On a signal.
+    /// Baseline: the books nearest to those that were read.
     pub fn nearest(&self) -> Result<Predictions> {
         let lists = knn::lists(&self.holdout.split.train, &self.known, self.holdout.longest, self.interrupt)?;
         Ok(Predictions { name: "item-kNN".into(), lists: Some(lists), stars: None })
     }
 
-    /// Stars by the reader's and the book's averages.
+    /// Baseline: stars from the reader's and the book's averages.
     pub fn damped_bias(&self) -> Predictions {
         let bias = DampedBias::new(&self.rated, &self.holdout.split.known().rated());
         let stars = self.stars(|user, item| bias.predict(user, item));
         Predictions { name: "damped bias".into(), lists: None, stars }
     }
 
-    /// Stars by the book's average alone: what anybody could say who does not know the reader.
+    /// Baseline: stars from the book's average alone, the same for every reader.
     pub fn book_averages(&self) -> Predictions {
         let bias = DampedBias::new(&self.rated, &self.rated);
         let stars = self.stars(|_, item| bias.predict(None, item));
         Predictions { name: "book averages".into(), lists: None, stars }
     }
 
-    /// The model with some settings, trained on what is not held out; and what another training may start
+    /// Trains a model on what is not held out. Returns its predictions, and what another training may start
     /// from.
-    ///
-    /// # Errors
-    /// See [`model::fit_ranking`].
     pub fn model(&self, name: &str, config: &Config) -> Result<(Predictions, Start)> {
         let Holdout { split, related: Related { groups, .. }, scale, .. } = self.holdout;
         let config = &ResolvedConfig::new(config, &split.train);
@@ -144,7 +132,12 @@ impl<'a> Evaluator<'a> {
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
             Some(scale) => {
                 let (fitted, _) = watched(view, "stars", config.rating.rating_epochs, |watch| {
-                    fit_rating(self.device, &self.rated, &ranking, scale, config.parameters(), None, watch)
+                    fit_rating(
+                        self.device,
+                        Stars { rated: &self.rated, ranking: &ranking, scale, epochs: None },
+                        config.parameters(),
+                        watch,
+                    )
                 })?;
                 Some(fitted)
             }
@@ -184,7 +177,7 @@ impl<'a> Evaluator<'a> {
         Ok((Predictions { name: name.into(), lists, stars }, Start { items, rating_epochs, losses }))
     }
 
-    /// `factors` are those of the readers who are asked, in their order.
+    /// `factors` has the users `self.readers`, in their order.
     fn lists(
         &self,
         factors: &Factors,
@@ -192,7 +185,7 @@ impl<'a> Evaluator<'a> {
         config: &ResolvedConfig,
     ) -> Result<Vec<Vec<u32>>> {
         let (popularity, n) = (self.holdout.split.train.users_per_item(), self.holdout.longest);
-        // What nobody has rated, held out or not, can only be wrong.
+        // A book that nobody has rated, held out or not, cannot be a hit.
         let is_new = |item: u32| {
             let item = item as usize;
             self.holdout.items.is_rated(item).then(|| popularity[item] == 0)
@@ -209,14 +202,14 @@ impl<'a> Evaluator<'a> {
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 
-    /// Inside the scale.
+    /// Predicted stars, limited to the scale.
     fn stars(&self, predict: impl Fn(Option<u32>, Option<u32>) -> f32) -> Option<Vec<f32>> {
         let (low, high) = self.holdout.scale?;
         let pairs = &self.holdout.split.held_out_ratings;
         Some(pairs.iter().map(|(user, item, _)| predict(*user, *item).clamp(low, high)).collect())
     }
 
-    /// The figures of each reader's first k books.
+    /// The figures of the first k books of each reader's list.
     pub fn by_reader(&self, predictions: &Predictions, k: usize) -> Option<Vec<RankingFigures>> {
         let held_out: Vec<&[u32]> = self
             .readers
@@ -226,13 +219,13 @@ impl<'a> Evaluator<'a> {
         predictions.lists.as_ref().map(|lists| metrics::by_reader(lists, &held_out, k))
     }
 
-    /// RMSE and MAE.
+    /// RMSE and MAE of the predicted stars.
     pub fn errors(&self, predictions: &Predictions) -> Option<(f64, f64)> {
         let given = self.holdout.split.held_out_ratings.iter().map(|(_, _, rating)| *rating);
         metrics::errors(given.zip(predictions.stars.as_ref()?.iter().copied()))
     }
 
-    /// The figures that hold for all readers together: means, and those that only a set of lists has.
+    /// The figures of all readers together: means over readers, and novelty.
     pub fn figures(&self, predictions: &Predictions, k: usize) -> Figures {
         let train = &self.holdout.split.train;
         let lists = predictions.lists.as_ref();
@@ -253,30 +246,28 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The share of the books that stand in any list; see [`metrics::coverage`].
+    /// The share of the books that are in any list; see [`metrics::coverage`].
     pub fn coverage(&self, predictions: &Predictions, k: usize) -> Option<f64> {
         let lists = predictions.lists.as_ref();
         lists.map(|lists| metrics::coverage(lists, k, self.holdout.split.train.item_count))
     }
 }
 
-/// What a model is judged by, more being better.
+/// What a model is judged by; higher is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// nDCG of the list.
     Lists,
-    /// The mean squared error of expected stars, below zero.
+    /// The negative mean squared error of predicted stars.
     Stars,
 }
 
 impl Measure {
-    /// The length of list that is judged, whatever is published: so that nights can be compared.
+    /// The list length to judge by, whatever length is published, so that nights can be compared.
     pub const LENGTH: usize = 20;
 
-    /// More readers than this make a comparison hardly surer, but slower.
+    /// More readers than this make a comparison slower, but hardly more certain.
     pub const MOST_READERS: usize = 20_000;
 
-    /// What an objective is judged by.
     pub fn of(objective: Objective) -> Self {
         match objective {
             Objective::Ranking => Measure::Lists,
@@ -284,7 +275,6 @@ impl Measure {
         }
     }
 
-    /// As people know it.
     pub fn name(self) -> &'static str {
         match self {
             Measure::Lists => "nDCG@20",
@@ -292,7 +282,7 @@ impl Measure {
         }
     }
 
-    /// A mean as people know it.
+    /// The figure that [`Measure::name`] names: for `Stars`, the root without the minus sign.
     pub fn show(self, mean: f64) -> f64 {
         match self {
             Measure::Lists => mean,
@@ -300,7 +290,7 @@ impl Measure {
         }
     }
 
-    /// Readers by code, and the figure of each.
+    /// Codes of readers, and the figure of each.
     pub fn by_reader(self, evaluator: &Evaluator<'_>, predictions: &Predictions) -> (Vec<u32>, Vec<f64>) {
         match self {
             Measure::Lists => {

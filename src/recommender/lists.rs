@@ -1,4 +1,4 @@
-//! From a fitted model to the rows of `recommendations`.
+//! Makes the rows of `recommendations` from a trained model, filled up with popular books.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,78 +16,74 @@ use crate::model::device::Device;
 use crate::model::rating::RatingModel;
 use crate::model::top_k::{Scored, TopK, Wanted};
 
-/// A score under this says nothing of the reader: a book that was read should score 1, so this is
-/// a ten-thousandth of the evidence of one reading. What is popular serves better.
+/// A lower score says nothing of the reader: a book that was read should score 1, so this is a ten-thousandth
+/// of the evidence of one reading. A popular book serves better then.
 const LEAST_EVIDENCE: f32 = 1e-4;
 
-/// A model, and what it is asked about.
+/// A trained model, and the ratings that its lists are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Fitted<'a> {
-    /// What readers have read; theirs are the first rows of users in all that follows.
+    /// What readers have read. These readers are the first user rows of all other fields.
     pub interactions: &'a Interactions,
-    /// The ranking model.
     pub ranking: &'a Factors,
-    /// What each book's products are multiplied with to be scores.
+    /// For each book, what a product of factors is multiplied by to give a score.
     pub item_scales: &'a [f32],
-    /// What readers have read, with the weights that the ranking model gives to it.
+    /// What readers have read, with confidence weights in the place of ratings.
     pub weighted: &'a Interactions,
     /// The model of stars, if anything was rated.
     pub rating: Option<&'a RatingModel>,
-    /// The rated pairs.
+    /// The pairs with stars.
     pub rated: &'a Interactions,
 }
 
 impl Fitted<'_> {
-    /// Expected stars; `None` where nothing is known of the stars of either reader or book, and it would be the mean.
+    /// Predicted stars; `None` if neither reader nor book has any, since it would only be the mean.
     pub fn stars(&self, popularity: &Popularity, user: usize, item: u32) -> Option<f32> {
         let known = popularity.stars[item as usize] > 0 || !self.rated.of(user).0.is_empty();
         self.rating.filter(|_| known).map(|model| model.stars(user, item as usize))
     }
 }
 
-/// What can be said of all lists together, while they go by.
+/// Figures of all lists together, counted while they are made.
 #[derive(Debug, Default)]
 pub struct ListStatistics {
-    /// How many rows there are.
     pub rows: usize,
     popular: usize,
     shown: HashSet<u32>,
 }
 
 impl ListStatistics {
-    /// Counts some rows.
     pub fn add(&mut self, rows: &[Recommendation]) {
         self.rows += rows.len();
         self.popular += rows.iter().filter(|row| row.origin == Origin::Popular).count();
         self.shown.extend(rows.iter().map(|row| row.item));
     }
 
-    /// The share of the books that stand in any list.
+    /// The share of all `items` books that are in any list.
     pub fn coverage(&self, items: usize) -> f64 {
         self.shown.len() as f64 / items.max(1) as f64
     }
 
-    /// The share of entries that the model has nothing to do with.
+    /// The share of entries that are popular books, not the model's.
     pub fn popular_share(&self) -> f64 {
         self.popular as f64 / self.rows.max(1) as f64
     }
 }
 
-/// Makes lists.
 pub struct ListMaker<'a> {
     fitted: Fitted<'a>,
     popularity: &'a Popularity,
     origin: Origin,
     config: &'a ResolvedConfig,
-    /// What lists are ranked by; `None` if there is nothing to rank by.
+    /// Factors, search and reasons; `None` if there is nothing to rank by.
     ranking: Option<(Cow<'a, Factors>, TopK<'a>, Attribution<'a>)>,
 }
 
 impl<'a> ListMaker<'a> {
-    /// Prepares what all lists need. `origin` is where entries come from that the model gives.
+    /// Prepares what all lists need. `origin` is that of the model's entries.
     ///
     /// # Errors
-    /// If the factors are not finite.
+    /// [`Kind::Failed`] if the factors are not finite.
     pub fn new(
         fitted: Fitted<'a>,
         popularity: &'a Popularity,
@@ -122,15 +118,15 @@ impl<'a> ListMaker<'a> {
         Ok(Self { fitted, popularity, origin, config, ranking })
     }
 
-    /// How many readers there are.
     pub fn readers(&self) -> usize {
         self.fitted.interactions.user_count()
     }
 
-    /// The lists of some readers, by reader and rank.
+    /// The lists of some readers, ordered by reader and rank. `done` is told how many more readers are
+    /// finished.
     ///
     /// # Errors
-    /// On a signal; [`Kind::Failed`] if a score is not finite.
+    /// [`Kind::Failed`] if a score is not finite.
     pub fn of(
         &self,
         readers: Range<usize>,
@@ -147,7 +143,7 @@ impl<'a> ListMaker<'a> {
             let known = list.iter().zip(attribution).map(|(entry, because)| (*entry, *because, self.origin));
             let filler = popularity
                 .beyond(own, list.iter().map(|entry| entry.item).collect())
-                // Below every score of the model: it says that nothing is known.
+                // Below every score of the model: 0 says that nothing is known.
                 .map(|item| (Scored { item, score: 0.0 }, None, Origin::Popular));
             for (place, (entry, because, origin)) in known.chain(filler).take(top).enumerate() {
                 rows.push(Recommendation {
@@ -164,7 +160,7 @@ impl<'a> ListMaker<'a> {
         Ok(rows)
     }
 
-    /// What the model itself would show, and why.
+    /// The model's own entries for each reader, and for each entry the reader's book that explains it.
     #[expect(clippy::type_complexity, reason = "two lists of lists, side by side")]
     fn ranked(
         &self,
@@ -179,7 +175,7 @@ impl<'a> ListMaker<'a> {
             return Ok((lists, vec![Vec::new(); readers.len()]));
         };
         let is_known = |user: &u32| match config.model.objective {
-            // A pair that touches nothing else may have factors of its own, but they mean nothing.
+            // A reader whose books nobody else has read may have factors, but they mean nothing.
             Objective::Ranking => {
                 interactions.of(*user as usize).0.iter().any(|item| popularity.ties[*item as usize])
             }
@@ -198,7 +194,8 @@ impl<'a> ListMaker<'a> {
                     for entry in &mut list {
                         entry.score = model.raw(user, entry.item as usize);
                     }
-                    // The constant that was left out is the same for the whole list, but rounding is not.
+                    // The search leaves out a constant, the same for the whole list; with it, rounding may
+                    // change the order.
                     list.sort();
                 }
                 _ => list

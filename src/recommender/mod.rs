@@ -1,7 +1,7 @@
-//! The recommender itself, without SQLite: trains, makes lists, and says how good they are.
+//! The recommender itself, without SQLite: trains, makes lists, and measures them.
 //!
-//! [`training`] fits both models with somebody looking on, [`lists`] makes rows of them, filled up with what is
-//! popular; [`evaluator`] measures all of that on ratings that were held out. [`api`] is the same for programs.
+//! [`training`] trains both models and shows the progress, [`lists`] makes rows from them, [`evaluator`]
+//! measures them on held-out ratings. [`api`] offers the same to other programs.
 
 mod api;
 pub mod evaluator;

@@ -1,4 +1,4 @@
-//! Training with somebody looking on: bars, lines, and a loss for each epoch.
+//! Trains both models, and shows the progress: bars, log lines, and a loss for each epoch.
 
 use std::sync::Mutex;
 
@@ -13,28 +13,25 @@ use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::{Editions, Interactions};
 use crate::model::device::Device;
 use crate::model::rating::RatingModel;
-use crate::model::{self, Factors, Start, Watch, fit_ranking, fit_rating};
+use crate::model::{self, Factors, Stars, Start, Watch, fit_ranking, fit_rating};
 use crate::recommender::lists::Fitted;
 
-/// Both models, and what lists need beside them.
+/// Both models, and what lists need besides.
 #[derive(Debug)]
 pub struct Trained {
-    /// What lists are ordered by.
     pub ranking: Factors,
     /// The model of stars, if anything was rated.
     pub rating: Option<RatingModel>,
-    /// What each book's products are multiplied with.
+    /// As [`Fitted::item_scales`].
     pub item_scales: Vec<f32>,
-    /// What readers have read, as the ranking model weighs it.
     pub confidence: ConfidenceMatrix,
     /// The pairs with stars.
     pub rated: Interactions,
-    /// The loss for each rating after each epoch over everything.
+    /// The mean loss of a rating after each epoch over all ratings.
     pub losses: Vec<f64>,
 }
 
 impl Trained {
-    /// The models, and what they are asked about.
     pub fn fitted<'a>(&'a self, interactions: &'a Interactions) -> Fitted<'a> {
         let Self { ranking, rating, item_scales, confidence, rated, .. } = self;
         Fitted {
@@ -47,33 +44,26 @@ impl Trained {
         }
     }
 
-    /// Who has read what.
     pub fn popularity(&self, interactions: &Interactions, editions: Editions) -> Popularity {
         Popularity::new(interactions, &self.rated, self.confidence.rows(), editions)
     }
 }
 
-/// What is trained on, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'a> {
-    /// Where.
     pub device: Device,
-    /// Who may stop it.
     pub interrupt: &'a Interrupt,
-    /// What was read.
     pub ratings: &'a Encoded,
-    /// The settings.
     pub config: &'a ResolvedConfig,
-    /// What the gate found, to be said beside the loss.
+    /// The gate's result in short, shown beside the loss; may be empty.
     pub held_out: &'a str,
 }
 
 impl Training<'_> {
-    /// Trains both models, from where another one has come to if there is one to `start` from.
+    /// Trains both models, going on from another training if there is a `start` and the solver is `als`.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none; else as
-    /// [`model::fit_ranking`].
+    /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none.
     pub fn fit(
         &self,
         console: &Console,
@@ -91,7 +81,7 @@ impl Training<'_> {
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
         let model = &config.model;
-        // The other solvers begin anew.
+        // The other solvers always begin anew.
         let start = start.filter(|_| model.solver == Solver::Als);
         let epochs = if start.is_some() { epochs_after(model.epochs).max(1) } else { model.epochs };
         let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
@@ -105,7 +95,12 @@ impl Training<'_> {
                 let known = rating_epochs.flatten();
                 let epochs = known.unwrap_or(config.rating.rating_epochs);
                 let (fitted, _) = watched(View { held_out: "", ..view }, "stars", epochs, |watch| {
-                    fit_rating(device, &rated, &ranking, scale, config.parameters(), known, watch)
+                    fit_rating(
+                        device,
+                        Stars { rated: &rated, ranking: &ranking, scale, epochs: known },
+                        config.parameters(),
+                        watch,
+                    )
                 })?;
                 Some(fitted)
             }
@@ -118,23 +113,18 @@ impl Training<'_> {
 /// How a training is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// Where.
     pub console: &'a Console,
-    /// Who may stop it.
     pub interrupt: &'a Interrupt,
-    /// Which of several models is trained; empty if there is one.
+    /// Which of several models is trained; empty if there is only one.
     pub name: &'a str,
-    /// Whether a log gets a line an epoch.
+    /// Whether the log gets a line for each epoch.
     pub tells_epochs: bool,
-    /// What the gate found, to be said beside the loss.
+    /// The gate's result in short, shown beside the loss; may be empty.
     pub held_out: &'a str,
 }
 
-/// Lets a model be fitted in `epochs` passes, and shows how far it is; the loss for each rating after each
-/// epoch comes with it.
-///
-/// # Errors
-/// Those of `fit`.
+/// Runs `fit`, a training of `epochs` epochs, and shows its progress. Returns the model, and the mean loss of
+/// a rating after each epoch.
 pub fn watched<T>(
     view: View<'_>,
     stage: &str,

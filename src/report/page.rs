@@ -1,19 +1,16 @@
-//! The page itself.
+//! Writes the report as HTML.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::night::{Gate, Night, Run};
 use super::plots::{self, Bars, Line};
-use super::{BookName, Facts, Gate, Lists, Night, Ratings, ReaderCard, Run};
+use super::{BookName, Facts, Lists, Ratings, ReaderCard};
 use crate::error::Result;
 use crate::text::count;
 
-/// Readers whose lists are shown without being asked for.
+/// How many readers' lists are visible at once; the others can be looked up.
 const SHOWN: usize = 3;
 
-/// Writes the page.
-///
-/// # Errors
-/// Only if a plot cannot be drawn.
 pub fn page(facts: &Facts) -> Result<String> {
     let Facts { shop, made, night, runs, ratings, lists, readers } = facts;
     let title = format!("{shop}: recommendations");
@@ -53,7 +50,7 @@ pub fn page(facts: &Facts) -> Result<String> {
     Ok(page.into_string())
 }
 
-/// A plot, the names of what it shows (and whether that is only there to compare with), and what it says.
+/// A plot with legend and caption. `names` are those of its series, and whether they are only for comparison.
 fn plot<'a>(svg: String, names: impl IntoIterator<Item = (&'a str, bool)>, caption: &str) -> Markup {
     let names: Vec<_> = names.into_iter().collect();
     html! { figure {

@@ -1,4 +1,4 @@
-//! Plots, as SVG that takes its colours from the page around it.
+//! Draws plots as SVG. All but the heat map take their colours from the page around them.
 
 use std::error::Error as AnyError;
 use std::ops::Range;
@@ -14,8 +14,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Steps, RangedCoordf64>>;
 type Drawn = std::result::Result<(), Box<dyn AnyError>>;
 
-/// Stand-ins that become colours of the page: text, lines of the grid, what is ours, what it is compared
-/// with.
+/// Placeholders that become colours of the page: text, grid, the model's series, the series to compare with.
 const INK: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
 const OURS: RGBColor = RGBColor(3, 3, 3);
@@ -27,37 +26,30 @@ const COLOURS: [(&str, &str); 4] = [
     ("#040404", "var(--theirs)"),
 ];
 
-/// Wide enough for a column of the page, narrow enough for a phone to show its letters.
+/// In pixels: wide enough for a column of the page, narrow enough for the text to be readable on a phone.
 const WIDTH: u32 = 430;
 const HEIGHT: u32 = 240;
 const LETTERS: u32 = 16;
 
-/// One curve.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
-    /// What it shows.
     pub name: String,
-    /// x and y.
     pub points: Vec<(f64, f64)>,
-    /// Whether it is only there to compare with.
+    /// Whether it is only for comparison.
     pub is_other: bool,
 }
 
-/// One set of bars.
+/// One series of bars.
 #[derive(Clone, Debug, Default)]
 pub struct Bars {
-    /// What they show.
     pub name: String,
     /// A value for each label.
     pub values: Vec<f64>,
-    /// Whether they are only there to compare with.
+    /// Whether they are only for comparison.
     pub is_other: bool,
 }
 
 /// Curves over whole numbers: epochs, runs.
-///
-/// # Errors
-/// Only if the library fails.
 pub fn lines(x: &str, labels: &dyn Fn(f64) -> String, lines: &[Line]) -> Result<String> {
     themed(WIDTH, HEIGHT, |area| {
         let points = || lines.iter().flat_map(|line| &line.points);
@@ -81,9 +73,6 @@ pub fn lines(x: &str, labels: &dyn Fn(f64) -> String, lines: &[Line]) -> Result<
 }
 
 /// Bars beside each other, a group for each label.
-///
-/// # Errors
-/// Only if the library fails.
 pub fn bars(x: &str, labels: &[String], series: &[Bars], show: &dyn Fn(f64) -> String) -> Result<String> {
     themed(WIDTH, HEIGHT, |area| {
         let groups = labels.len();
@@ -105,10 +94,7 @@ pub fn bars(x: &str, labels: &[String], series: &[Bars], show: &dyn Fn(f64) -> S
     })
 }
 
-/// A table of numbers as colours, with the numbers in them: a picture that stands alone.
-///
-/// # Errors
-/// Only if the library fails.
+/// A heat map with numbers in its cells, as an SVG file of its own. `values` are row by row.
 pub fn heat_map(rows: &[String], columns: &[String], values: &[f64]) -> Result<String> {
     const CELL: (i32, i32) = (74, 34);
     const LONGEST: usize = 34;
@@ -152,7 +138,7 @@ pub fn heat_map(rows: &[String], columns: &[String], values: &[f64]) -> Result<S
     })
 }
 
-/// What is plotted on: a name and labels for the steps along x, labels for the values along y.
+/// The empty chart: `x` names the horizontal axis, `of_step` and `of_value` label the ticks.
 fn chart<'a, 'b>(
     area: &'a Area<'b>,
     steps: Steps,
@@ -190,7 +176,7 @@ fn letters() -> TextStyle<'static> {
     ("sans-serif", LETTERS).into_font().color(&INK)
 }
 
-/// An axis of whole numbers, with half a step of room at either end and few enough of them named.
+/// An axis of whole numbers, with half a step of margin at either end and at most `most` labels.
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     first: f64,
@@ -217,7 +203,7 @@ impl Ranged for Steps {
     }
 }
 
-/// A number with as many digits as matter.
+/// A short number for a label: 0.012, 1.25, 250, 12k, 3.4M.
 pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -229,7 +215,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A picture in the colours of the page.
+/// Draws a plot in the colours of the page.
 fn themed(width: u32, height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
     let svg = draw(width, height, paint)?;
     Ok(COLOURS.iter().fold(svg, |svg, (stand_in, colour)| svg.replace(stand_in, colour)))

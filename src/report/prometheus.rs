@@ -1,7 +1,7 @@
 //! `--metrics-file`: figures in Prometheus's text format, for node_exporter's textfile collector.
 //!
-//! Written after every attempt, also one that failed, and from the history of runs: so the file is right
-//! whatever wrote it last. One file a database, since two with the same figure would be an error.
+//! The file is written after every attempt, even a failed one, and from the history, so it is right whichever
+//! command wrote it last. Each database needs its own file.
 
 use std::fmt::Write;
 use std::fs;
@@ -19,27 +19,22 @@ use crate::run_summary::{Entry, RunKind, RunStatus, Timings};
 /// The command that has just ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
-    /// What was typed.
     pub command: &'a str,
-    /// Its exit code.
+    /// The exit code.
     pub code: u8,
-    /// How long it took.
     pub took: Duration,
 }
 
-/// Leaves the figures in `file`, all at once.
-///
-/// # Errors
-/// If the file cannot be written.
+/// Writes the figures into `file`, replacing it in one step.
 pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, entries: &[Entry]) -> Result<()> {
     let before = fs::read_to_string(file).unwrap_or_default();
     let text = exposition(&db.to_string_lossy(), attempt, entries, &before);
-    // The collector runs as another user, whatever our umask says. It takes only names that end in .prom, so it
-    // never sees half a file.
+    // Readable for the collector, which runs as another user, whatever our umask says. It takes only names
+    // that end in .prom, so it never sees half a file.
     files::replace(file, text.as_bytes(), Some(0o644))
 }
 
-/// The file's text; `before` is what it was, from which the last attempts of other commands stay.
+/// The file's text; `before` is its old text, from which the last attempts of other commands are kept.
 fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) -> String {
     let mut page = Page { text: String::new(), db: escaped(db) };
     let now = Utc::now().timestamp_millis() as f64 / 1e3;
@@ -87,7 +82,7 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
         }
     }
 
-    // What came in last, by whichever kind of run; and the quality of the last training.
+    // The input of the last good run of any kind, and the figures of the last training.
     let came_in = |entry: &Entry| entry.counts.clone().filter(|counts| counts.users.is_some());
     if let Some(counts) = entries.iter().filter(|entry| entry.is_good()).find_map(came_in) {
         page.about("ratings", "Rows of the ratings table, by what became of them.");
@@ -107,7 +102,7 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
     page.text
 }
 
-/// A page of figures, all of them gauges about one database.
+/// The text so far: gauges about one database.
 struct Page {
     text: String,
     db: String,
@@ -126,14 +121,14 @@ impl Page {
         let _ = writeln!(self.text, "}} {value}");
     }
 
-    /// A figure that may not be there.
+    /// Writes nothing for `None`.
     fn value(&mut self, name: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.gauge(name, &[], value as f64);
         }
     }
 
-    /// All numbers of some facts, by the names of their fields.
+    /// A gauge for each field of `facts` that is a number, labelled with the field's name.
     fn numbers(&mut self, name: &str, facts: &impl Serialize) {
         if let Ok(Value::Object(fields)) = serde_json::to_value(facts) {
             for (what, value) in &fields {
@@ -145,7 +140,7 @@ impl Page {
     }
 }
 
-/// Text as the value of a label.
+/// Escapes a label's value.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

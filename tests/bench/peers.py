@@ -131,7 +131,7 @@ def night(program, db, folder, factors=64):
 
 
 def loss(matrix, users, items, penalty):
-    """The ranking loss a pair, straight from its definition (src/model/mod.rs)."""
+    """The ranking loss a pair, straight from its definition (crates/model/src/lib.rs)."""
     import numpy as np
     x, y = users.astype("float64"), items.astype("float64")
     coo = matrix.tocoo()
@@ -150,7 +150,7 @@ def epochs(program, db, _folder):
     from irspack.recommenders.ials import IALSRecommender
     matrix, _, _ = read(db)
     threads = os.cpu_count()
-    # As nightshelf would choose it (src/model/settled.rs).
+    # As nightshelf would choose it (crates/model/src/hyperparameters.rs).
     penalty = 4.5 / (ALPHA * math.prod(matrix.shape) ** 0.5)
     for factors in (64, 128):
         say(f"an epoch, {factors} factors, {matrix.shape[0]} x {matrix.shape[1]}, {matrix.nnz} pairs")

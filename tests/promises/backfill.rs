@@ -318,7 +318,7 @@ fn rollback_takes_back_what_lists_were_made_from() {
         .collect();
     models.sort();
     let night: i64 = shop.one("SELECT max(run_id) FROM nightshelf_runs");
-    assert_eq!(models, ["model-2".to_owned(), format!("model-{night}")], "of both sets on the shelf");
+    assert_eq!(models, ["model-2".to_owned(), format!("model-{night}")], "of both sets");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn settings_come_in_layers_and_are_checked() {
 }
 
 #[test]
-fn the_diary_tells_each_run() {
+fn the_history_tells_each_run() {
     let shop = Shop::with_tastes(40, 40, 8);
     shop.night();
     let row = shop.rows(

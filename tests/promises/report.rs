@@ -65,7 +65,7 @@ fn an_empty_shop_has_a_page() {
 }
 
 #[test]
-fn a_diary_that_somebody_wrote_in_is_no_trouble() {
+fn a_history_that_somebody_wrote_in_is_no_trouble() {
     let shop = Shop::with_tastes(300, 200, 12);
     shop.night();
     for metrics in [

@@ -1,4 +1,4 @@
-//! What tells how it went: the diary's table, figures for Prometheus, and the doctor.
+//! What tells how it went: the history's table, figures for Prometheus, and the doctor.
 
 use std::process::Command;
 

@@ -1,11 +1,11 @@
 //! CUDA, behind [`Accelerator`].
 //!
-//! A crate of its own, because burn compiles its kernels for whoever names its backend: here that goes on beside
-//! everything else, and a build without CUDA never sees it.
+//! burn compiles its kernels in the crate that names its backend. So this is a crate of its own: it compiles
+//! beside everything else, and a build without CUDA leaves it out.
 //!
-//! burn loads the CUDA driver when the first tensor is made, on a thread of its own, and panics there if the driver is
-//! missing. So [`Cuda::look`] looks first: the driver library, a device, the compiler for kernels (NVRTC) and its
-//! headers, in this order.
+//! burn loads the CUDA driver when the first tensor is made, on a thread of its own, and panics there if the
+//! driver is missing. So [`Accelerator::look`] checks first: the driver library, a device, the compiler for
+//! kernels (NVRTC) and its headers, in this order.
 
 use cudarc::driver::CudaContext;
 use nightshelf_model::device::{self, Accelerator};
@@ -13,15 +13,14 @@ use nightshelf_model::engine::{BurnEngine, Engine};
 use nightshelf_model::kernels::Kernels;
 use nightshelf_model::panics;
 
-/// Makes CUDA devices known to the models of this process.
+/// Makes CUDA devices available to the models of this process.
 pub fn install() {
     device::install(Box::new(Cuda));
 }
 
-/// All CUDA devices of this machine.
 struct Cuda;
 
-/// Operations in plain tensors.
+/// The default operations, in plain tensors.
 struct CudaKernels;
 
 impl Kernels for CudaKernels {
@@ -36,8 +35,8 @@ impl Accelerator for Cuda {
         if !driver {
             return Err("no CUDA driver (libcuda) on this machine".into());
         }
-        // A driver without a device answers with an error here, and an old one may lack a function,
-        // which cudarc reports by panicking: neither may end the night.
+        // A driver without a device answers with an error here, and an old one may lack a function, which
+        // cudarc reports by panicking: neither may end the run.
         let asked = panics::caught(|| {
             let count =
                 CudaContext::device_count().map_err(|error| format!("the CUDA driver says {error}"))?;
@@ -63,7 +62,7 @@ impl Accelerator for Cuda {
     }
 }
 
-/// Whether the toolkit lies where burn looks for its headers; it panics where it does not.
+/// Whether the CUDA toolkit is where burn looks for its headers; burn panics where it is not.
 fn has_headers() -> bool {
     std::env::var("CUDA_PATH").is_ok()
         || ["/usr/local/cuda", "/opt/cuda", "/usr/bin/nvcc"]

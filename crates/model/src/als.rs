@@ -1,36 +1,36 @@
 //! Alternating least squares: one side in closed form, then the other, a few times over.
 //!
-//! The losses stand in [`super`]; a half-step is [`Kernels::half_step`]. Each epoch ends with
-//! the readers, and the last one solves them to the end, so that their factors are the exact answer to
-//! the books' factors that are kept: folding a reader in later gives the same numbers, and contributions
-//! add up to scores.
+//! The losses stand in the documentation of the [`crate`]; a half-step is [`Kernels::half_step`]. Each epoch
+//! ends with the users. The last epoch solves them exactly, so that their factors are the exact solution for
+//! the item factors that are kept: folding a user in later gives the same numbers, and contributions add up
+//! to scores.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::confidence::ConfidenceMatrix;
-use super::kernels::{DeviceOf, Kernels, Ridge, Side};
-use super::tensors::{numbers, table};
-use super::{Factors, Watch, initial, not_finite};
+use crate::confidence::ConfidenceMatrix;
 use crate::data::Interactions;
 use crate::error::Result;
 use crate::hyperparameters::Model;
+use crate::kernels::{DeviceOf, Kernels, Ridge, Side};
+use crate::tensors::{numbers, table};
+use crate::{Factors, Watch, initial, not_finite};
 
-/// How many of a night's epochs go over all ratings, where the others trained the model that the gate
-/// judges: a quarter. On Book-Crossing the loss after 12 epochs on nine tenths and 4 on everything is 0.8540
-/// a rating, after 16 on everything 0.8536.
+/// How many of a night's epochs train on all ratings: a quarter. The other epochs train the model that the
+/// gate judges, from which this training starts. On Book-Crossing the loss is 0.8540 a rating after 12 epochs
+/// on nine tenths and 4 on everything, and 0.8536 after 16 on everything.
 pub fn epochs_after(epochs: usize) -> usize {
     epochs / 4
 }
 
-/// λ of each row: λ (n + α₀ #others)^ν.
+/// λ of each row of the ranking loss: λ (n + α₀ #others)^ν.
 pub fn penalties(rows: &Interactions, model: &Model) -> Vec<f32> {
     let others = model.unobserved_weight * rows.item_count as f64;
     rows.offsets
         .par_windows(2)
         .map(|pair| {
             let count = (pair[1] - pair[0]) as f64;
-            // A row without ratings has no say; any penalty keeps it at zero.
+            // A row without ratings stays at zero with any penalty above 0.
             let weight = (count + others).max(1.0);
             (model.regularization * weight.powf(model.exponent)) as f32
         })
@@ -43,7 +43,7 @@ pub fn rating_penalties(rows: &Interactions, regularization: f64, start: f64) ->
     rows.offsets.windows(2).map(|pair| penalty(pair[1] - pair[0])).collect()
 }
 
-/// The readers' side of the ranking loss.
+/// One side of the ranking loss, with weights in the place of ratings.
 pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &Model) -> Ridge<'a> {
     Ridge {
         offsets: &rows.offsets,
@@ -55,10 +55,7 @@ pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &M
     }
 }
 
-/// Fits the ranking loss.
-///
-/// # Errors
-/// See [`super::fit_ranking`].
+/// See [`crate::fit_ranking`].
 pub fn ranking<K: Kernels>(
     device: &DeviceOf<K>,
     confidence: &ConfidenceMatrix,
@@ -98,10 +95,10 @@ pub fn ranking<K: Kernels>(
     Ok(Factors { width: d, users: numbers(users)?, items: numbers(items)? })
 }
 
-/// Tells of an epoch, unless the numbers ran away.
+/// Reports an epoch, with `loss` divided by `pairs`.
 ///
 /// # Errors
-/// [`crate::error::Error::Diverged`] if they did.
+/// [`crate::error::Error::Diverged`] if the loss is not finite.
 pub fn report(epoch: usize, loss: f64, pairs: usize, watch: &Watch<'_>) -> Result<()> {
     let loss = loss / pairs.max(1) as f64;
     if !loss.is_finite() {

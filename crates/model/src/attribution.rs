@@ -1,32 +1,31 @@
-//! Which of a reader's own books carried a recommendation most.
+//! Which of a user's own items contributed most to a recommendation.
 //!
-//! The readers' factors are the closed-form answer to their own ratings, so each score is a sum
-//! over those ratings (see [`RowSystem::contributions`]); the greatest term is the reason given.
+//! Users' factors are the closed-form solution for their own ratings, so each score is a sum over those
+//! ratings (see [`RowSystem::contributions`]). The greatest term is the reason given.
 
 use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::hyperparameters::Resolved;
-use super::kernels::Ridge;
-use super::kernels::cpu::Prepared;
-use super::kernels::row::RowSystem;
-use super::rating::{self, RatingModel};
-use super::top_k::Scored;
-use super::{Factors, als};
 use crate::data::Interactions;
 use crate::error::Result;
+use crate::hyperparameters::Resolved;
 use crate::interrupt::Interrupt;
+use crate::kernels::Ridge;
+use crate::kernels::cpu::Prepared;
+use crate::kernels::row::RowSystem;
+use crate::rating::{self, RatingModel};
+use crate::top_k::Scored;
+use crate::{Factors, als};
 
-/// Readers that one task explains.
+/// Users that one task explains.
 const USERS: usize = 64;
 
-/// What it takes to give reasons for any list.
 #[derive(Debug)]
 pub struct Attribution<'a> {
-    /// The users' items, with their weights or with what is to be explained of their ratings.
+    /// The users' items, with confidence weights or with the residuals of ratings.
     rows: Cow<'a, Interactions>,
-    /// Whether those are weights.
+    /// Whether `rows` has weights.
     weighted: bool,
     penalties: Vec<f32>,
     unobserved_weight: f32,
@@ -34,11 +33,7 @@ pub struct Attribution<'a> {
 }
 
 impl<'a> Attribution<'a> {
-    /// For ranking scores. `weighted` are the users' items with their weights, as in
-    /// [`super::confidence`].
-    ///
-    /// # Errors
-    /// If the factors are not finite.
+    /// For ranking scores. `weighted` are the users' items with their weights, as in [`crate::confidence`].
     pub fn ranking(factors: &'a Factors, weighted: &'a Interactions, parameters: &Resolved) -> Result<Self> {
         let unobserved_weight = parameters.model.unobserved_weight as f32;
         Ok(Self {
@@ -50,10 +45,8 @@ impl<'a> Attribution<'a> {
         })
     }
 
-    /// For expected stars: contributions of rated items to what is above the average and the biases.
-    ///
-    /// # Errors
-    /// If the factors are not finite.
+    /// For the rating model: how much each rated item contributes to x_u·y_i, the part beyond mean and
+    /// biases.
     pub fn stars(model: &'a RatingModel, rated: &Interactions, parameters: &Resolved) -> Result<Self> {
         let left = model.biases.left_of(rated, model.mean);
         Ok(Self {
@@ -65,11 +58,8 @@ impl<'a> Attribution<'a> {
         })
     }
 
-    /// For each entry of each list, the user's own item with the greatest contribution to its score;
-    /// `None` where no contribution is positive. The lists are those of the users from `first` on.
-    ///
-    /// # Errors
-    /// On a signal.
+    /// For each entry of each list, the user's own item with the greatest contribution to its score; `None`
+    /// where no contribution is positive. The lists are those of the users from `first` on.
     pub fn of(
         &self,
         first: usize,
@@ -96,14 +86,13 @@ impl<'a> Attribution<'a> {
         Ok(blocks.into_iter().flatten().collect())
     }
 
-    /// What each of a user's own items adds to x_u·y_i, in the order of their row; the sum is the product,
-    /// where x_u is the closed-form answer to that row.
+    /// What each of a user's own items adds to x_u·y_i, in the order of [`Attribution::items`]. The sum is
+    /// the product if x_u is the closed-form solution of that row.
     pub fn contributions(&self, user: usize, item: u32) -> Vec<f32> {
         let terms = Terms { ridge: &self.ridge(), prepared: &self.prepared, user, item };
         pulp::Arch::new().dispatch(terms)
     }
 
-    /// A user's own items: what [`Attribution::contributions`] are of.
     pub fn items(&self, user: usize) -> &[u32] {
         self.rows.of(user).0
     }
@@ -121,7 +110,7 @@ impl<'a> Attribution<'a> {
     }
 }
 
-/// One user's reasons, for whatever vector registers there are.
+/// Finds one user's reasons, in the vector registers of this processor.
 struct Explain<'a> {
     ridge: &'a Ridge<'a>,
     prepared: &'a Prepared<'a>,

@@ -1,46 +1,43 @@
-//! How generous a reader is, and how good a book: the first stage of the model of stars.
+//! Biases, the first stage of the rating model: how generous a reader is, and how good a book is.
 //!
 //! ```text
 //! Σ_R (r_ui − μ − b_u − b_i)² + β_U Σ_u (b_u − p_U(n_u))² + β_I Σ_i (b_i − p_I(n_i))²
 //! p(n) = a + c ln n
 //! ```
 //!
-//! where p is a line through what rows with n ratings have been found to have: whoever rates once is
-//! more generous than whoever rates daily, and what few read is liked less. Biases damped towards a mean:
-//! Koren 2008, section 2.1; priors that depend on what is known of a row: Agarwal, Chen 2009,
-//! "Regression-based latent factor models".
+//! The prior p is a line fitted to the mean residuals of rows with n ratings: readers with few ratings are
+//! more generous, and books with few readers are liked less. Biases damped towards a mean: Koren 2008,
+//! section 2.1; priors that depend on what is known of a row: Agarwal, Chen 2009, "Regression-based latent
+//! factor models".
 
 use rayon::prelude::*;
 
 use crate::data::Interactions;
 use crate::hyperparameters::Rating;
 
-/// Sweeps over the biases: far more than it takes.
+/// Sweeps over the biases: far more than are needed.
 const SWEEPS: usize = 12;
 
-/// Rows that are worked on together. Fixed, so that sums do not depend on the number of threads.
+/// Rows that one task handles. Fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 8192;
 
-/// b_u and b_i, and what to expect of rows that are yet to come.
+/// b_u and b_i, and the priors for rows that are yet to come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Biases {
-    /// b_u.
     pub users: Vec<f32>,
-    /// b_i.
     pub items: Vec<f32>,
     /// p_U and p_I.
     pub priors: [Prior; 2],
 }
 
 impl Biases {
-    /// Whether all numbers are.
     pub fn are_finite(&self) -> bool {
         let lines = self.priors.iter().flat_map(|prior| [prior.start, prior.slope]);
         self.users.iter().chain(&self.items).copied().chain(lines).all(f32::is_finite)
     }
 }
 
-/// The bias to expect of a row by its number of ratings: p(n) = a + c ln n.
+/// The bias to expect of a row with n ratings: p(n) = a + c ln n.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prior {
     /// a.
@@ -55,15 +52,15 @@ impl Prior {
         self.start + self.slope * log(count)
     }
 
-    /// Least squares through the rows' mean residuals. A row counts by how much it would have to say
-    /// about its own bias, n β / (n + β); the line begins with ten such rows at zero.
+    /// Weighted least squares through the rows' mean residuals. A row weighs as much as it would have to say
+    /// about its own bias, n β / (n + β). A ridge penalty of 10 damps both a and c.
     fn fit(left: &Left, damping: f64) -> Self {
         const DAMPING: f64 = 10.0;
         let part = |(sums, (counts, logs)): (&[f64], (&[u32], &[f32]))| {
             let mut moments = Moments::default();
             for ((sum, count), log) in sums.iter().zip(counts).zip(logs) {
                 let (count, log) = (f64::from(*count), f64::from(*log));
-                // The weight, and the weight times the mean residual, which is 0 where there is none.
+                // The weight, and the weight times the mean residual; both are 0 for a row without ratings.
                 let share = damping / (count + damping);
                 let (weight, along) = (share * count, share * sum);
                 moments.xx += weight * log * log;
@@ -77,7 +74,7 @@ impl Prior {
         let rows = left.counts.par_chunks(BLOCK).zip(left.logs.par_chunks(BLOCK));
         let parts: Vec<Moments> = left.sums.par_chunks(BLOCK).zip(rows).map(part).collect();
         let mut all = Moments { xx: DAMPING, one: DAMPING, ..Moments::default() };
-        // One after the other: the order must not depend on the number of threads.
+        // In order, so that the sum does not depend on the number of threads.
         for part in parts {
             all.xx += part.xx;
             all.x += part.x;
@@ -93,7 +90,7 @@ impl Prior {
     }
 }
 
-/// ln n; a row without ratings is like one with a single one.
+/// ln n; a row without ratings counts as one with a single rating.
 fn log(count: usize) -> f32 {
     (count.max(1) as f32).ln()
 }
@@ -108,19 +105,18 @@ struct Moments {
     y: f64,
 }
 
-/// What the mean and the others' biases leave of the ratings of each row.
+/// The residuals of each row's ratings after the mean and the other side's biases.
 #[derive(Debug)]
 pub struct Left {
-    /// Their sum.
+    /// The sum of each row's residuals.
     sums: Vec<f64>,
-    /// How many ratings there are.
     counts: Vec<u32>,
-    /// ln of that.
+    /// ln of each count.
     logs: Vec<f32>,
 }
 
 impl Left {
-    /// Of these rows, for some biases of the others.
+    /// `others` are the biases of the other side.
     pub fn of(rows: &Interactions, mean: f32, others: &[f32]) -> Self {
         let counts = rows.items_per_user();
         let logs = counts.par_iter().map(|count| log(*count as usize)).collect();
@@ -129,7 +125,7 @@ impl Left {
         left
     }
 
-    /// For other biases of the others.
+    /// Replaces the sums, for new biases of the other side.
     fn update(&mut self, rows: &Interactions, mean: f32, others: &[f32]) {
         self.sums.par_iter_mut().enumerate().with_min_len(BLOCK).for_each(|(row, sum)| {
             let (columns, ratings) = rows.of(row);
@@ -138,7 +134,7 @@ impl Left {
         });
     }
 
-    /// The rows' own biases, which minimise the first stage for this side.
+    /// The rows' own biases: they minimise the first stage for this side.
     pub fn damped(&self, damping: f64, prior: Prior) -> Vec<f32> {
         let rows = self.counts.par_iter().zip(&self.logs).with_min_len(BLOCK);
         let bias = |(sum, (count, log)): (&f64, (&u32, &f32))| {
@@ -150,7 +146,7 @@ impl Left {
 }
 
 impl Biases {
-    /// The first stage. Ends with the users, so that theirs are the exact answer to the items'.
+    /// Fits the first stage. Ends with the users, so that their biases are exact for the item biases.
     pub fn fit(by_user: &Interactions, by_item: &Interactions, mean: f32, parameters: &Rating) -> Self {
         let mut biases = Self { users: vec![0.0; by_user.user_count()], ..Self::default() };
         let (of_users, of_items) = (parameters.user_damping, parameters.item_damping);
@@ -167,13 +163,13 @@ impl Biases {
         biases
     }
 
-    /// What they leave of ratings by user.
+    /// The residuals of ratings by user.
     pub fn left_of(&self, rated: &Interactions, mean: f32) -> Interactions {
         residuals(rated, mean, &self.users, &self.items)
     }
 }
 
-/// What mean and biases leave of the ratings, in their place: `own` are the biases of the rows, `others`
+/// The residuals after mean and biases, in the place of ratings. `own` are the biases of the rows, `others`
 /// those of the columns.
 pub fn residuals(rows: &Interactions, mean: f32, own: &[f32], others: &[f32]) -> Interactions {
     let of_row = |(row, bias): (usize, &f32)| {

@@ -1,19 +1,18 @@
-//! What the ranking model learns from: pairs, and how much each of them counts.
+//! What the ranking model learns from: pairs, and the confidence weight of each.
 //!
-//! Behind the readers stand made-up ones: one for each author, who "has read" that author's books,
-//! and one for each publisher. Nothing else is needed for books of one author to come to lie near
-//! each other, also those that hardly anybody has read; and the solver does not know. Made-up
-//! readers get no list and are in no count.
+//! After the readers come made-up readers: one for each author, who "has read" that author's books, and one
+//! for each publisher. This alone brings books of one author near each other, also those that hardly anybody
+//! has read, and the solver needs no code for it. Made-up readers get no list and are in no count.
 
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::{Factors, dot};
 use crate::data::{Group, Interactions, Maker};
 use crate::hyperparameters::Model;
+use crate::{Factors, dot};
 
-/// Pairs with weights: readers, then made-up readers.
+/// Pairs with confidence weights: first the readers, then the made-up readers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfidenceMatrix {
     rows: Interactions,
@@ -24,14 +23,15 @@ pub struct ConfidenceMatrix {
 impl ConfidenceMatrix {
     /// Weighs what readers have read, and adds a made-up reader for each group.
     ///
-    /// With n_u and n_i the numbers of ratings of reader u and book i, a pair weighs
+    /// With n_u and n_i the numbers of ratings of reader u and book i, a the activity exponent and b the
+    /// popularity exponent, a pair weighs
     ///
     /// ```text
     /// c_ui ∝ n_u^-a · n_i^-b
     /// ```
     ///
-    /// so scaled that the weights' mean is 1: what somebody who reads everything has read says less
-    /// of each book, and what everybody has read says less of each reader.
+    /// scaled so that the mean weight is 1. A pair says less about its book the more its reader reads, and
+    /// less about its reader the more its book is read.
     pub fn new(interactions: &Interactions, groups: &[Group], model: &Model) -> Self {
         let readers = interactions.user_count();
         let of_items = powers(interactions.users_per_item(), model.popularity_exponent);
@@ -55,27 +55,27 @@ impl ConfidenceMatrix {
         Self { rows, users: readers, item_weights }
     }
 
-    /// Weighs what other readers have read, or the same ones later, in the same way. `item_weights` are
-    /// those of the confidence that a model was trained on.
+    /// Weighs the pairs of other readers, or later pairs of the same ones, in the same way. `item_weights`
+    /// are those of the confidence matrix that the model was trained on.
     pub fn of_others(interactions: &Interactions, item_weights: Vec<f32>, model: &Model) -> Self {
         let rows = weighed(interactions, &item_weights, model);
         Self { rows, users: interactions.user_count(), item_weights }
     }
 
-    /// What each item's pairs weigh, but for how active the reader is.
+    /// The weight of each item's pairs, without the part for the user's activity.
     pub fn item_weights(&self) -> &[f32] {
         &self.item_weights
     }
 
-    /// What each item's product x·y is multiplied with to be its score. `factors` are of the same items.
+    /// The number by which each item's product x·y is multiplied to give its score. `factors` has the same
+    /// items.
     ///
-    /// A book with few readers has a short y, because the penalty holds it back more than the few can
-    /// pull; in a sparse table, so, what is popular is too far ahead. Therefore 1 / |y|^γ: with γ = 0 the
-    /// product that the model was trained for, with γ = 1 the cosine, but for the reader's own length.
+    /// A book with few readers has a short y, because the penalty holds it back more than its few readers can
+    /// pull. In a sparse table popular books are therefore too far ahead. So the scale is 1 / |y|^γ: γ = 0
+    /// leaves the product that the model was trained for, γ = 1 gives the cosine times |x|.
     ///
-    /// A book without readers is known by its makers alone, and its length says only how much we know of
-    /// it. What is to be expected is that it does as well as their other books: so it gets the mean length
-    /// of those.
+    /// A book without readers is known by its makers alone, and its length only says how much is known of it.
+    /// It is expected to do as well as its makers' other books, so it gets their mean length.
     pub fn item_scales(&self, factors: &Factors, exponent: f64) -> Vec<f32> {
         let length = |row: &[f32]| dot(row, row).sqrt();
         let lengths: Vec<f32> = factors.items.par_chunks_exact(factors.width).map(length).collect();
@@ -84,7 +84,8 @@ impl ConfidenceMatrix {
         let mut has_readers = vec![false; self.rows.item_count];
         let real = &self.rows.items[..self.rows.offsets[self.users]];
         real.iter().for_each(|item| has_readers[*item as usize] = true);
-        // Of each book without readers, the weighted sum of its makers' mean lengths, and of the weights.
+        // For each book without readers: the weighted sum of its makers' mean lengths, and the sum of the
+        // weights.
         let mut expected: HashMap<u32, (f32, f32)> = HashMap::new();
         for maker in self.users..self.rows.user_count() {
             let (items, weights) = self.rows.of(maker);
@@ -107,7 +108,7 @@ impl ConfidenceMatrix {
         item_scales
     }
 
-    /// The pairs by user, made-up ones last; their weights stand in the place of ratings.
+    /// The pairs by user, made-up ones last; weights stand in the place of ratings.
     pub fn rows(&self) -> &Interactions {
         &self.rows
     }
@@ -122,7 +123,7 @@ impl ConfidenceMatrix {
             .collect()
     }
 
-    /// How many of the users are real.
+    /// The number of real users.
     pub fn users(&self) -> usize {
         self.users
     }
@@ -130,7 +131,7 @@ impl ConfidenceMatrix {
 
 /// n^-exponent of each count.
 fn powers(counts: Vec<u32>, exponent: f64) -> Vec<f64> {
-    // A book that nobody has read may be read by somebody later.
+    // At least 1: a book that nobody has read may be read later.
     counts.par_iter().map(|count| f64::from(*count).max(1.0).powf(-exponent)).collect()
 }
 

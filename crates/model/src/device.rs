@@ -1,7 +1,7 @@
-//! CPU or GPU: looked for before it is touched.
+//! The choice between CPU and GPU. A GPU is checked before anything uses it.
 //!
-//! The CPU is always there. A GPU is what somebody has [`install`]ed: the program does, from a crate of its own, so
-//! that whoever wants none does not have to build it.
+//! The CPU is always available. A GPU is available after [`install`]: the program calls it through a crate of
+//! its own (crates/cuda), so that a build without a GPU need not compile that crate.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -13,9 +13,8 @@ use crate::kernels::CpuKernels;
 /// Where tensors live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// This machine's cores.
     Cpu,
-    /// The n-th CUDA device.
+    /// The n-th CUDA device, counted from 0.
     Cuda(usize),
 }
 
@@ -30,19 +29,15 @@ impl fmt::Display for Device {
 
 /// A kind of GPU.
 pub trait Accelerator: Send + Sync {
-    /// The name of the n-th device, or what is missing to use it. Touches nothing that could fail otherwise.
-    ///
-    /// # Errors
-    /// In words, if it cannot be used.
+    /// The name of the n-th device; the error says what is missing to use it. Must not panic.
     fn look(&self, number: usize) -> Result<String, String>;
 
-    /// What does the arithmetic on the n-th device.
     fn engine(&self, number: usize) -> Box<dyn Engine>;
 }
 
 static CUDA: OnceLock<Box<dyn Accelerator>> = OnceLock::new();
 
-/// Makes CUDA devices known to this process; the first one that is installed stays.
+/// Makes CUDA devices available to this process. Only the first call counts.
 pub fn install(cuda: Box<dyn Accelerator>) {
     let _ = CUDA.set(cuda);
 }
@@ -50,7 +45,6 @@ pub fn install(cuda: Box<dyn Accelerator>) {
 const WITHOUT_CUDA: &str = "this build has no CUDA in it";
 
 impl Device {
-    /// What does the arithmetic there.
     pub(crate) fn engine(self) -> Result<Box<dyn Engine>> {
         match (self, CUDA.get()) {
             (Device::Cpu, _) => Ok(Box::new(BurnEngine::<CpuKernels>::new(burn_ndarray::NdArrayDevice::Cpu))),
@@ -63,7 +57,7 @@ impl Device {
 /// Chooses a device from the setting `auto`, `cpu`, `cuda` or `cuda:N`, and says why.
 ///
 /// # Errors
-/// [`Error::NoDevice`] if CUDA was asked for and is not to be had; [`Error::UnknownDevice`] for a word that
+/// [`Error::NoDevice`] if CUDA was asked for and cannot be used; [`Error::UnknownDevice`] for a word that
 /// names no device.
 pub fn choose(wanted: &str) -> Result<(Device, String)> {
     let look = |number| CUDA.get().map_or(Err(WITHOUT_CUDA.into()), |cuda| cuda.look(number));

@@ -1,20 +1,16 @@
-//! What a device does for a model: slices in, factors out. burn's `Backend` is known on this side of the door only.
+//! What a device does for a model: slices in, factors out. Callers of [`Engine`] need not know burn's
+//! `Backend`.
 
 use crate::confidence::ConfidenceMatrix;
-use crate::data::Interactions;
 use crate::error::Result;
 use crate::hyperparameters::{Resolved, Solver};
 use crate::kernels::{DeviceOf, Kernels};
 use crate::rating::{self, RatingModel};
-use crate::top_k::gpu_candidates::{CandidateSource, OnDevice};
-use crate::{Factors, Watch, als, minibatch};
+use crate::top_k::gpu_candidates::{CandidateSource, WriteRow};
+use crate::{Factors, Stars, Watch, als, minibatch};
 
-/// The work of a device.
 pub trait Engine: Send + Sync {
     /// See [`crate::fit_ranking`].
-    ///
-    /// # Errors
-    /// As there.
     fn fit_ranking(
         &self,
         confidence: &ConfidenceMatrix,
@@ -24,35 +20,18 @@ pub trait Engine: Send + Sync {
     ) -> Result<Factors>;
 
     /// See [`crate::fit_rating`].
-    ///
-    /// # Errors
-    /// As there.
-    fn fit_rating(
-        &self,
-        rated: &Interactions,
-        ranking: &Factors,
-        scale: (f32, f32),
-        parameters: &Resolved,
-        epochs: Option<usize>,
-        watch: &Watch<'_>,
-    ) -> Result<RatingModel>;
+    fn fit_rating(&self, stars: Stars<'_>, parameters: &Resolved, watch: &Watch<'_>) -> Result<RatingModel>;
 
-    /// Takes `count` rows of `width` numbers, which `row` writes, to the device, to find the best of them there.
-    fn candidates(
-        &self,
-        width: usize,
-        count: usize,
-        row: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) -> Box<dyn CandidateSource>;
+    /// See [`Kernels::candidates`].
+    fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>>;
 }
 
-/// A device of one of burn's backends.
+/// An engine on a device of one of burn's backends.
 pub struct BurnEngine<K: Kernels> {
     device: DeviceOf<K>,
 }
 
 impl<K: Kernels> BurnEngine<K> {
-    /// On this device.
     pub fn new(device: DeviceOf<K>) -> Self {
         Self { device }
     }
@@ -74,31 +53,19 @@ impl<K: Kernels> Engine for BurnEngine<K> {
         }
     }
 
-    fn fit_rating(
-        &self,
-        rated: &Interactions,
-        ranking: &Factors,
-        scale: (f32, f32),
-        parameters: &Resolved,
-        epochs: Option<usize>,
-        watch: &Watch<'_>,
-    ) -> Result<RatingModel> {
+    fn fit_rating(&self, stars: Stars<'_>, parameters: &Resolved, watch: &Watch<'_>) -> Result<RatingModel> {
         match parameters.model.solver {
-            Solver::Als => rating::fit::<K>(&self.device, rated, ranking, scale, parameters, epochs, watch),
+            Solver::Als => rating::fit::<K>(&self.device, stars, parameters, watch),
             Solver::Adam | Solver::Sgd => {
-                let mean = rating::mean(rated);
-                let rows = minibatch::rating::<K::Backend>(&self.device, rated, mean, parameters, watch)?;
-                Ok(RatingModel::from_rows(mean, rows, scale))
+                let mean = rating::mean(stars.rated);
+                let rows =
+                    minibatch::rating::<K::Backend>(&self.device, stars.rated, mean, parameters, watch)?;
+                Ok(RatingModel::from_rows(mean, rows, stars.scale))
             }
         }
     }
 
-    fn candidates(
-        &self,
-        width: usize,
-        count: usize,
-        row: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) -> Box<dyn CandidateSource> {
-        Box::new(OnDevice::<K::Backend>::new(width, count, row, self.device.clone()))
+    fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>> {
+        K::candidates(width, count, row, self.device.clone())
     }
 }

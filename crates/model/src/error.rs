@@ -1,20 +1,18 @@
-//! What can go wrong between numbers and lists.
+//! The errors of this crate. They carry no advice; the program adds it where it talks to people.
 
 use std::fmt;
 
-/// What an operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure, without advice: whoever talks to people adds that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// A number became infinite or NaN, in this stage.
+    /// A number became infinite or NaN in this stage.
     Diverged(String),
-    /// The device was there and failed.
+    /// A usable device failed, with this message.
     DeviceFailed(String),
-    /// A device that was asked for by name cannot be used, and why.
+    /// A device that was asked for by name cannot be used, for this reason.
     NoDevice(String),
-    /// No device has such a name.
+    /// No device has this name.
     UnknownDevice(String),
     /// SIGINT came.
     Interrupted,

@@ -1,35 +1,35 @@
-//! Readers and books that came after training, solved against a model that stands.
+//! Solves users and items that came after training, against a model that stays as it is.
 //!
-//! A row that is new, or whose ratings have changed, is the answer to one half-step of [`super::als`]
-//! for that row alone, with everything else held still. Books that the model has not seen come
-//! first, from the readers who have read them; then the readers, from their whole history. What is
-//! found for a reader is what a half-step over everybody would find, given the same books.
+//! A row that is new, or whose ratings have changed, is the solution of one half-step of [`crate::als`] for
+//! that row alone, with everything else held still. New items come first, from the users who have read them;
+//! then the users, from their whole history. A user's row is what a half-step over everybody would give for
+//! the same items.
 //!
-//! Few rows are solved, so this is the processor's work wherever the model was trained.
+//! Few rows are solved, so this runs on the CPU wherever the model was trained.
 
-use super::biases::{self, Left};
-use super::confidence::ConfidenceMatrix;
-use super::hyperparameters::Resolved;
-use super::kernels::cpu;
-use super::rating::{self, RatingModel};
-use super::{Factors, als};
+use crate::biases::{self, Left};
+use crate::confidence::ConfidenceMatrix;
 use crate::data::Interactions;
 use crate::error::Result;
+use crate::hyperparameters::Resolved;
 use crate::interrupt::Interrupt;
+use crate::kernels::cpu;
+use crate::rating::{self, RatingModel};
+use crate::{Factors, als};
 
-/// Rows that are to be solved. All others stay.
+/// The rows to solve; all others stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsolved {
-    /// Codes of readers who are new or whose ratings have changed.
+    /// Codes of users who are new or whose ratings have changed.
     pub users: Vec<u32>,
-    /// Codes of books that are new.
+    /// Codes of new items.
     pub items: Vec<u32>,
 }
 
 /// Solves rows of the ranking model in place. Rows of `factors` that were never solved are zero.
 ///
 /// # Errors
-/// On a signal, or if the factors are not finite.
+/// [`crate::error::Error::Diverged`] if the factors are not finite.
 pub fn ranking(
     factors: &mut Factors,
     confidence: &ConfidenceMatrix,
@@ -44,11 +44,12 @@ pub fn ranking(
         Ok(cpu::half_step(&ridge, others, width, interrupt)?.0)
     };
     let mut users = unsolved.users.clone();
-    // New books have authors, too.
+    // New items have authors, too.
     users.extend(confidence.groups_with(&unsolved.items));
     factors.users.resize(rows.user_count() * width, 0.0);
     if !unsolved.items.is_empty() {
-        // Readers, for the new books' sake; the new books; and the readers again, who have read them.
+        // Users first, to place the new items by; then the new items; then the users again, who have read
+        // them.
         put(&mut factors.users, &users, &solve(rows.select(&users), &factors.items)?, width);
         let solved = solve(rows.transposed().select(&unsolved.items), &factors.users)?;
         put(&mut factors.items, &unsolved.items, &solved, width);
@@ -58,11 +59,8 @@ pub fn ranking(
     Ok(())
 }
 
-/// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are
-/// zero; `ranking` is the ranking model of the same items.
-///
-/// # Errors
-/// As [`ranking`].
+/// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are zero;
+/// `ranking` is the ranking model of the same items.
 pub fn rating(
     model: &mut RatingModel,
     rated: &Interactions,
@@ -85,7 +83,8 @@ pub fn rating(
         Ok(())
     };
     if !unsolved.items.is_empty() {
-        // Readers, for the new books' sake; the new books; and the readers again, who have read them.
+        // Users first, to place the new items by; then the new items; then the users again, who have read
+        // them.
         let row = |item: &u32| ranking.item(*item as usize);
         let rows: Vec<f32> = unsolved.items.iter().flat_map(row).copied().collect();
         put(&mut model.factors.items, &unsolved.items, &model.directions.of(&rows, width), width);
@@ -117,7 +116,7 @@ mod tests {
     use crate::data::{Group, Maker};
     use crate::device::Device;
     use crate::hyperparameters::Hyperparameters;
-    use crate::{Watch, fit_ranking, fit_rating};
+    use crate::{Stars, Watch, fit_ranking, fit_rating};
 
     /// 60 readers, 40 books; some readers and books only in `later`.
     fn ratings(later: bool) -> Interactions {
@@ -176,8 +175,8 @@ mod tests {
 
         let (rated_before, rated) = (ratings(false).rated(), ratings(true).rated());
         let scale = (1.0, 10.0);
-        let before = fit_rating(Device::Cpu, &rated_before, &trained, scale, &parameters, None, &watch)
-            .expect("fitted");
+        let stars = Stars { rated: &rated_before, ranking: &trained, scale, epochs: None };
+        let before = fit_rating(Device::Cpu, stars, &parameters, &watch).expect("fitted");
         let mut after = before.clone();
         rating(&mut after, &rated, &folded, &unsolved, &parameters, &interrupt).expect("folded in");
         let own = Left::of(&rated, after.mean, &after.biases.items)

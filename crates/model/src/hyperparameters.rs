@@ -1,4 +1,4 @@
-//! The hyper-parameters of all models: as they are set, and as they are once the ratings are known.
+//! The hyper-parameters of all models: as set, and as resolved once the ratings are known.
 
 use std::ops::Deref;
 
@@ -17,7 +17,6 @@ pub enum Objective {
     Rating,
 }
 
-/// How the loss is minimised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Solver {
@@ -30,15 +29,13 @@ pub enum Solver {
     Sgd,
 }
 
-/// The ranking model.
+/// The ranking model, and what both models share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Model {
-    /// What the lists are ordered by.
     pub objective: Objective,
-    /// How the loss is minimised.
     pub solver: Solver,
-    /// Numbers a reader and a book, d.
+    /// d, the numbers in a row of factors.
     pub factors: usize,
     /// Passes over the ratings.
     pub epochs: usize,
@@ -46,20 +43,19 @@ pub struct Model {
     pub regularization: f64,
     /// α₀, the weight of a pair that was not observed; 0 to choose it from the data.
     pub unobserved_weight: f64,
-    /// ν, how λ grows with the number of ratings.
+    /// ν: how λ grows with the number of ratings.
     pub exponent: f64,
-    /// How much less a rating counts the more its reader has rated.
+    /// A pair weighs n_u to minus this power, n_u being the number of its reader's ratings.
     pub activity_exponent: f64,
-    /// How much less a rating counts the more readers its book has.
+    /// A pair weighs n_i to minus this power, n_i being the number of its book's readers.
     pub popularity_exponent: f64,
-    /// γ: scores are divided by a book's length to this power, so that what few have read is not left
-    /// behind; below 0 to choose it from the data.
+    /// γ: scores are divided by the length of the book's factors to this power, so that books with few
+    /// readers are not left behind; below 0 to choose it from the data.
     pub length_exponent: f64,
-    /// How much it counts that two books have an author in common; 0 to leave that out.
+    /// The weight of each pair of an author and a book ([`crate::confidence`]); 0 leaves authors out.
     pub author_weight: f64,
-    /// The same of publishers.
+    /// The same for publishers.
     pub publisher_weight: f64,
-    /// Where the random numbers start.
     pub seed: u64,
 }
 
@@ -83,19 +79,19 @@ impl Default for Model {
     }
 }
 
-/// The model of stars.
+/// The rating model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rating {
-    /// Passes over the ratings, at most: fewer where more do not help.
+    /// Passes over the ratings, at most: early stopping may take fewer.
     pub rating_epochs: usize,
     /// λ_U, for each rating of a reader.
     pub user_regularization: f64,
-    /// λ_I, for each rating of a book, times the variance of the ratings.
+    /// λ_I, for each rating of a book; resolving multiplies it by the variance of the ratings.
     pub item_regularization: f64,
-    /// β_U: how many ratings as expected each reader's bias begins with.
+    /// β_U: each reader's bias begins with this many ratings that equal its prior.
     pub user_damping: f64,
-    /// β_I: the same of each book's.
+    /// β_I: the same for each book's bias.
     pub item_damping: f64,
 }
 
@@ -115,11 +111,10 @@ impl Default for Rating {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Minibatch {
-    /// Ratings a step.
+    /// Pairs in a step.
     pub batch_size: usize,
-    /// Length of a step.
     pub learning_rate: f64,
-    /// L2 on every parameter at every step, on top of the loss's own.
+    /// L2 penalty on every parameter at every step, besides the penalties of the loss.
     pub weight_decay: f64,
 }
 
@@ -129,7 +124,7 @@ impl Default for Minibatch {
     }
 }
 
-/// What a user may set. What is 0, or below 0 for the length exponent, follows the ratings.
+/// The settings, before [`Hyperparameters::resolve`] replaces those that ask for a choice from the data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hyperparameters {
     pub model: Model,
@@ -141,16 +136,16 @@ impl Hyperparameters {
     /// Chooses what depends on the ratings; see [`Resolved`].
     pub fn resolve(&self, interactions: &Interactions) -> Resolved {
         const LEAST_PENALTY: f64 = 4.5;
-        // On the tables of a small club the rule would smother what few ratings say.
+        // On small tables the rule would smother what few ratings say.
         const GREATEST_REGULARIZATION: f64 = 0.1;
         let pairs = interactions.user_count() as f64 * interactions.item_count as f64;
         let mut resolved = self.clone();
         let (_, deviation) = interactions.stars();
-        // Where all ratings are equal there is nothing to learn, and any penalty above zero does.
+        // If all ratings are equal there is nothing to learn, and any penalty above zero will do.
         resolved.rating.item_regularization *= if deviation > 0.0 { deviation * deviation } else { 1.0 };
 
         let model = &mut resolved.model;
-        // Books that nobody has rated make no table sparse.
+        // Density does not count books that nobody has rated.
         let items = interactions.users_per_item().into_iter().filter(|users| *users > 0).count();
         let density = interactions.len() as f64 / (interactions.user_count() * items).max(1) as f64;
         if model.unobserved_weight == 0.0 {
@@ -167,32 +162,34 @@ impl Hyperparameters {
     }
 }
 
-/// Hyper-parameters for one set of ratings.
+/// Hyper-parameters resolved for given ratings.
 ///
-/// **Ranking.** What was left at 0 is chosen.
+/// **Ranking.** Values left at 0 are chosen.
 ///
-/// α₀ = ½√density, from 0.02 to 0.3: the denser the table, the more a missing pair says. λ such
-/// that λ α₀ √(#users #items) = 4.5: the geometric mean of the penalties that every reader and every
-/// book carry whatever their number of ratings, which is what a group of readers and books must
-/// outweigh to get a factor. So scaled, one constant serves tables of any size: of the values tried
-/// from 1.5 to 12 it was best or near the best on three data sets, with 6,754 × 13,670 (density
-/// 0.25%), 79,785 × 218,645 (0.004%) and 943 × 1,682 (5%) readers and books, and the settings
-/// published for far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for
-/// the first collapses the second to one list for everybody.
+/// α₀ = ½√density, from 0.02 to 0.3: the denser the table, the more a missing pair says.
+///
+/// λ is such that λ α₀ √(#users #items) = 4.5, but at most 0.1. The left side is the geometric mean of the
+/// penalties that every reader and every book carry whatever their number of ratings; a group of readers and
+/// books must outweigh it to get a factor. Scaled like this, one constant serves tables of any size: of the
+/// values tried from 1.5 to 12 it was best or near the best on three data sets, with 6,754 × 13,670 (density
+/// 0.25%), 79,785 × 218,645 (0.004%) and 943 × 1,682 (5%) readers and books, and the settings published for
+/// far larger ones (Rendle et al. 2021) come to 6 and 15. A fixed λ that is good for the first collapses the
+/// second to one list for everybody.
 ///
 /// γ = 0.18 log₁₀(0.05 / density), from 0 to 0.3: the fewer ratings there are for each book and reader, the
-/// more the penalty holds back whatever few have read ([`super::confidence::ConfidenceMatrix::item_scales`]). On a table of
-/// density 5% (MovieLens 100K) any γ above 0 loses, 0.1 half a percent of nDCG; at 0.25% 0.2 gains 1%, and
-/// 3% where authors are known; at 0.003% 0.3 gains 10% and 0.5 12%. Beyond 0.3 books are so much alike in
-/// length that the search for the best of them has to look at nearly all: three times as long as with 0.
+/// more the penalty holds back books with few readers ([`crate::confidence::ConfidenceMatrix::item_scales`]).
+/// At a density of 5% (MovieLens 100K) any γ above 0 loses, 0.1 half a percent of nDCG. At 0.25%, 0.2 gains
+/// 1%, and 3% where authors are known. At 0.003%, 0.3 gains 10% and 0.5 gains 12%. Beyond 0.3 the books'
+/// lengths are so much alike that the search for the best has to look at nearly all books: it takes three
+/// times as long as with 0.
 ///
-/// **Rating.** λ_I is multiplied with the variance of the ratings: with stars times ten the loss grows
-/// by a hundred, and so does |x_u|², but books' directions keep their length.
+/// **Rating.** λ_I is multiplied by the variance of the ratings. If ratings are multiplied by ten, the loss
+/// grows by a hundred and so does |x_u|², but the books' directions keep their length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved(Hyperparameters);
 
 impl From<Hyperparameters> for Resolved {
-    /// Those that an earlier training resolved.
+    /// Takes hyper-parameters that an earlier training resolved.
     fn from(resolved: Hyperparameters) -> Self {
         Self(resolved)
     }

@@ -1,8 +1,8 @@
-//! SIGINT and SIGTERM, as a question that every loop of the job asks.
+//! SIGINT and SIGTERM, as a flag that every long loop checks.
 //!
-//! A signal only raises a flag. Work is cut into pieces of well under a second, and between two
-//! pieces the job asks [`Interrupt::check`]; so it always stops at a place where nothing is half
-//! done. A second signal ends the process at once, for whoever cannot wait.
+//! A signal only raises the flag. Work is cut into pieces of well under a second, and [`Interrupt::check`] is
+//! called between two pieces, so work always stops where nothing is half done. A second signal ends the
+//! process at once.
 
 use std::io;
 use std::sync::Arc;
@@ -13,27 +13,23 @@ use signal_hook::flag;
 
 use crate::error::{Error, Result};
 
-/// Whether somebody asked the job to stop. Cheap to clone and to ask.
+/// Whether a signal asked the process to stop. Cheap to clone and to check.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     signal: Arc<AtomicUsize>,
 }
 
 impl Interrupt {
-    /// One that never fires: for library users and tests.
     pub fn never() -> Self {
         Self::default()
     }
 
     /// Listens to SIGINT and SIGTERM for the rest of the process's life.
-    ///
-    /// # Errors
-    /// If the system refuses to register a handler.
     pub fn on_signals() -> io::Result<Self> {
         let this = Self::default();
         let asked_before = Arc::new(AtomicBool::new(false));
         for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
-            // Order matters: the first signal finds the flag down, then raises it for the second.
+            // The order matters: the first signal finds the flag down, then raises it for the second.
             flag::register_conditional_shutdown(signal, code, Arc::clone(&asked_before))?;
             flag::register(signal, Arc::clone(&asked_before))?;
             flag::register_usize(signal, Arc::clone(&this.signal), signal as usize)?;
@@ -41,8 +37,6 @@ impl Interrupt {
         Ok(this)
     }
 
-    /// Fails if a signal has come.
-    ///
     /// # Errors
     /// [`Error::Interrupted`] after SIGINT, [`Error::Terminated`] after SIGTERM.
     pub fn check(&self) -> Result<()> {

@@ -1,31 +1,40 @@
-//! Matrix factorisation: from who-read-what to two tables of numbers, and from those to lists.
+//! Matrix factorisation: from the ratings of users and items to two tables of factors, and from those to
+//! lists.
 //!
 //! # The losses
 //!
-//! **Ranking** (implicit feedback). With S the observed pairs, c their weights ([`confidence`]), x_u and y_i the factors of reader u
-//! and book i, n_u and n_i their numbers of ratings:
+//! **Ranking** (implicit feedback). S are the observed pairs and c their weights ([`confidence`], whose
+//! made-up readers count as users here); x_u and y_i are the factors of user u and item i, n_u and n_i their
+//! numbers of ratings:
 //!
 //! ```text
 //! L = Σ_S c_ui (1 − x_u·y_i)² + α₀ Σ_{all u,i} (x_u·y_i)² + Σ_u λ_u |x_u|² + Σ_i λ_i |y_i|²
 //! λ_u = λ (n_u + α₀ #items)^ν          λ_i = λ (n_i + α₀ #users)^ν
 //! ```
 //!
-//! Hu, Koren, Volinsky: "Collaborative filtering for implicit feedback datasets" (2008), with the
-//! scaling of λ from Rendle, Krichene, Zhang, Koren: "Revisiting the performance of iALS on item
-//! recommendation benchmarks" (2021).
+//! Hu, Koren, Volinsky: "Collaborative filtering for implicit feedback datasets" (2008), with the scaling of
+//! λ from Rendle, Krichene, Zhang, Koren: "Revisiting the performance of iALS on item recommendation
+//! benchmarks" (2021).
 //!
-//! **Rating** (explicit feedback): biases, and factors that begin with the ranking model's
-//! directions; the losses of its two stages stand in [`rating`].
+//! **Rating** (explicit feedback): biases, and factors that start from the ranking model's directions.
+//! [`rating`] has the losses of its two stages. The mini-batch solvers fit a plainer loss, which stands at
+//! [`minibatch::rating`].
 //!
 //! # The map
 //!
-//! [`data`] is what goes in: codes, no ids. [`confidence`] weighs it, [`hyperparameters`] resolves what depends on it.
-//! [`als`] and [`rating`] minimise their losses in closed form, one side at a time, each half-step being one of the
-//! [`kernels`]; [`minibatch`] descends through burn's autodiff. [`fold_in`] solves rows that came later. [`top_k`] turns
-//! factors into lists, [`attribution`] says which of the user's own items carried an entry.
+//! - [`data`] is the input, in integer codes without ids. [`confidence`] weighs it; [`hyperparameters`]
+//!   chooses the values that depend on it.
+//! - [`als`] (ranking) and [`rating`] (with [`biases`]) minimise their losses in closed form, one side at a
+//!   time; each half-step is an operation of [`kernels`]. [`minibatch`] descends with burn's autodiff
+//!   instead.
+//! - [`fold_in`] solves rows that came after training.
+//! - [`top_k`] turns factors into lists. [`attribution`] finds the user's own item that contributed most to
+//!   an entry.
+//! - [`device`] chooses CPU or GPU. [`engine`] hides burn's `Backend` from callers: plain slices in, factors
+//!   out. `tensors` moves numbers to a device and back.
+//! - [`error`], [`interrupt`] (signals) and [`panics`] (libraries that panic) serve all of them.
 //!
-//! burn's `Backend` stays behind [`engine`]: [`device`] chooses one, plain slices go in and out. Knows no SQL, no
-//! columns, no files, and nobody to talk to.
+//! This crate knows no SQL, no data frames, no files and no console.
 
 pub mod als;
 pub mod attribution;
@@ -58,10 +67,10 @@ use hyperparameters::Resolved;
 use interrupt::Interrupt;
 use rating::RatingModel;
 
-/// Two tables of numbers, a row for each user and each item.
+/// One row of factors for each user and each item.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Factors {
-    /// Numbers in a row, d.
+    /// d, the numbers in a row.
     pub width: usize,
     /// users × d, row by row.
     pub users: Vec<f32>,
@@ -70,12 +79,10 @@ pub struct Factors {
 }
 
 impl Factors {
-    /// The factors of one user: d numbers.
     pub fn user(&self, code: usize) -> &[f32] {
         &self.users[code * self.width..(code + 1) * self.width]
     }
 
-    /// The factors of one item: d numbers.
     pub fn item(&self, code: usize) -> &[f32] {
         &self.items[code * self.width..(code + 1) * self.width]
     }
@@ -85,8 +92,8 @@ impl Factors {
         dot(self.user(user), self.item(item))
     }
 
-    /// The same numbers under other codes: row n of the result is the row that `users[n]` and
-    /// `items[n]` say, or zeros where they say none.
+    /// The same rows under other codes: row n of the result is row `users[n]` or `items[n]`, or zeros for
+    /// `None`.
     pub fn recoded(&self, users: &[Option<u32>], items: &[Option<u32>]) -> Self {
         let gather = |codes: &[Option<u32>], rows: &[f32]| {
             let mut gathered = vec![0.0; codes.len() * self.width];
@@ -100,13 +107,13 @@ impl Factors {
         Self { width: self.width, users: gather(users, &self.users), items: gather(items, &self.items) }
     }
 
-    /// Only these users, who become users 0, 1, 2 and so on; all items.
+    /// Keeps only these users, who become users 0, 1, 2 and so on; all items stay.
     pub fn only(self, users: &[u32]) -> Self {
         let chosen = users.iter().flat_map(|user| self.user(*user as usize)).copied().collect();
         Self { users: chosen, ..self }
     }
 
-    /// Takes a user out: those behind move up.
+    /// Removes a user; the codes of later users fall by one.
     pub fn forget(&mut self, user: u32) {
         let first = user as usize * self.width;
         self.users.drain(first..first + self.width);
@@ -123,30 +130,31 @@ impl Factors {
     }
 }
 
-/// What a training run tells while it goes on, and who may stop it.
+/// How a training reports its progress and is stopped.
 pub struct Watch<'a> {
-    /// Asked between pieces of work.
+    /// Checked between pieces of work.
     pub interrupt: &'a Interrupt,
-    /// Told after each epoch, from 1: the epoch and the loss for each observed pair.
+    /// Called after each epoch with the epoch, from 1, and the loss for each observed pair.
     pub epoch: &'a (dyn Fn(usize, f64) + Sync),
 }
 
-/// What a model of nearly the same ratings leaves to another one, which takes far fewer epochs then to get
-/// as far. Of use to [`als`] only.
+/// What a model of nearly the same ratings hands on to another, which then needs far fewer epochs. Only the
+/// ALS solver uses it.
 #[derive(Clone, Debug, Default)]
 pub struct Start {
-    /// Factors of the items.
+    /// The items' factors.
     pub items: Vec<f32>,
-    /// After how many epochs the model of stars was best, if there was one.
+    /// The number of epochs after which the rating model was best; `None` without a rating model.
     pub rating_epochs: Option<usize>,
     /// The loss for each observed pair after each epoch so far.
     pub losses: Vec<f64>,
 }
 
-/// Fits the ranking loss, from the items' factors of another model if there are some to `start` from.
+/// Fits the ranking loss, from the items' factors of another model if `start` has them.
 ///
 /// # Errors
-/// [`Error::Diverged`] if the numbers run away, [`Error::Interrupted`] on a signal, [`Error::DeviceFailed`].
+/// [`Error::Diverged`] if a number is not finite; [`Error::Interrupted`] or [`Error::Terminated`] on a
+/// signal; [`Error::NoDevice`] or [`Error::DeviceFailed`].
 pub fn fit_ranking(
     device: Device,
     confidence: &ConfidenceMatrix,
@@ -160,33 +168,43 @@ pub fn fit_ranking(
     Ok(factors)
 }
 
-/// Fits the rating loss to the rated pairs `rated`, all of which lie in `scale`. `ranking` is the
-/// ranking model of the same items, `epochs` how many serve best, if that is known.
+/// What the rating model is fitted to.
+#[derive(Clone, Copy, Debug)]
+pub struct Stars<'a> {
+    /// The rated pairs, all of which lie in `scale`.
+    pub rated: &'a Interactions,
+    /// The ranking model of the same items.
+    pub ranking: &'a Factors,
+    pub scale: (f32, f32),
+    /// How many epochs serve best; `None` to find out on a held-out slice.
+    pub epochs: Option<usize>,
+}
+
+/// Fits the rating loss.
 ///
 /// # Errors
 /// As [`fit_ranking`].
 pub fn fit_rating(
     device: Device,
-    rated: &Interactions,
-    ranking: &Factors,
-    scale: (f32, f32),
+    stars: Stars<'_>,
     parameters: &Resolved,
-    epochs: Option<usize>,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
-    let mut model = device.engine()?.fit_rating(rated, ranking, scale, parameters, epochs, watch)?;
+    let mut model = device.engine()?.fit_rating(stars, parameters, watch)?;
     model.factors = model.factors.finite("training the rating model")?;
     Ok(model)
 }
 
-/// Numbers that one task works on where the work is small.
+/// Numbers that one task handles. [`initial`] draws a random stream for each block, so another value gives
+/// other factors.
 const BLOCK: usize = 1 << 16;
 
-/// `rows` × `width` numbers from N(0, 0.1/√width), the same for the same seed everywhere.
+/// `rows` × `width` numbers from a normal distribution with mean 0 and standard deviation 0.1/√width; the
+/// same for the same seed on every machine.
 pub fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
     let mut numbers = vec![0.0; rows * width];
     if let Ok(normal) = Normal::new(0.0, 0.1 / (width as f32).sqrt()) {
-        // A stream of its own for each block, so that it does not matter who fills it.
+        // One random stream for each block, so that it does not matter which thread fills it.
         numbers.par_chunks_mut(BLOCK).enumerate().for_each(|(block, numbers)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(block as u64);
@@ -196,7 +214,7 @@ pub fn initial(rows: usize, width: usize, seed: u64) -> Vec<f32> {
     numbers
 }
 
-/// The product of two rows, in sixteen running sums that a compiler turns into vector registers.
+/// a·b, in sixteen running sums that the compiler turns into vector registers.
 #[inline]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;

@@ -1,17 +1,18 @@
-//! Libraries that panic where they should return an error: some do on damaged files or odd machines.
+//! Catches the panics of libraries that should return an error instead: some panic on damaged files or odd
+//! machines.
 //!
-//! What is expected is caught and says nothing; any other panic is shown as always. The hook is set once, by `main`,
-//! since it belongs to the whole process.
+//! A caught panic prints nothing; any other panic is shown as always. `main` sets the hook once, since it
+//! belongs to the whole process.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// How many pieces of work are going on that may panic. Libraries panic on threads of their own, so it is the
-/// process that counts, not the thread.
+/// How many calls of [`caught`] are running. Libraries panic on threads of their own, so this counts for the
+/// whole process, not for one thread.
 static EXPECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes panics that are expected silent, from now on.
+/// Silences all panics while [`caught`] runs, from now on.
 pub fn install() {
     let show = panic::take_hook();
     panic::set_hook(Box::new(move |about| {
@@ -21,10 +22,7 @@ pub fn install() {
     }));
 }
 
-/// Does work that may panic, and returns what it panicked with.
-///
-/// # Errors
-/// If it panics.
+/// Runs work that may panic; the error is what it panicked with.
 pub fn caught<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     EXPECTED.fetch_add(1, Ordering::SeqCst);
     let done = panic::catch_unwind(AssertUnwindSafe(work));

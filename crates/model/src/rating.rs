@@ -1,72 +1,69 @@
-//! The model of stars: what a reader would give to a book.
+//! The rating model: how many stars a reader would give to a book.
 //!
-//! Most books have a handful of ratings, too few to place them by. But the ranking model has placed
-//! them already, by who reads what, and books that are read by the same people tend to please or
-//! displease a reader together. So this model begins with the ranking model's directions:
+//! Most books have a handful of ratings, too few to place them by. But the ranking model has already placed
+//! them by who reads what, and books that the same people read tend to please or displease a reader together.
+//! So this model starts from the ranking model's directions:
 //!
 //! ```text
 //! r̂_ui = μ + b_u + b_i + x_u·(ŷ_i + δ_i)
 //! ```
 //!
-//! with ŷ_i the direction of book i in the ranking model ([`Directions`]). It is fitted in two stages,
-//! so that taste explains only what generosity and quality do not: first the biases ([`super::biases`]),
-//! then, for what they leave, e,
+//! with ŷ_i the direction of book i in the ranking model ([`Directions`]). It is fitted in two stages, so
+//! that taste explains only what generosity and quality do not: first the biases ([`crate::biases`]), then,
+//! for their residuals e,
 //!
 //! ```text
 //! Σ_R (e_ui − x_u·(ŷ_i + δ_i))² + λ_U Σ_u (n_u + 70) |x_u|² + λ_I σ² Σ_i (n_i + 10) |δ_i|²
 //! ```
 //!
-//! by alternating least squares, σ being the ratings' standard deviation. That what was read at all helps
-//! to tell how it was liked: Koren 2008, "Factorization meets the neighborhood"; λ by counts: Zhou et al.
+//! by alternating least squares; σ is the standard deviation of the ratings. That what was read at all helps
+//! to predict how it was liked: Koren 2008, "Factorization meets the neighborhood"; λ by counts: Zhou et al.
 //! 2008, "Large-scale parallel collaborative filtering".
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::biases::Biases;
-use super::hyperparameters::Resolved;
-use super::kernels::{DeviceOf, Kernels, Ridge, Side};
-use super::tensors::{numbers, table};
-use super::{Factors, Watch, als, dot, not_finite};
+use crate::biases::Biases;
 use crate::data::Interactions;
 use crate::error::Result;
-use crate::hyperparameters::Rating;
+use crate::hyperparameters::{Rating, Resolved};
 use crate::interrupt::Interrupt;
+use crate::kernels::{DeviceOf, Kernels, Ridge, Side};
+use crate::tensors::{numbers, table};
+use crate::{Factors, Stars, Watch, als, dot, not_finite};
 
-/// Ratings that each reader's λ begins with: what a few ratings say of taste is little. From 20 (with
-/// twice the λ) to 100 (with half of it) it makes no difference on MovieLens 100K and half a thousandth on
+/// Ratings added to each reader's count in λ, since a few ratings say little of taste. From 20 (with twice
+/// the λ) to 100 (with half of it) the value makes no difference on MovieLens 100K and half a thousandth on
 /// Book-Crossing.
 const USER_START: f64 = 70.0;
 
-/// Ratings that each book's λ begins with.
+/// Ratings added to each book's count in λ.
 const ITEM_START: f64 = 10.0;
 
-/// The share of the squared error that another epoch must take away to be worth its time.
+/// The share of the squared error that another epoch must remove to be worth its time.
 const WORTH_AN_EPOCH: f64 = 1e-4;
 
-/// Fewer pairs than this do not tell when to stop.
+/// Fewer held-out pairs than this do not tell when to stop.
 const LEAST_SLICE: usize = 100;
 
-/// Epochs where nothing tells: few are never far from the best.
+/// Epochs where held-out pairs are too few: two are never far from the best.
 const EPOCHS_UNSEEN: usize = 2;
 
-/// Under this length the ranking model says nothing of a book: ratings should come to 1.
+/// A row of the ranking model shorter than this says nothing of a book: products x·y should come to 1.
 const NO_DIRECTION: f32 = 1e-4;
 
-/// The model of stars: a mean, biases and factors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RatingModel {
     /// μ.
     pub mean: f32,
     /// x_u, and y_i = ŷ_i + δ_i.
     pub factors: Factors,
-    /// Biases.
     pub biases: Biases,
-    /// Where new books lie.
+    /// Gives the directions of books that are yet to come.
     pub directions: Directions,
     /// Lowest and highest rating.
     pub scale: (f32, f32),
-    /// How many epochs it was fitted for; 0 where that was not for itself to say.
+    /// How many epochs the second stage was fitted for; 0 from the mini-batch solvers or from a file.
     pub epochs: usize,
 }
 
@@ -84,17 +81,17 @@ impl RatingModel {
         Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale, epochs: 0 }
     }
 
-    /// Expected stars, before clipping.
+    /// The expected rating, not clipped to the scale.
     pub fn raw(&self, user: usize, item: usize) -> f32 {
         self.mean + self.biases.users[user] + self.biases.items[item] + self.factors.score(user, item)
     }
 
-    /// Expected stars, inside the scale.
+    /// The expected rating, clipped to the scale.
     pub fn stars(&self, user: usize, item: usize) -> f32 {
         self.raw(user, item).clamp(self.scale.0, self.scale.1)
     }
 
-    /// Expected stars where the reader or the book may be unknown.
+    /// As [`RatingModel::stars`], but the user or the item may be unknown: its bias is then the prior's.
     pub fn stars_if_known(&self, user: Option<u32>, item: Option<u32>) -> f32 {
         let Biases { users, items, priors: [of_users, of_items] } = &self.biases;
         let raw = match (user, item) {
@@ -107,8 +104,8 @@ impl RatingModel {
         raw.clamp(self.scale.0, self.scale.1)
     }
 
-    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers: so
-    /// that lists can be made as for the ranking model.
+    /// The same scores, up to a constant for each user, as products of rows of d + 1 numbers:
+    /// [`crate::top_k`] can make lists of them as for the ranking model.
     pub fn as_products(&self) -> Factors {
         let d = self.factors.width;
         let with = |rows: &[f32], last: &dyn Fn(usize) -> f32| -> Vec<f32> {
@@ -148,7 +145,7 @@ impl RatingModel {
     }
 }
 
-/// Where books lie in the ranking model, as seen from where ratings lie on average.
+/// Where books lie in the ranking model, as seen from the mean direction of rated pairs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directions {
     /// The mean direction of rated pairs, d numbers; empty where directions are not used.
@@ -156,7 +153,7 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// From the items' factors of the ranking model, each as often as it is rated.
+    /// From the items' factors of the ranking model, each weighted by its number of ratings.
     pub fn new(items: &[f32], width: usize, rated: &Interactions) -> Self {
         let mut sum = vec![0.0f64; width];
         for (readers, row) in rated.users_per_item().into_iter().zip(items.chunks_exact(width)) {
@@ -169,7 +166,8 @@ impl Directions {
         Self { center: sum.into_iter().map(|sum| (sum / count) as f32).collect() }
     }
 
-    /// ŷ of a row of the ranking model's items, in its place: length 1, or 0 where nothing is known.
+    /// Turns a row of the ranking model's items into its ŷ, in place: length 1, or zeros where nothing is
+    /// known.
     fn turn(&self, row: &mut [f32]) {
         let Some(length) = length(row).filter(|_| !self.center.is_empty()) else {
             return row.fill(0.0);
@@ -179,7 +177,7 @@ impl Directions {
         row.iter_mut().for_each(|value| *value /= length);
     }
 
-    /// ŷ of each of some rows of the ranking model's items.
+    /// ŷ of each of these rows of the ranking model's items.
     pub fn of(&self, items: &[f32], width: usize) -> Vec<f32> {
         let mut directions = vec![0.0; items.len()];
         directions.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width)).for_each(|(row, item)| {
@@ -189,7 +187,8 @@ impl Directions {
         directions
     }
 
-    /// y = ŷ + δ, in the place of δ, for the same rows; with −1 for `times`, δ in the place of y.
+    /// Adds `times` ŷ to each row of `moved`: 1 turns δ into y = ŷ + δ, −1 turns y into δ. `items` has the
+    /// ranking model's row for each of them.
     pub fn add(&self, times: f32, items: &[f32], width: usize, moved: &mut [f32]) {
         let rows = moved.par_chunks_exact_mut(width).zip(items.par_chunks_exact(width));
         rows.for_each_init(
@@ -203,35 +202,27 @@ impl Directions {
     }
 }
 
-/// The length of a row of the ranking model, if it says anything.
+/// The length of a row of the ranking model; `None` if the row says nothing.
 fn length(row: &[f32]) -> Option<f32> {
     Some(dot(row, row).sqrt()).filter(|length| *length > NO_DIRECTION)
 }
 
-/// λ of each user.
 pub fn user_penalties(rows: &Interactions, parameters: &Rating) -> Vec<f32> {
     als::rating_penalties(rows, parameters.user_regularization, USER_START)
 }
 
-/// λ of each item.
 pub fn item_penalties(rows: &Interactions, parameters: &Rating) -> Vec<f32> {
     als::rating_penalties(rows, parameters.item_regularization, ITEM_START)
 }
 
-/// Fits both stages, the second for as many epochs as serve pairs that it was not fitted to, unless that is
-/// known.
-///
-/// # Errors
-/// See [`super::fit_rating`].
+/// Fits both stages; the second for as many epochs as serve held-out pairs best, unless that is known.
 pub fn fit<K: Kernels>(
     device: &DeviceOf<K>,
-    rated: &Interactions,
-    ranking: &Factors,
-    scale: (f32, f32),
+    stars: Stars<'_>,
     parameters: &Resolved,
-    epochs: Option<usize>,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
+    let Stars { rated, ranking, scale, epochs } = stars;
     let directions = Directions::new(&ranking.items, ranking.width, rated);
     let mut settings = parameters.rating.clone();
     let epochs = match epochs {
@@ -249,7 +240,8 @@ pub fn fit<K: Kernels>(
     Ok(RatingModel { mean, factors, biases, directions, scale, epochs })
 }
 
-/// After how many epochs a slice of the ratings is foretold best by the others (early stopping).
+/// The number of epochs after which the model of the other ratings predicts a held-out slice best (early
+/// stopping).
 fn best_epochs<K: Kernels>(
     device: &DeviceOf<K>,
     rated: &Interactions,
@@ -276,7 +268,7 @@ fn best_epochs<K: Kernels>(
         if error < least * (1.0 - WORTH_AN_EPOCH) {
             (best, least) = (epoch, error);
         }
-        // It falls, and then it rises: one look further is enough.
+        // The error falls and then rises: one epoch past the best is enough.
         epoch > best
     })?;
     Ok(best)
@@ -289,7 +281,7 @@ fn squared_error(left: &Interactions, factors: &Factors) -> f64 {
         let errors = items.iter().zip(ratings);
         errors.map(|(item, left)| f64::from(left - factors.score(user, *item as usize)).powi(2)).sum()
     };
-    // One after the other in the end: the order must not depend on the number of threads.
+    // Summed in order, so that the result does not depend on the number of threads.
     (0..left.user_count()).into_par_iter().map(of_user).collect::<Vec<f64>>().into_iter().sum()
 }
 
@@ -299,7 +291,7 @@ pub fn mean(rated: &Interactions) -> f32 {
     (sum / rated.len().max(1) as f64) as f32
 }
 
-/// One side of the second stage, whose targets are `targets`.
+/// One side of the second stage.
 pub fn ridge<'a>(rows: &'a Interactions, targets: &'a [f32], penalties: &'a [f32]) -> Ridge<'a> {
     Ridge {
         offsets: &rows.offsets,
@@ -311,8 +303,8 @@ pub fn ridge<'a>(rows: &'a Interactions, targets: &'a [f32], penalties: &'a [f32
     }
 }
 
-/// What is left for δ_i to explain: e − x_u·ŷ_i for each entry of `by_item`. `items` has the ranking
-/// model's row for each of its rows.
+/// What δ_i has to explain: e − x_u·ŷ_i for each entry of `by_item`. `items` has the ranking model's row for
+/// each row of `by_item`.
 pub fn item_targets(
     by_item: &Interactions,
     users: &[f32],
@@ -333,11 +325,8 @@ pub fn item_targets(
     targets.collect()
 }
 
-/// The second stage, from what the biases leave. `done` is asked after each epoch, with the readers'
-/// and the books' factors, whether that is enough.
-///
-/// # Errors
-/// See [`super::fit_rating`].
+/// Fits the second stage to the residuals `left` of the biases. After each epoch `enough` says, given the
+/// factors so far, whether to stop.
 pub fn factors<K: Kernels>(
     device: &DeviceOf<K>,
     left: &Interactions,
@@ -356,7 +345,7 @@ pub fn factors<K: Kernels>(
     for epoch in 1..=parameters.rating_epochs {
         let mut users = None;
         if epoch > 1 {
-            // In place: a table of all books is large.
+            // In place: the table of all books is large.
             let mut items = std::mem::take(&mut factors.items);
             directions.add(-1.0, &ranking.items, width, &mut items);
             let near = (epoch > 2).then(|| table(items, width, device));
@@ -366,7 +355,7 @@ pub fn factors<K: Kernels>(
             let step = K::half_step(&side, features, near, watch.interrupt)?;
             (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
             directions.add(1.0, &ranking.items, width, &mut factors.items);
-            // The last time to the end, so that theirs are the exact answer to the books' factors.
+            // In the last epoch users are solved exactly, so that fold-in gives the same factors.
             users = Some(step.features).filter(|_| epoch < parameters.rating_epochs);
         }
         let items = table(std::mem::take(&mut factors.items), width, device);
@@ -410,7 +399,11 @@ mod tests {
         let parameters = Hyperparameters::default().resolve(rated);
         let interrupt = Interrupt::never();
         let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-        fit_rating(Device::Cpu, rated, ranking, (1.0, 10.0), &parameters, None, &watch).expect("fitted")
+        {
+            let stars = Stars { rated, ranking, scale: (1.0, 10.0), epochs: None };
+            fit_rating(Device::Cpu, stars, &parameters, &watch)
+        }
+        .expect("fitted")
     }
 
     #[test]

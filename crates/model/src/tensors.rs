@@ -1,11 +1,11 @@
-//! Numbers, to a device and back.
+//! Moves numbers to a device and back.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{BasicOps, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
-/// A tensor from rows of `width` numbers.
+/// A tensor `[rows, width]`, from numbers row by row.
 pub fn table<B: Backend>(rows: Vec<f32>, width: usize, device: &B::Device) -> Tensor<B, 2> {
     let shape = [rows.len() / width.max(1), width];
     Tensor::from_data(TensorData::new(rows, shape), device)
@@ -25,10 +25,7 @@ pub fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f
     data(tensor)?.into_vec().map_err(failed)
 }
 
-/// The same of codes or places.
-///
-/// # Errors
-/// As [`numbers`].
+/// As [`numbers`], for codes or places.
 pub fn whole<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Result<Vec<u32>> {
     data(tensor)?.convert::<u32>().into_vec().map_err(failed)
 }

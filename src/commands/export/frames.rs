@@ -1,4 +1,4 @@
-//! What is exported, as tables.
+//! The exported tables, as data frames.
 
 use polars::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model_store::StoredModel;
 use crate::query::{Lookup, nothing_published};
 
-/// The column of ids: integers where all are, else texts.
+/// The column of ids: integers if all are, else texts.
 pub(super) fn ids<'a>(ids: impl Iterator<Item = UserRef<'a>> + Clone) -> Column {
     let integers = ids.clone().map(|id| match id {
         UserRef::Integer(id) => Some(id),
@@ -27,7 +27,7 @@ pub(super) fn ids<'a>(ids: impl Iterator<Item = UserRef<'a>> + Clone) -> Column 
     }
 }
 
-/// The rows of a table of factors, as lists.
+/// The column of factors: a list of `width` numbers in each row.
 fn factors(rows: &[f32], width: usize) -> Column {
     let count = rows.len() / width.max(1);
     let mut builder = ListPrimitiveChunkedBuilder::<Float32Type>::new(
@@ -67,7 +67,6 @@ pub fn recommendations(lookup: &Lookup<'_>) -> Result<DataFrame> {
     ])?)
 }
 
-/// The readers of the model.
 pub fn readers(model: StoredModel) -> Result<DataFrame> {
     let users = &model.readers.users;
     Ok(DataFrame::new_infer_height(vec![
@@ -77,7 +76,6 @@ pub fn readers(model: StoredModel) -> Result<DataFrame> {
     ])?)
 }
 
-/// The books of the model.
 pub fn books(lookup: &Lookup<'_>, model: StoredModel) -> Result<DataFrame> {
     let (items, titles) = (&model.books.items, &lookup.titles);
     let column = |name: &str, of: &dyn Fn(usize) -> Option<String>| {

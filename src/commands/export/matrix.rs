@@ -1,4 +1,4 @@
-//! Predictions: some readers by some books.
+//! A matrix of predictions, of some readers by some books.
 
 use polars::prelude::*;
 
@@ -10,18 +10,16 @@ use crate::query::{KnownReader, Lookup};
 use crate::report::plots;
 use crate::text::plain;
 
-/// What the model expects of some readers and some books.
 #[derive(Debug)]
 pub struct Matrix {
-    /// Who.
     pub users: Vec<UserId>,
-    /// Spellings, and what to call the book.
+    /// Spelling and title of each book.
     books: Vec<(String, String)>,
-    /// Score, stars, and whether it was read, by reader and book.
+    /// Score, stars, and whether the book was read: first all books of the first reader.
     cells: Vec<(f32, Option<f32>, bool)>,
 }
 
-/// Works out the whole matrix of the readers and books that some words mean.
+/// The matrix of the readers and books that these words mean.
 pub fn predictions(lookup: &Lookup<'_>, users: &[String], isbns: &[String]) -> Result<Matrix> {
     let model = lookup.model()?;
     let items: Vec<u32> = isbns.iter().map(|isbn| lookup.book(&model.books, isbn)).collect::<Result<_>>()?;
@@ -40,7 +38,7 @@ pub fn predictions(lookup: &Lookup<'_>, users: &[String], isbns: &[String]) -> R
 }
 
 impl Matrix {
-    /// How many pairs there are.
+    /// The number of pairs.
     pub fn len(&self) -> usize {
         self.cells.len()
     }
@@ -61,12 +59,12 @@ impl Matrix {
         ])?)
     }
 
-    /// Whether stars are known of all, and not only scores.
+    /// Whether all pairs have predicted stars.
     fn has_stars(&self) -> bool {
         self.cells.iter().all(|(_, stars, _)| stars.is_some())
     }
 
-    /// For people: expected stars, or scores where some are not known; what was read is marked.
+    /// For people: predicted stars, or scores if some pairs have no stars; read books are marked.
     pub fn table(&self, console: &Console) -> String {
         let header: Vec<String> = std::iter::once(String::new())
             .chain(self.users.iter().map(|user| plain(&user.borrow().to_string())))
@@ -85,7 +83,7 @@ impl Matrix {
         console.table(&header, rows, &(1..=self.users.len()).collect::<Vec<_>>())
     }
 
-    /// The same as a picture.
+    /// The same values as an SVG.
     pub fn heat_map(&self) -> Result<String> {
         let columns: Vec<String> = self.users.iter().map(|user| user.borrow().to_string()).collect();
         let rows: Vec<String> = self.books.iter().map(|(_, title)| title.clone()).collect();

@@ -1,4 +1,4 @@
-//! `nightshelf export`: lists, factors and predictions for other programs.
+//! `nightshelf export`: writes lists, factors and predictions for other programs.
 
 mod frames;
 mod matrix;
@@ -16,10 +16,10 @@ use crate::files;
 use crate::query::Lookup;
 use crate::text::count;
 
-/// Exports what was asked for; `json` if stdout is to have a report and nothing else.
+/// Exports what was asked for. `json`: stdout must have a JSON report and nothing else.
 ///
 /// # Errors
-/// [`Kind::Config`] for flags or a format that do not go with what is exported; [`Kind::Io`] if the file cannot
+/// [`Kind::Config`] for flags or a format that do not fit what is exported; [`Kind::Io`] if the file cannot
 /// be written; else as [`Lookup::model`].
 pub fn export(context: Context<'_>, args: &Export, json: bool) -> Result<Outcome> {
     let console = context.console;
@@ -59,7 +59,7 @@ pub fn export(context: Context<'_>, args: &Export, json: bool) -> Result<Outcome
     Ok(json!({ "rows": rows, "bytes": bytes.len(), "file": args.out.display().to_string() }).into())
 }
 
-/// In which format to write.
+/// The format that the flag or the file's name says; on stdout there is a default.
 fn format(args: &Export, to_stdout: bool) -> Result<Format> {
     let by_name = match args.out.extension().and_then(|extension| extension.to_str()) {
         Some("parquet") => Some(Format::Parquet),

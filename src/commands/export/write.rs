@@ -1,4 +1,4 @@
-//! Tables in the formats of other programs.
+//! Writes tables as Parquet, CSV, JSON lines or safetensors.
 
 use polars::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
@@ -7,10 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::Format;
 use crate::error::{Error, Kind, Result};
 
-/// A table in a format, and how many rows it has.
-///
-/// # Errors
-/// Only if the format cannot hold it.
+/// The table's number of rows, and its bytes in this format.
 pub fn table(mut frame: DataFrame, format: Format) -> Result<(usize, Vec<u8>)> {
     let rows = frame.height();
     let mut bytes = Vec::new();
@@ -26,12 +23,12 @@ pub fn table(mut frame: DataFrame, format: Format) -> Result<(usize, Vec<u8>)> {
     Ok((rows, bytes))
 }
 
-/// A value as JSON; in CSV, numbers and texts are written as JSON has them, but for the quotes.
+/// A value as JSON; CSV has the same spelling, without the quotes.
 fn value(value: &AnyValue<'_>) -> Value {
     match value {
         AnyValue::Int64(number) => json!(number),
         AnyValue::UInt32(number) => json!(number),
-        // As few digits as tell it from its neighbours, not those of the nearest 64-bit number.
+        // The fewest digits that give this 32-bit number again, not those of the nearest 64-bit number.
         AnyValue::Float32(number) => json!(number.to_string().parse::<f64>().ok()),
         AnyValue::Float64(number) => json!(number),
         AnyValue::Boolean(yes) => json!(yes),

@@ -1,9 +1,8 @@
-//! What was found, as a configuration file.
+//! Writes what `init` found as a configuration file.
 
 use crate::database::quote;
 use crate::ingest::columns::{BooksTable, Guess, Zeros};
 
-/// The file's text.
 pub(super) fn config_file(guess: &Guess, top: usize) -> String {
     let mut text = String::from(
         "# Written by `nightshelf init`, from what the database looks like. A setting that is not here has its\n\

@@ -1,4 +1,4 @@
-//! `nightshelf init`: from an unknown database to a configuration file.
+//! `nightshelf init`: makes a configuration file for an unknown database.
 
 mod config_file;
 mod shown;
@@ -19,11 +19,11 @@ use crate::text::plain;
 use config_file::config_file;
 use shown::shown;
 
-/// Looks at a database, says what was found, and writes a configuration file for it.
+/// Looks at a database, shows what was found, and writes a configuration file for it.
 ///
 /// # Errors
-/// [`Kind::NoRatings`] if no table looks like ratings; [`Kind::Failed`] if the file is there already and
-/// must not be written over; else as [`Context::open`].
+/// [`Kind::NoRatings`] if no table looks like ratings; [`Kind::Failed`] if the file exists and `--force` is
+/// not given.
 pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
     let console = context.console;
     let Init { db, out, force, .. } = args;
@@ -88,7 +88,7 @@ fn nothing_found(tables: &[SampledTable]) -> Error {
     )
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell if necessary.
 fn word(path: &Path) -> String {
     let text = path.display().to_string();
     let safe = |c: char| c.is_alphanumeric() || "/._-+:@,".contains(c);

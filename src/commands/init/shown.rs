@@ -1,10 +1,10 @@
-//! What was found, for people.
+//! Shows people what `init` found.
 
 use crate::console::Console;
 use crate::ingest::columns::{BooksTable, Guess, SampledTable, Zeros};
 use crate::text::{count, plain};
 
-/// Rows that are shown.
+/// How many rows of a table are shown.
 const ROWS: usize = 4;
 
 /// Both tables, some rows of each, and what their columns are taken for.

@@ -1,4 +1,4 @@
-//! Large changes, a little at a time: nobody waits long for the lock.
+//! Large changes in short transactions, so that nobody waits long for the lock.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -6,23 +6,24 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use crate::database::batch_size::BatchSize;
 use crate::database::publish::shape::Shape;
 use crate::database::publish::slots::{LISTS, PUBLISHED, Published, RowCounts, Slot};
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, pause, quote};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 
-/// Rows that are deleted or copied in the first transaction of many; later ones adapt.
+/// Rows that the first of many transactions deletes or copies; later ones adapt.
 pub(super) const FIRST_BATCH: usize = 10_000;
 
-/// Rows that a table may be dropped with. Their pages only become free ones, which takes some 50 ns a row:
-/// less than [`crate::database::HOLD`] for all of these together, and a tenth of the time that deleting them takes.
+/// The most rows that a table may be dropped with. Dropping only marks pages as free, which takes some 50 ns
+/// a row: less than [`crate::database::HOLD`] for all of these together, and a tenth of the time that
+/// deleting them takes.
 const DROPPED: u64 = 500_000;
 
-/// Rows that are counted in the first go of many; later ones adapt.
+/// Rows that the first of many goes counts; later ones adapt.
 const COUNTED: usize = 200_000;
 
-/// What a table's rows lie in order by: the rowid, or the primary key where there is none. Going through a table
-/// by it takes one look at each row, whatever else the table is indexed by.
+/// The columns that a table's rows are stored by: the rowid, or the primary key where there is none. Reading
+/// a table in this order visits each row once, whatever indexes it has.
 struct Key(Vec<String>);
 
 impl Key {
@@ -52,12 +53,13 @@ impl Key {
         self.0.join(", ")
     }
 
-    /// As many question marks as there are columns, of which the first has this number.
+    /// A numbered question mark for each column, the first with the number `first`.
     fn marks(&self, first: usize) -> String {
         (first..first + self.0.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The key of the row that stands `rows` further on than `reached`; `None` if fewer are left.
+    /// The key of the row `rows` places after `reached` (empty: from the start); `None` if fewer rows are
+    /// left.
     fn after(
         &self,
         table: &str,
@@ -75,16 +77,13 @@ impl Key {
     }
 }
 
-/// Empties a slot and drops its tables.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
+/// Deletes the rows of a slot in batches, and drops its tables.
 pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
     let looking = "looking for an old set";
     let vacuum = |connection: &Connection| {
         Ok(connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))?)
     };
-    // In this mode, each commit moves other pages to where pages became free.
+    // In this mode each commit moves pages to where others became free, so it takes longer.
     let is_full_vacuum = database.read(looking, vacuum)? == 1;
     for Published { name, .. } in PUBLISHED {
         let name = slot.name(name);
@@ -118,10 +117,8 @@ pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
     Ok(())
 }
 
-/// How many rows each table has that is published under a name, or stands in a slot.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// How many rows each table of a set has. `name` turns a published name into the table's name in that set;
+/// tables that do not exist are left out.
 pub fn rows_of_set(database: &Database, name: impl Fn(&str) -> String) -> Result<RowCounts> {
     let mut counts = RowCounts::new();
     for table in &PUBLISHED {
@@ -135,13 +132,12 @@ pub fn rows_of_set(database: &Database, name: impl Fn(&str) -> String) -> Result
     Ok(counts)
 }
 
-/// How many rows a table has.
 fn rows(database: &Database, name: &str) -> Result<u64> {
     let table = quote(name);
     if database.journal_mode()? == "wal" {
         return database.read("counting rows", |connection| count(connection, &format!("FROM {table}"), &[]));
     }
-    // In goes: nobody could commit meanwhile.
+    // In goes, because without WAL nobody can commit during a read.
     let key = database.read("counting rows", |connection| Key::of(connection, name))?;
     let (mut counted, mut reached, mut batch) = (0, Vec::new(), BatchSize::new(COUNTED));
     loop {
@@ -173,14 +169,14 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<Value>> {
     (0..row.as_ref().column_count()).map(|column| row.get(column)).collect()
 }
 
-/// Fails if a column of ids has another type in another slot: it might make other ids of them.
+/// Checks that the columns of ids have the same types in two slots: another type might change the ids.
 ///
 /// # Errors
-/// [`Kind::Failed`] if so.
+/// [`Kind::Failed`] if not.
 pub fn check_keeps_types(database: &Database, from: Slot, to: Slot) -> Result<()> {
     let types = |slot: Slot| {
         database.read("looking at the set from before", |connection| {
-            // In a STRICT table ANY is what no type is in others.
+            // ANY in a STRICT table means the same as no type in others.
             let sql = "SELECT iif(lower(type) = 'any', '', lower(type)) FROM pragma_table_xinfo(?1) \
                        WHERE lower(name) IN ('user_id', 'isbn') ORDER BY lower(name)";
             let mut statement = connection.prepare(sql)?;
@@ -198,10 +194,7 @@ pub fn check_keeps_types(database: &Database, from: Slot, to: Slot) -> Result<()
     }
 }
 
-/// Copies one slot into another, which must be prepared and empty, a little at a time.
-///
-/// # Errors
-/// Whatever SQLite says, busy or full.
+/// Copies one slot into another, which must be prepared and empty, in short transactions.
 pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     for Published { name, .. } in PUBLISHED {
         let (source, target) = (from.name(name), to.name(name));
@@ -211,7 +204,7 @@ pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
                 None => Ok(None),
             }
         })?;
-        // A set of a version that did not note yet what lists were made from.
+        // A set of an early version, which did not store yet what lists were made from.
         let Some((columns, key)) = found else {
             continue;
         };
@@ -251,7 +244,7 @@ pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     Ok(())
 }
 
-/// The columns that two tables share, without generated ones; `None` if one of the tables is not there.
+/// The columns that two tables share, without generated ones; `None` if one of the tables does not exist.
 fn columns_in_both(connection: &Connection, one: &str, other: &str) -> Result<Option<String>> {
     if Table::find(connection, one)?.is_none() || Table::find(connection, other)?.is_none() {
         return Ok(None);

@@ -1,16 +1,16 @@
-//! Write everything, then exchange names.
+//! Publishes a set: exchanges the names of its tables with those of the current set.
 //!
-//! `recommendations` must change all at once, under readers, whatever its size, and keep the indexes, triggers
-//! and views that the user has put on it. Deleting and inserting in one transaction would hold the write lock
-//! for seconds.
+//! `recommendations` must change all at once, while others read it, whatever its size, and keep the indexes,
+//! triggers and views that the application has put on it. Deleting and inserting in one transaction would
+//! hold the write lock for seconds.
 //!
-//! So a new set is written into a free [`Slot`], into tables of exactly the shape of the published ones, in small
-//! transactions that nobody notices. Then one transaction gives the current tables the names of the other free
-//! slot, and the new ones the published names: `ALTER TABLE … RENAME TO`, a few milliseconds for ten rows and for
-//! ten million. Under `PRAGMA legacy_alter_table` views, triggers of other tables and foreign keys go on naming the
-//! published table; triggers on it are dropped before and made again after; indexes that stand behind a
-//! constraint move with their table, and SQLite names them after it. An index of the user's has a twin under
-//! another name in the new set, so its name alternates from night to night.
+//! So a new set is written into a free [`Slot`], into tables of exactly the shape of the published ones, in
+//! short transactions. Then one transaction gives the current tables the names of the other free slot, and
+//! the new ones the published names: `ALTER TABLE … RENAME TO`, a few milliseconds for ten rows and for ten
+//! million. Under `PRAGMA legacy_alter_table` views, triggers of other tables and foreign keys go on naming
+//! the published table. Triggers on it are dropped before and made again after. Indexes of a constraint move
+//! with their table, and SQLite names them after it. An index that the application made has a counterpart
+//! under another name in the new set, so its name alternates from night to night.
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -20,13 +20,10 @@ use crate::database::quote;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 
-/// Rows whose index is dropped in less than 50 ms.
+/// Up to this many rows, an index is dropped in less than 50 ms.
 const LARGE: u64 = 1_000_000;
 
-/// Makes the tables of a slot, empty, in the shape that the published ones have now.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Makes empty tables in a slot, in the shape that the published ones have now.
 pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
     for table in &PUBLISHED {
         let (shape, name) = (table.shape(transaction)?, slot.name(table.name));
@@ -39,16 +36,15 @@ pub fn prepare(transaction: &Transaction<'_>, slot: Slot) -> Result<()> {
     Ok(())
 }
 
-/// Takes from the set before those indexes that bear the names that the user has given, where the current set's
-/// bear others: so the next set's can have them. (It is whole without them; to go back to it, it is copied.)
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Drops those indexes of the previous set that have the names the application gave, where the current set's
+/// indexes have other names: so the next set can have them. (The previous set is complete without them; a
+/// rollback copies it.)
 pub fn free_users_names(transaction: &Transaction<'_>) -> Result<()> {
     let Some(previous) = Slot::previous(transaction)? else {
         return Ok(());
     };
-    // Of a large table, or where each commit moves pages, it would take long: there names come back every third night.
+    // For a large table, or where each commit moves pages, this would take long: there names come back every
+    // third night.
     let is_full_vacuum: i64 = transaction.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
     let rows = previous_rows(transaction)?.and_then(|rows| rows.get(LISTS.name).copied());
     if is_full_vacuum == 1 || rows.is_none_or(|rows| rows > LARGE) {
@@ -68,7 +64,7 @@ pub fn free_users_names(transaction: &Transaction<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What the user calls an index: without what a slot has put before it.
+/// The name that the application gave to an index: without the prefix of a slot.
 fn users_name(index: &str) -> &str {
     let slot = |index: &str| {
         ["a", "b", "c"]
@@ -78,7 +74,7 @@ fn users_name(index: &str) -> &str {
     slot(index).map_or(index, |rest| &index[index.len() - rest..])
 }
 
-/// A name for the twin of an index: the user's own, if it is free.
+/// A free name for the counterpart of an index: if possible, the one that the application gave.
 fn free_name(connection: &Connection, index: &str) -> Result<String> {
     let users = users_name(index);
     let others = ["a", "b", "c", "d"].map(|slot| format!("nightshelf_{slot}_{users}"));
@@ -89,14 +85,11 @@ fn free_name(connection: &Connection, index: &str) -> Result<String> {
             return Ok(name);
         }
     }
-    Err(Error::new(Kind::Config, format!("there is no free name for a twin of the index {users}"))
+    Err(Error::new(Kind::Config, format!("there is no free name for a counterpart of the index {users}"))
         .hint("drop the indexes whose names begin with nightshelf_"))
 }
 
 /// Whether a slot's tables have the shape of the published ones.
-///
-/// # Errors
-/// Whatever SQLite says.
 pub fn fits(connection: &Connection, slot: Slot) -> Result<bool> {
     for table in &PUBLISHED {
         let expected = table.shape(connection)?;
@@ -108,8 +101,8 @@ pub fn fits(connection: &Connection, slot: Slot) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes the set in the slot `new` the current one. The current one goes into the empty slot `retired`, with
-/// `rows` in its tables, and is the set before from now on.
+/// Makes the set in the slot `new` the current one. The current set moves to the empty slot `retired` and
+/// becomes the previous set; `rows` are the numbers of rows in its tables.
 ///
 /// # Errors
 /// [`Kind::Failed`] if the shape of a published table was changed since the slot was prepared.
@@ -121,7 +114,8 @@ pub fn exchange(transaction: &Transaction<'_>, new: Slot, retired: Slot, rows: &
         )
         .hint("run again: the new set will take the new shape"));
     }
-    // A table that an ORM has made and nobody has filled is no set to go back to: it has no popular list beside it.
+    // A table that an ORM made and nobody filled is no set to go back to: there is no popular table beside
+    // it.
     let had_a_set =
         Shape::find(transaction, LISTS.name)?.is_some() && Shape::find(transaction, POPULAR.name)?.is_some();
     for table in &PUBLISHED {

@@ -1,4 +1,5 @@
-//! The new recommendations, into the free slot and then, all at once, in front of the readers.
+//! Publishes new recommendations: writes them into a free slot ([`Draft`]), then makes them the current set
+//! at once. [`rollback`] makes the previous set the current one again.
 
 pub mod batches;
 pub mod exchange;
@@ -18,13 +19,12 @@ use crate::failpoint;
 use shape::Shape;
 use slots::{LISTS, POPULAR, READERS, Slot, previous_rows};
 
-/// Rows that one statement inserts: the table is opened, and its end looked for, once for all of them.
+/// Rows that one statement inserts: SQLite opens the table and looks for its end once for all of them.
 const TOGETHER: usize = 32;
 
-/// What the codes in rows mean, and which run writes them.
+/// The meaning of the codes in rows, and the run that writes them.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    /// The run that made the rows.
     pub run_id: i64,
     /// Readers by code.
     pub users: &'a Users,
@@ -55,10 +55,10 @@ impl Names<'_> {
         Ok(())
     }
 
-    /// Binds the nine columns of a row to the parameters that come after the first `before`.
+    /// Binds the nine columns of a row to the parameters after number `before`.
     fn bind(&self, statement: &mut Statement<'_>, before: usize, row: &Recommendation) -> Result<()> {
         if !row.score.is_finite() {
-            // Without the reader's id: the message is kept.
+            // Without the reader's id: the message is kept in the history.
             return Err(Error::new(Kind::Failed, "publishing: a score of a reader is not finite"));
         }
         let (isbn, isbn13) = self.book(row.item);
@@ -67,7 +67,7 @@ impl Names<'_> {
         statement.raw_bind_parameter(before + 3, isbn)?;
         statement.raw_bind_parameter(before + 4, isbn13)?;
         statement.raw_bind_parameter(before + 5, f64::from(row.score))?;
-        // SQLite has no NaN: it would become NULL anyway, but shall not by accident.
+        // SQLite has no NaN and would store NULL anyway; this makes it explicit.
         let stars = Some(row.stars).filter(|stars| stars.is_finite());
         statement
             .raw_bind_parameter(before + 6, stars.map(|stars| f64::from((stars * 1e4).round() / 1e4)))?;
@@ -101,7 +101,7 @@ pub(super) fn bind_user(
 pub struct Draft<'a> {
     database: &'a mut Database,
     slot: Slot,
-    /// Where the current set goes.
+    /// The empty slot that the current set moves to.
     retired: Slot,
     names: Names<'a>,
     table: String,
@@ -111,9 +111,6 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Makes an empty set in a free slot.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
     pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
         let [slot, retired] = free_slots(database)?;
         database.write("preparing the new set", |transaction| {
@@ -132,10 +129,8 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Adds rows: all rows together come in the order of reader and rank, which is that of the primary key.
-    ///
-    /// # Errors
-    /// Whatever SQLite says; [`Kind::Interrupted`] on a signal. The old set stands then.
+    /// Adds rows. All rows together must come in the order of reader and rank, which is that of the primary
+    /// key.
     pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
         let (table, names) = (&self.table, self.names);
         self.written += rows.len() as u64;
@@ -144,11 +139,8 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Makes the set the current one. `digests` say for each reader what their list was made from, `popular`
+    /// Makes the set the current one. `digests` have for each reader what their list was made from; `popular`
     /// has books and their numbers of readers, most first. `finish` runs in the transaction that publishes.
-    ///
-    /// # Errors
-    /// As [`Draft::add`].
     pub fn publish(
         mut self,
         digests: &[i64],
@@ -161,7 +153,7 @@ impl<'a> Draft<'a> {
         let Self { database, slot, retired, written, .. } = self;
         check_all_are_there(database, slot, written)?;
         let rows = batches::rows_of_set(database, str::to_owned)?;
-        // A connection of its own: after an exchange that failed, nobody goes on with it.
+        // A separate connection, because nobody may use it further if the exchange fails.
         database.for_exchange()?.write("publishing", |transaction| {
             exchange::exchange(transaction, slot, retired, &rows)?;
             finish(transaction)
@@ -201,7 +193,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Writes all of `rows`, in as many transactions as manners ask for.
+/// Writes all of `rows`, in transactions so short that others do not wait long.
 fn in_batches<T>(
     database: &mut Database,
     batch: &mut BatchSize,
@@ -221,8 +213,8 @@ fn in_batches<T>(
     Ok(())
 }
 
-/// Whether all rows that were written are there: in a table of the user's making a constraint may replace or ignore
-/// some, and say nothing.
+/// Fails unless all rows that were written are there: in a table that nightshelf did not shape, a constraint
+/// may silently replace or ignore some.
 fn check_all_are_there(database: &Database, slot: Slot, written: u64) -> Result<()> {
     let looking = "looking at the new set";
     let shape = database.read(looking, |connection| Shape::find(connection, &slot.name(LISTS.name)))?;
@@ -241,17 +233,14 @@ fn check_all_are_there(database: &Database, slot: Slot, written: u64) -> Result<
     }
 }
 
-/// Empties the slots that are not in use, of which one holds the set before the previous one: while there is other
-/// work to do, so that nobody waits for it. [`Draft::begin`] does what is left.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Empties the slots that are not in use; one of them may hold the set before the previous one. This runs
+/// during other work, so that nobody waits for it. [`Draft::begin`] does what is left.
 pub fn make_room(database: &mut Database) -> Result<()> {
     free_slots(database)?;
     scrub::clear(database)
 }
 
-/// Two empty slots.
+/// Empties the slots that are not in use, and returns two of them.
 fn free_slots(database: &mut Database) -> Result<[Slot; 2]> {
     for slot in database.read("looking for free slots", Slot::unused)? {
         batches::clear(database, slot)?;
@@ -259,10 +248,11 @@ fn free_slots(database: &mut Database) -> Result<[Slot; 2]> {
     database.read("looking for free slots", Slot::free)
 }
 
-/// Puts the set before the current one back, whatever its size, in one short transaction.
+/// Makes the previous set the current one, whatever its size, in one short transaction, in which `finish`
+/// runs too.
 ///
 /// # Errors
-/// [`Kind::Failed`] if there is none, or not all of it is there any more.
+/// [`Kind::Failed`] if there is no previous set, or it is not complete any more.
 pub fn rollback(
     database: &mut Database,
     mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
@@ -276,7 +266,7 @@ pub fn rollback(
     check_is_whole(database, slot)?;
     let [mut free, retired] = free_slots(database)?;
     if !database.read(looking, |connection| exchange::fits(connection, slot))? {
-        // An index was added or dropped since: the old set is written anew, in the new shape.
+        // An index was added or dropped since: the previous set is written anew, in the new shape.
         reshape(database, slot, free)?;
         std::mem::swap(&mut slot, &mut free);
     }
@@ -287,12 +277,13 @@ pub fn rollback(
         finish(transaction)
     })?;
     failpoint::reach("exchange.committed");
-    // It is done: what cannot be tidied now is tidied by the next night.
+    // The rollback is done: what cannot be cleared now is cleared by the next night.
     let _ = leave_strict(database).and_then(|()| free_slots(database));
     Ok(())
 }
 
-/// Whether the set before is all there: its tables, and the rows that they had when they gave way.
+/// Fails unless the previous set is complete: its tables, and the numbers of rows that they had as the
+/// current set.
 fn check_is_whole(database: &Database, slot: Slot) -> Result<()> {
     let broken = |what: String| {
         Error::new(Kind::Failed, format!("the set before the current one is not whole: {what}"))
@@ -314,10 +305,11 @@ fn check_is_whole(database: &Database, slot: Slot) -> Result<()> {
     Ok(())
 }
 
-/// Writes the set in the slot `from` anew into the slot `to`, in the shape that published tables have now.
+/// Writes the set in the slot `from` anew into the slot `to`, in the shape that the published tables have
+/// now.
 ///
 /// # Errors
-/// [`Kind::Failed`] if rows would be lost or ids become others by it; else as [`Database::write`].
+/// [`Kind::Failed`] if rows would be lost or ids changed.
 fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     database.write("preparing the set from before", |transaction| {
         exchange::free_users_names(transaction)?;
@@ -340,11 +332,9 @@ fn reshape(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
     }
 }
 
-/// Writes the set before anew where its tables are `STRICT`, as those of an earlier nightshelf are: while there is
-/// one such table, a program with a SQLite before 3.37 cannot read anything in the database.
-///
-/// # Errors
-/// Whatever SQLite says; the set before is then as it was.
+/// Writes the previous set anew where its tables are `STRICT`, as an earlier nightshelf made them: while one
+/// such table exists, a program with a SQLite before 3.37 cannot read anything in the database. If this
+/// fails, the previous set stays as it was.
 pub fn leave_strict(database: &mut Database) -> Result<()> {
     let outdated = database.read("looking at the set from before", |connection| {
         let slot = Slot::previous(connection)?;

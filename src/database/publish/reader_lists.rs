@@ -1,7 +1,7 @@
-//! One reader's list at a time: what it was made from, a new one in its place, or none.
+//! One reader's list at a time: looks up what it was made from, replaces it, or deletes it.
 //!
-//! `nightshelf_readers` says for each reader from which ratings the published list was made. It is
-//! published together with the lists, so the two always agree, and `rollback` takes both back.
+//! `nightshelf_readers` has for each reader the digest of the ratings that the published list was made from.
+//! It is published together with the lists, so the two always agree, and a rollback puts both back.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Transaction};
@@ -11,12 +11,12 @@ use crate::catalog::recommendation::Recommendation;
 use crate::database::batch_size::BatchSize;
 use crate::database::publish::slots::{LISTS, READERS};
 use crate::database::publish::{Names, bind_user};
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::Result;
 use crate::failpoint;
 
-/// Whether a row is of the reader `?1`, whatever collation a user has given to the column: 'Ann' is not 'ann'.
+/// Whether a row is of the reader `?1`, whatever collation the column has: 'Ann' is not 'ann'.
 ///
 /// The first comparison finds the rows through an index of that collation.
 pub(in crate::database) const IS_READER: &str = "user_id = ?1 AND user_id COLLATE BINARY = ?1";
@@ -24,18 +24,15 @@ pub(in crate::database) const IS_READER: &str = "user_id = ?1 AND user_id COLLAT
 /// What the published lists were made from.
 #[derive(Clone, Debug, Default)]
 pub struct Noted {
-    /// For each reader the digest; `None` for whom nothing is published.
+    /// The digest for each reader; `None` where no list is published.
     pub digests: Vec<Option<i64>>,
-    /// Readers with a list who are not among these.
+    /// Readers with a list who are not among the users that were asked about.
     pub others: Vec<UserId>,
 }
 
-/// Looks up what the lists of `users` were made from, and who else has one.
+/// Looks up what the lists of `users` were made from, and who else has a list.
 ///
-/// `None` if that was not noted: the set is of a version that did not.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// `None` if the set is of a version that did not store this.
 pub fn noted(database: &Database, users: &Users) -> Result<Option<Noted>> {
     let codes = users.codes();
     database.read("looking up what the lists were made from", |connection| {
@@ -60,7 +57,7 @@ pub fn noted(database: &Database, users: &Users) -> Result<Option<Noted>> {
     })
 }
 
-/// The id in a column of ours.
+/// The reader's id in a column of ours; `None` if the value is no id.
 pub(in crate::database) fn id(value: ValueRef<'_>) -> Option<UserRef<'_>> {
     match value {
         ValueRef::Integer(id) => Some(UserRef::Integer(id)),
@@ -69,10 +66,9 @@ pub(in crate::database) fn id(value: ValueRef<'_>) -> Option<UserRef<'_>> {
     }
 }
 
-/// A reader's new list, which takes the place of the published one.
+/// A reader's new list, which replaces the published one.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement<'a> {
-    /// Whose.
     pub user: UserRef<'a>,
     /// What it was made from; `None` if the reader has no ratings any more.
     pub digest: Option<i64>,
@@ -80,20 +76,17 @@ pub struct Replacement<'a> {
     pub rows: &'a [Recommendation],
 }
 
-/// Replaces some readers' lists, each at once, in short transactions.
+/// Replaces some readers' lists, each at once, in short transactions. On an error each list is the old or the
+/// new one.
 ///
-/// `done` is told, after each, how many readers have theirs.
-///
-/// # Errors
-/// Whatever SQLite says; [`crate::error::Kind::Interrupted`] on a signal. Each list is then the old
-/// one or the new one.
+/// After each transaction, `done` is called with the number of readers who have their new list.
 pub fn replace(
     database: &mut Database,
     names: Names<'_>,
     replacements: &[Replacement<'_>],
     mut done: impl FnMut(usize),
 ) -> Result<()> {
-    // What one reader costs depends on how the table is indexed, so it begins with one.
+    // The cost of one reader depends on the table's indexes, so the first batch has one reader.
     let (mut finished, mut batch) = (0, BatchSize::new(1).within(1, 4096).growing(8.0));
     while finished < replacements.len() {
         let now = &replacements[finished..(finished + batch.rows).min(replacements.len())];
@@ -124,7 +117,7 @@ fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Re
     Ok(())
 }
 
-/// Deletes a reader's rows; how many there were.
+/// Deletes a reader's rows, and returns how many there were.
 pub(in crate::database) fn delete(connection: &Connection, table: &str, user: UserRef<'_>) -> Result<usize> {
     let mut statement =
         connection.prepare_cached(&format!("DELETE FROM {} WHERE {IS_READER}", quote(table)))?;

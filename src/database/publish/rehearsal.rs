@@ -1,7 +1,8 @@
-//! Before anything is trained: would the published tables take tonight's rows, and could they be exchanged?
+//! Checks before training whether the published tables accept tonight's rows, and whether they can be
+//! exchanged.
 //!
-//! A user or an ORM may have given `recommendations` any shape. Most are served; what is not is found here in
-//! milliseconds, and said in words, rather than by a night that fails at its end.
+//! The application or an ORM may have given `recommendations` any shape. Most shapes work. The others are
+//! found here in milliseconds, with a clear message, instead of by a night that fails at its end.
 
 use std::collections::HashSet;
 
@@ -14,10 +15,10 @@ use crate::database::publish::{Names, bind_user, exchange};
 use crate::database::{Database, quote};
 use crate::error::{Error, Kind, Result};
 
-/// Exchanges the published tables with empty ones, and takes it back.
+/// Exchanges the published tables with empty ones, and rolls that back.
 ///
 /// # Errors
-/// [`Kind::Config`] if SQLite does not do it, with what it says.
+/// [`Kind::Config`] if SQLite refuses, with its message.
 pub fn exchange(database: &Database) -> Result<()> {
     let [new, retired] = Slot::TRIAL;
     let tried =
@@ -33,18 +34,18 @@ pub fn exchange(database: &Database) -> Result<()> {
     })
 }
 
-/// Whether the shape that `recommendations` has takes rows of tonight's readers and books, and gives them back as
-/// they are. Asked of a temporary table of that shape; only where it is not the shape that nightshelf gives.
+/// Checks whether the present shape of `recommendations` accepts rows of tonight's readers and books, and
+/// returns them unchanged. It tries that in a temporary table, and only if the shape is not nightshelf's own.
 ///
 /// # Errors
-/// [`Kind::Config`] if it does not, with what SQLite says or what became of an id.
+/// [`Kind::Config`] if not, with SQLite's message or what became of an id.
 pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
     let looking = "looking at the table recommendations";
     let shape = database.read(looking, |connection| LISTS.shape(connection))?;
     if shape.is_like(&LISTS.own_shape()) || names.users.is_empty() || names.items.is_empty() {
         return Ok(());
     }
-    // Of the same name, so that SQLite's messages are about the table that people know.
+    // The temporary table has the same name, so that SQLite's messages are about the table that people know.
     let aside = database.again()?;
     aside.read_in_goes(looking, |connection| {
         let refused = |error: Error| {
@@ -72,7 +73,8 @@ pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
     })
 }
 
-/// A row for every reader, and a whole list for the first: with all there may be, and with what may be missing.
+/// A row for every reader, and a whole list for the first; rows with all optional values, and rows without
+/// them.
 fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
     let items = names.items.len() as u32;
     let row = |user: u32, rank: u32| {
@@ -92,12 +94,12 @@ fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
     first.chain((1..names.users.len() as u32).map(|user| row(user, 1))).collect()
 }
 
-/// Fails if not all of so many rows come back, or an id or a spelling as another, as `'007'` does from a column of
-/// numbers.
+/// Fails unless all `written` rows come back, with the same ids and spellings: a column of numbers would turn
+/// `'007'` into 7.
 fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Result<()> {
     let codes = names.users.codes();
     let spellings: HashSet<&str> = (0..names.items.len()).map(|item| names.items.spelling(item)).collect();
-    // Found through a reader's id, as backfills will.
+    // Looked up by a reader's id, as backfills do.
     let mut of_reader =
         connection.prepare(&format!("SELECT 1 FROM temp.{} WHERE {IS_READER}", quote(LISTS.name)))?;
     bind_user(&mut of_reader, 1, names.users.get(0))?;
@@ -114,7 +116,7 @@ fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Resu
     let sql = format!("SELECT user_id, CAST(isbn AS TEXT), {types} FROM temp.{}", quote(LISTS.name));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
-    // No id stands in the message: it is kept in the diary.
+    // The message has no id, because it is kept in the history.
     let changed = |column: &str| {
         Error::new(
             Kind::Config,
@@ -135,7 +137,7 @@ fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Resu
         }
     }
     if found != written {
-        // ON CONFLICT REPLACE or IGNORE says nothing.
+        // ON CONFLICT REPLACE or IGNORE reports no error.
         let message = format!("a constraint of it leaves {found} of {written} rows");
         return Err(Error::new(Kind::Config, message));
     }

@@ -1,37 +1,37 @@
-//! How a table was made: the text of its `CREATE` statements, as SQLite keeps it.
+//! The shape of a table: the text of its `CREATE` statements, as SQLite stores it.
 //!
-//! A new set of lists takes the shape that the user, or an ORM, has given to the published one. So the
-//! statements are made again under other names; nothing else in them is understood or changed.
+//! A new set takes the shape that the application, or an ORM, has given to the published tables. So the
+//! statements are run again under other names; nothing else in them is parsed or changed, except to remove
+//! `STRICT`.
 
 use rusqlite::Connection;
 
 use crate::database::quote;
 use crate::error::{Error, Kind, Result};
 
-/// A table with its indexes and triggers, under whatever names.
+/// A table with its indexes and triggers, whatever their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// As the schema spells it.
     pub table: String,
     /// What follows the table's name in its statement: columns, constraints, options.
     pub body: String,
-    /// In the order in which they were made.
+    /// In order of creation.
     pub indexes: Vec<Index>,
-    /// In the order in which they were made.
+    /// In order of creation.
     pub triggers: Vec<Trigger>,
 }
 
-/// An index that somebody made, not one that stands behind a constraint.
+/// An index from a `CREATE INDEX` statement, not one of a constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// As the schema spells it.
     pub name: String,
     is_unique: bool,
-    /// What follows the table's name: columns or expressions, and of what rows.
+    /// What follows the table's name: columns or expressions, and the condition on rows.
     body: String,
 }
 
-/// A trigger on the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     /// As the schema spells it.
@@ -70,14 +70,14 @@ impl Shape {
         Ok(shape.map(|shape| Self { indexes, triggers, ..shape }))
     }
 
-    /// The shape that a `CREATE TABLE` statement of ours gives, with comments before it.
+    /// The shape from one of our own `CREATE TABLE` statements; comments may come before it.
     pub fn of_definition(table: &str, sql: &str) -> Self {
         let sql = sql[sql.find("CREATE").unwrap_or_default()..].trim_end();
         let body = Self::parse(sql).unwrap_or_default();
         Self { table: table.to_owned(), body, indexes: Vec::new(), triggers: Vec::new() }
     }
 
-    /// What follows the name in a `CREATE TABLE` statement.
+    /// What follows the name in a `CREATE TABLE` statement; `None` for any other statement.
     fn parse(sql: &str) -> Option<String> {
         let (word, rest) = word(sql)?;
         let (kind, rest) = self::word(rest)?;
@@ -86,26 +86,26 @@ impl Shape {
         Some(rest.to_owned())
     }
 
-    /// The statement that makes such a table, under another name and without its indexes.
+    /// The statement that makes such a table under another name, without its indexes.
     pub fn create(&self, schema: &str, name: &str) -> String {
         format!("CREATE TABLE {schema}.{}{}", quote(name), self.body)
     }
 
-    /// The same without `STRICT` and without the type `ANY`, with which older programs could not open the
-    /// database at all. Without `STRICT`, `ANY` would turn `'007'` into 7; a column without a type keeps what it
-    /// gets.
+    /// The same shape without `STRICT` and without the type `ANY`. A program with an older SQLite cannot open
+    /// a database that has them. Outside a `STRICT` table `ANY` would turn `'007'` into 7; a column without a
+    /// type stores values as they are.
     pub fn without_strict(mut self) -> Self {
         self.body = without_strict(&self.body);
         self
     }
 
-    /// Whether a column has the type `ANY`.
+    /// Whether the table is `STRICT` and a column has the type `ANY`.
     pub fn has_any(&self) -> bool {
         let typed = |text: &str| tokens(text).filter(|token| token.is("any")).count();
         typed(&without_strict(&self.body)) < typed(&self.body)
     }
 
-    /// The same in the other's words, if both say the same but for white space and comments.
+    /// The same shape with the other's text, if the two texts differ only in white space and comments.
     pub fn as_written_in(self, other: &Self) -> Self {
         let said = |text: &str| -> Vec<String> {
             let all = tokens(text).filter(|token| !matches!(token, Token::Space(_)));
@@ -117,12 +117,11 @@ impl Shape {
         }
     }
 
-    /// Whether the table is `STRICT`.
     pub fn is_strict(&self) -> bool {
         without_strict(&self.body) != self.body
     }
 
-    /// Whether two tables would take and give the same, whatever they and their indexes are called.
+    /// Whether two tables accept and return the same, whatever they and their indexes are called.
     pub fn is_like(&self, other: &Self) -> bool {
         let indexes = |shape: &Self| {
             let mut bodies: Vec<(bool, String)> =
@@ -133,8 +132,8 @@ impl Shape {
         self.body == other.body && indexes(self) == indexes(other)
     }
 
-    /// The first statement in which the table is named before a column (`WHERE recommendations.rank = 1`), and the
-    /// same statement with the column alone. SQLite could not rename a table that is named so.
+    /// The first statement that names the table before a column (`WHERE recommendations.rank = 1`), and the
+    /// same statement with the column alone. SQLite cannot rename a table with such a statement.
     pub fn naming_itself(&self) -> Option<(String, String)> {
         let whole = |body: &str| format!("CREATE TABLE {}{body}", self.table);
         let table = std::iter::once((whole(&self.body), whole(&without_qualifier(&self.body, &self.table))));
@@ -162,19 +161,20 @@ impl Index {
         is_index.then(|| Self { name, is_unique, body: rest.to_owned() })
     }
 
-    /// The statement that makes such an index, under another name and on another table.
+    /// The statement that makes such an index under another name, on another table.
     pub fn create(&self, schema: &str, name: &str, table: &str) -> String {
         let unique = if self.is_unique { "UNIQUE " } else { "" };
         format!("CREATE {unique}INDEX {schema}.{} ON {}{}", quote(name), quote(table), self.body)
     }
 }
 
-/// What SQL text is made of, as far as it matters here.
+/// A token of SQL text, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     /// White space or a comment.
     Space(&'a str),
-    /// A keyword, or a name, quoted in any of SQLite's ways; or a text, which it may take for a name.
+    /// A keyword; a name, quoted in any of SQLite's ways; or a string literal, which SQLite may take for a
+    /// name.
     Word(&'a str),
     /// One other character.
     Mark(&'a str),
@@ -187,7 +187,7 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// Whether it is this name.
+    /// Whether it is this name, in any case, quoted or not.
     fn is(self, name: &str) -> bool {
         matches!(self, Token::Word(text) if unquoted(text).eq_ignore_ascii_case(name))
     }
@@ -226,7 +226,7 @@ fn token(sql: &str) -> Option<(Token<'_>, &str)> {
     })
 }
 
-/// Where a quoted text ends; a doubled quote stands for itself.
+/// Where a quoted text ends; a doubled quote does not end it.
 fn end_of_quoted(sql: &str, close: char) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -285,7 +285,7 @@ fn without_qualifier(sql: &str, name: &str) -> String {
     text
 }
 
-/// A table's body without the option `STRICT` and the type `ANY`; as it is if it is not strict.
+/// A table's body without the option `STRICT` and the type `ANY`; unchanged if the table is not strict.
 fn without_strict(body: &str) -> String {
     let all: Vec<Token<'_>> = tokens(body).collect();
     let end = all.iter().rposition(|token| *token == Token::Mark(")")).map_or(all.len(), |at| at + 1);

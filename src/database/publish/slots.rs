@@ -1,27 +1,27 @@
-//! The published tables, and the places where sets of them stand.
+//! The published tables, and the slots for sets that are not current.
 //!
-//! A set is the published tables of one night. The current one bears their plain names. Beside it there are
-//! three slots, of which one holds the set before, one takes the set that is being written, and one is for the
-//! current set when it gives way ([`super::exchange`]).
+//! A set is all published tables of one night. The current set has their plain names. Beside it there are
+//! three slots: one holds the previous set, one takes the set that is being written, and one takes the
+//! current set when it is replaced ([`super::exchange`]).
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::database::publish::shape::Shape;
-use crate::database::source::Table;
+use crate::database::table::Table;
 use crate::error::{Error, Kind, Result};
 
-/// A table that is published: it changes all at once with the others.
+/// A published table: all of them change at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// What readers of the application call it.
+    /// The name by which the application reads it.
     pub name: &'static str,
     definition: &'static str,
     columns: &'static [&'static str],
 }
 
-/// Everyone's lists.
+/// All readers' lists.
 pub const LISTS: Published = Published {
     name: "recommendations",
     definition: include_str!("../../../sql/recommendations.sql"),
@@ -38,32 +38,32 @@ pub const LISTS: Published = Published {
     ],
 };
 
-/// The list for whom the others do not know.
+/// The popular list, for people who have no list of their own.
 pub const POPULAR: Published = Published {
     name: "recommendations_popular",
     definition: include_str!("../../../sql/recommendations_popular.sql"),
     columns: &["rank", "isbn", "isbn13", "score", "run_id"],
 };
 
-/// What each list was made from.
+/// The digest of the ratings that each list was made from.
 pub const READERS: Published = Published {
     name: "nightshelf_readers",
     definition: include_str!("../../../sql/readers.sql"),
     columns: &["user_id", "digest"],
 };
 
-/// The published tables.
 pub const PUBLISHED: [Published; 3] = [LISTS, POPULAR, READERS];
 
 impl Published {
-    /// The shape that it has now, or gets where it is missing.
+    /// The shape that the table has now, or will get if it is missing.
     ///
     /// # Errors
-    /// [`Kind::Config`] if there is something of that name that is no table.
+    /// [`Kind::Config`] if something of that name is not a table.
     pub fn shape(&self, connection: &Connection) -> Result<Shape> {
         let found = Shape::find(connection, self.name)?;
         let shape = found.unwrap_or_else(|| self.own_shape());
-        // Strict tables are of an earlier nightshelf, unless a user has made his own: that one names a type.
+        // An earlier nightshelf made strict tables with the type ANY; a strict table of the application has
+        // other types.
         let is_ours = self.name != LISTS.name || shape.has_any();
         Ok(match is_ours && shape.is_strict() {
             true => shape.without_strict().as_written_in(&self.own_shape()),
@@ -71,10 +71,7 @@ impl Published {
         })
     }
 
-    /// Whether it stands in a `STRICT` table that an earlier nightshelf made.
-    ///
-    /// # Errors
-    /// As [`Published::shape`].
+    /// Whether it is a `STRICT` table that an earlier nightshelf made.
     pub fn is_outdated(&self, connection: &Connection) -> Result<bool> {
         let found = Shape::find(connection, self.name)?;
         Ok(found.is_some_and(|found| found.is_strict()) && !self.shape(connection)?.is_strict())
@@ -86,34 +83,28 @@ impl Published {
     }
 }
 
-/// One of the places for a set that is not the current one.
+/// A place for a set that is not the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(&'static str);
 
 impl Slot {
-    /// Where sets stand.
+    /// The slots for sets.
     pub const SETS: [Self; 3] = [Self("a"), Self("b"), Self("c")];
-    /// Where an exchange is tried, with empty tables, and taken back.
+    /// The slots in which an exchange is tried with empty tables, and rolled back.
     pub const TRIAL: [Self; 2] = [Self("trial"), Self("aside")];
 
-    /// What a published table or index is called in this slot.
+    /// The name of a published table in this slot.
     pub fn name(self, published: &str) -> String {
         format!("nightshelf_{}_{published}", self.0)
     }
 
-    /// The slot that holds the set before the current one.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// The slot of the previous set.
     pub fn previous(connection: &Connection) -> Result<Option<Self>> {
         let letter = meta(connection, "previous_slot")?;
         Ok(Self::SETS.into_iter().find(|slot| Some(slot.0) == letter.as_deref()))
     }
 
-    /// The two others: for a new set, and for the current one when it gives way. What stands there is left over.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// Two others: for a new set, and for the current one when it is replaced. Tables in them are left over.
     pub fn free(connection: &Connection) -> Result<[Self; 2]> {
         let previous = Self::previous(connection)?;
         let [a, b, c] = Self::SETS;
@@ -124,19 +115,13 @@ impl Slot {
         })
     }
 
-    /// All that are not of use now.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// All slots but that of the previous set.
     pub fn unused(connection: &Connection) -> Result<Vec<Self>> {
         let previous = Self::previous(connection)?;
         Ok(Self::SETS.into_iter().filter(|slot| Some(*slot) != previous).collect())
     }
 
-    /// Whether the set that stands here has `STRICT` tables, while the published ones of now have not.
-    ///
-    /// # Errors
-    /// As [`Published::shape`].
+    /// Whether the set in this slot has `STRICT` tables where the published ones are not `STRICT`.
     pub fn is_outdated(self, connection: &Connection) -> Result<bool> {
         for table in &PUBLISHED {
             let here = Shape::find(connection, &self.name(table.name))?;
@@ -147,10 +132,7 @@ impl Slot {
         Ok(false)
     }
 
-    /// Notes that the set before is here, and how many rows each of its tables has.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// Stores that the previous set is here, and how many rows each of its tables has.
     pub fn note_as_previous(self, transaction: &Transaction<'_>, rows: &RowCounts) -> Result<()> {
         let rows = serde_json::to_string(rows).unwrap_or_default();
         for (key, value) in [("previous_slot", self.0), ("previous_rows", &rows)] {
@@ -159,10 +141,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Notes that there is no set before the current one.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// Stores that there is no previous set.
     pub fn note_no_previous(transaction: &Transaction<'_>) -> Result<()> {
         let sql = "DELETE FROM nightshelf_meta WHERE key IN ('previous_slot', 'previous_rows')";
         transaction.execute(sql, [])?;
@@ -170,19 +149,13 @@ impl Slot {
     }
 }
 
-/// Whether any published table, or one of the set before, is a `STRICT` one of an earlier nightshelf.
-///
-/// # Errors
-/// As [`Published::shape`].
+/// Whether a table of the current or the previous set is a `STRICT` one of an earlier nightshelf.
 pub fn are_outdated(connection: &Connection) -> Result<bool> {
     let before = Slot::previous(connection)?.map_or(Ok(false), |slot| slot.is_outdated(connection))?;
     PUBLISHED.iter().try_fold(before, |any, table| Ok(any || table.is_outdated(connection)?))
 }
 
-/// Tables with foreign keys that point at a published one, which an exchange cannot keep.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// Tables with a foreign key to a published table, whose rows are replaced every night.
 pub fn children(connection: &Connection) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT child.name FROM pragma_table_list AS child, pragma_foreign_key_list(child.name) AS key \
                WHERE child.schema = 'main' AND child.type = 'table' AND child.name NOT LIKE 'nightshelf_%' \
@@ -196,13 +169,10 @@ pub fn children(connection: &Connection) -> Result<Vec<String>> {
     Ok(children)
 }
 
-/// How many rows each table of a set has, by the published name.
+/// How many rows each table of a set has, by its published name.
 pub type RowCounts = BTreeMap<String, u64>;
 
-/// How many rows the set before had when it gave way; `None` where an earlier version did not note that.
-///
-/// # Errors
-/// Whatever SQLite says.
+/// How many rows the previous set had when it was replaced; `None` if an earlier version did not store that.
 pub fn previous_rows(connection: &Connection) -> Result<Option<RowCounts>> {
     Ok(meta(connection, "previous_rows")?.and_then(|rows| serde_json::from_str(&rows).ok()))
 }
@@ -215,7 +185,7 @@ fn meta(connection: &Connection, key: &str) -> Result<Option<String>> {
     Ok(connection.query_row(sql, [key], |row| row.get(0)).optional()?)
 }
 
-/// Refuses a database that has something under one of our names that is not ours, or that cannot be exchanged.
+/// Refuses a database in which a table with one of our names is not ours, or cannot be exchanged.
 ///
 /// # Errors
 /// [`Kind::Config`], naming the table and what to do.

@@ -1,8 +1,8 @@
-//! After a data import: new and changed readers against the model that stands, in seconds.
+//! `nightshelf backfill`: after an import, new lists from the published model in seconds.
 //!
-//! Each list notes from which ratings it was made, so whose list is out of date is known without
-//! asking for timestamps. Those readers, and books that the model has not seen, are solved against
-//! the stored factors ([`crate::model::fold_in`]), and each reader's list is replaced at once.
+//! A digest of the ratings is stored with each list, so out-of-date lists are found without timestamps. Their
+//! readers, and books that the model has not seen, are solved against the stored factors
+//! ([`crate::model::fold_in`]), and each reader's list is replaced in one transaction.
 
 mod plan;
 
@@ -25,7 +25,7 @@ use crate::pipeline::night::{self, Finished};
 use crate::run_summary::{RunKind, RunStatus, Stage};
 use plan::Plan;
 
-/// What a backfill goes through, in `timings`.
+/// The stages in a backfill's `timings`.
 const STAGES: [Stage; 8] = [
     Stage::Read,
     Stage::Normalise,
@@ -37,14 +37,13 @@ const STAGES: [Stage; 8] = [
     Stage::Publish,
 ];
 
-/// What to bring up to date.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
-    /// Readers whose ratings have changed since this run, whatever was done for them meanwhile.
+    /// Readers whose ratings have changed since this run, even if their lists were replaced meanwhile.
     pub since_run: Option<i64>,
-    /// A file that names the readers, one a line.
+    /// A file with the readers' ids, one per line.
     pub users: Option<&'a Path>,
-    /// Do a full night where one is due.
+    /// Do a full night if one is due.
     pub full_if_needed: bool,
     /// Write nothing.
     pub dry_run: bool,
@@ -53,8 +52,8 @@ pub struct Options<'a> {
 /// Brings lists up to date.
 ///
 /// # Errors
-/// [`Kind::Failed`], [`Kind::NoInput`] or [`Kind::Io`] if there is no model to work with, saying
-/// why; else as [`night::run`]. Each reader's list is the old one or the new one.
+/// [`Kind::Failed`], [`Kind::NoInput`] or [`Kind::Io`] if there is no usable model; else as [`night::run`].
+/// Each reader's list is then the old one or the new one.
 pub fn run(context: Context<'_>, db: &Path, options: Options<'_>) -> Result<Finished> {
     let Context { config, console, .. } = context;
     let mut database = context.open(db)?;
@@ -107,7 +106,7 @@ fn bring_up_to_date(
     plan.carry_out(job, database, run_id, &dataset).map(Finished::from)
 }
 
-/// The nightly job instead, in the same row of the history.
+/// Does the nightly job instead, in the same row of the history.
 fn full_night(job: &mut Job<'_>, database: &mut Database, run_id: i64, dataset: Dataset) -> Result<Finished> {
     let (device, why) = device::choose(&job.context.config.compute.device)?;
     job.context.console.say(format!("device     {device}: {why}"));
@@ -116,10 +115,10 @@ fn full_night(job: &mut Job<'_>, database: &mut Database, run_id: i64, dataset: 
     night::go_on(job, device, database, run_id, dataset)
 }
 
-/// The night whose set is published, and its model, as far as that can be read.
+/// The run whose set is published, and its model or why that cannot be read; `None` before the first.
 type Published = Option<(Current, Result<StoredModel>)>;
 
-/// The ratings, and meanwhile the model: SQLite keeps one core busy only.
+/// Reads the ratings and, meanwhile, the model: SQLite keeps only one core busy.
 fn load(job: &mut Job<'_>, database: &Database) -> Result<(Dataset, Published)> {
     let current = runs::current(database)?;
     let folder = &database.folder();
@@ -136,7 +135,7 @@ fn load(job: &mut Job<'_>, database: &Database) -> Result<(Dataset, Published)> 
     })
 }
 
-/// What a backfill builds upon.
+/// The published model and what its lists were made from.
 struct Base {
     current: Current,
     model: StoredModel,
@@ -144,7 +143,7 @@ struct Base {
 }
 
 impl Base {
-    /// Everything without which only a full night will do.
+    /// Fails if something is missing, or has changed, so that only a full night can help.
     fn load(database: &Database, dataset: &Dataset, published: Published, job: &mut Job<'_>) -> Result<Self> {
         const FULL: &str = "`nightshelf run` makes new lists; --full-if-needed lets a backfill do so";
         let since = Instant::now();
@@ -162,7 +161,7 @@ impl Base {
     }
 }
 
-/// The names in a file, one a line; empty lines do not count.
+/// The ids in a file, one per line; empty lines are skipped.
 fn read_names(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::file(&error, "read", path))?;
     let names: Vec<String> =

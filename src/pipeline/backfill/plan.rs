@@ -1,4 +1,4 @@
-//! What a backfill does: whose lists are to be replaced, and what has to be solved for them.
+//! The plan of a backfill: whose lists are replaced, and what must be solved for them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -26,24 +26,23 @@ use crate::recommender::lists::{Fitted, ListMaker};
 use crate::run_summary::{Changes, Counts, Metrics, RunStatus, RunSummary, Stage};
 use crate::text::count;
 
-/// Whose lists are to be replaced, and what for.
 pub(super) struct Plan {
     current: Current,
     model: StoredModel,
-    /// For each reader of today the code in the model.
+    /// For each reader of today the code in the model, if it has the reader.
     users: Vec<Option<u32>>,
-    /// For each book of today the code in the model.
+    /// For each book of today the code in the model, if it has the book.
     items: Vec<Option<u32>>,
     digests: Vec<i64>,
-    /// Readers who get a new list, by code.
+    /// Codes of the readers who get a new list, rising.
     chosen: Vec<u32>,
-    /// Readers who lose theirs.
+    /// Readers without ratings, whose lists are removed.
     gone: Vec<UserId>,
-    /// Of the chosen, those who had none.
+    /// How many of the chosen have no list yet.
     new_users: usize,
-    /// Rows that the model does not have, or not as they should be today.
+    /// Readers and books that the model lacks, or has from other ratings.
     unsolved: Unsolved,
-    /// Why a full night is due.
+    /// Why a full night is due; empty if it is not.
     pub(super) due: Vec<String>,
 }
 
@@ -76,7 +75,7 @@ impl Plan {
         };
         let new_users = chosen.iter().filter(|user| noted.digests[**user as usize].is_none()).count();
         let changed = differing(&trained, &digests);
-        // Also books that the model knows by their authors only.
+        // A rated book is new, too, if the model knows it only by its author.
         let was_rated =
             |item: usize| items[item].is_some_and(|item| model.books.items.is_rated(item as usize));
         let is_new = |item: &u32| match ratings.items.is_rated(*item as usize) {
@@ -93,7 +92,7 @@ impl Plan {
             books: (new_rated, ratings.items.rated_count()),
         });
         let mut unsolved = Unsolved { users: changed, items: unseen };
-        // Those who are named get a new list even if nothing of theirs has changed.
+        // Named readers get a new list even if their ratings have not changed.
         unsolved.users.extend(&chosen);
         unsolved.users.sort_unstable();
         unsolved.users.dedup();
@@ -148,7 +147,7 @@ impl Plan {
         Ok(summary)
     }
 
-    /// Solves what is unsolved, and fills the lists of the chosen.
+    /// Solves what is unsolved, and makes the lists of the chosen readers.
     fn fill(
         &mut self,
         job: &mut Job<'_>,
@@ -226,7 +225,7 @@ impl Plan {
             bar.reach(done as u64);
         };
         reader_lists::replace(database, names, &replacements, done).map_err(|error| {
-            // A signal's own message is about whole sets; here it matters how far we came.
+            // A signal's own message is about whole sets; this one says how many lists are new.
             match error.kind() {
                 Kind::Interrupted | Kind::Terminated => Error::new(
                     error.kind(),
@@ -266,7 +265,7 @@ impl Plan {
     }
 }
 
-/// Readers whose ratings of today are not those from before.
+/// Codes of the readers whose digest is not the one from before, rising.
 fn differing(before: &[Option<i64>], digests: &[i64]) -> Vec<u32> {
     (0..digests.len() as u32).filter(|user| before[*user as usize] != Some(digests[*user as usize])).collect()
 }
@@ -275,13 +274,13 @@ fn differing(before: &[Option<i64>], digests: &[i64]) -> Vec<u32> {
 struct Due<'a> {
     config: &'a Config,
     current: &'a Current,
-    /// Readers who differ from those that the model was trained on, of how many.
+    /// How many readers differ from those that the model was trained on, and how many there are.
     readers: (usize, usize),
-    /// Books that the model has not seen, of how many.
+    /// How many rated books the model has not seen, and how many there are.
     books: (usize, usize),
 }
 
-/// Why a full night is due, if it is.
+/// Why a full night is due; empty if it is not.
 fn due(question: &Due<'_>) -> Vec<String> {
     let Due { config, current, readers, books } = question;
     let mut due = Vec::new();
@@ -298,7 +297,7 @@ fn due(question: &Due<'_>) -> Vec<String> {
     due
 }
 
-/// The readers who are named, with ratings and without.
+/// The named readers: codes of those with ratings, and ids of those who only have a list.
 fn named(
     names: &[String],
     ratings: &Encoded,
@@ -329,14 +328,14 @@ fn named(
         let message = format!("{} of {} readers have no ratings", unknown.len(), names.len());
         console.warn(format!("{message}, such as {:?}", unknown[0]));
         if unknown.len() == names.len() {
-            // Without an id: the message is kept.
+            // Without an id, since the history keeps this message.
             return Err(Error::new(Kind::NoRatings, message).hint("--users takes a user_id a line"));
         }
     }
     Ok((chosen, gone))
 }
 
-/// The readers of a run that somebody named.
+/// The readers of the run named by `--since-run`.
 fn readers_of(folder: &Path, run_id: i64) -> Result<StoredUsers> {
     StoredUsers::read(folder, run_id, None).map(|(readers, _)| readers).map_err(|error| {
         let mut runs: Vec<i64> = model_store::models(folder).into_iter().filter_map(|(_, run)| run).collect();

@@ -1,13 +1,9 @@
-//! The gate: whether tonight's lists may take the place of the night's before.
+//! The gate: whether tonight's lists may replace the published ones.
 //!
-//! Nobody looks at a nightly job. So before it publishes, the job asks what a careful person would: is
-//! all of the input still there, is the model any better than a list of what everybody reads, and is it
-//! as good as the one that is published now? The model is judged by ratings that were held out, with
-//! the run's own settings; what is published is then trained on everything.
-//!
-//! Both comparisons are made reader by reader, and both refuse only what is worse beyond doubt: when
-//! chance alone would make less than one in forty of such a figure (see [`metrics::lead`]). Where only a
-//! handful of readers can be asked, nothing is beyond doubt, and the gate says so and stays open.
+//! It checks that the input has not shrunk, that the model beats a baseline, and that it is as good as the
+//! published one. The judged model is trained without held-out ratings, the one to publish on everything.
+//! Both comparisons go reader by reader, and refuse only what chance would make of an equal model less than
+//! once in forty times (see [`metrics::lead`]). With too few readers, the gate says so and stays open.
 
 mod past;
 
@@ -28,33 +24,32 @@ use crate::run_summary::{Baseline, Before, Figures, GateMetrics, Losses, Metrics
 use crate::text::count;
 use past::{Past, Shrinkage};
 
-/// Fewer readers than this say nothing.
+/// With fewer readers than this, nothing is judged.
 const FEWEST_READERS: usize = 30;
 
-/// As many readers do not miss a lead that matters: if the model has none, that is no accident.
+/// With this many readers, chance cannot hide a lead that matters: a model without one is refused.
 const ENOUGH_READERS: usize = 1_000;
 
-/// Which ratings are held out; the same ones every night.
+/// Decides which ratings are held out: the same ones every night.
 pub const SEED: u64 = 20;
 
-/// What the gate says of a night.
 #[derive(Debug, Default)]
 pub struct Judgement {
-    /// The figure of each reader, by code; NaN of those who were not asked.
+    /// The figure of each reader, by code; NaN for readers who were not judged.
     pub quality: Vec<f64>,
     /// Why the lists should not be published; empty if they may.
     pub objections: Vec<String>,
-    /// What the model that was judged leaves to that of all ratings.
+    /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
     gate: GateMetrics,
     figures: Option<Figures>,
     coverage: Option<f64>,
-    /// For people, one line each.
+    /// For the console.
     lines: Vec<String>,
 }
 
 impl Judgement {
-    /// Nothing was found out, and why.
+    /// Nothing was judged, and why.
     fn none(readers: usize, why: &str) -> Self {
         Self {
             quality: vec![f64::NAN; readers],
@@ -64,7 +59,7 @@ impl Judgement {
         }
     }
 
-    /// For the run's row, together with the losses of the model that was judged.
+    /// For the run's row in the history, with the losses of the judged model.
     pub fn metrics(&self) -> Metrics {
         let losses = self.start.as_ref().map(|start| start.losses.clone());
         Metrics {
@@ -97,7 +92,7 @@ impl Judgement {
         }
     }
 
-    /// What was found, to be said beside a loss; empty if nothing was.
+    /// The model's figure, to be shown beside a loss; empty if nothing was judged.
     pub fn in_short(&self) -> String {
         match (&self.gate.figure, self.gate.model) {
             (Some(name), Some(figure)) => format!(", held-out {name} {figure:.4}"),
@@ -105,7 +100,8 @@ impl Judgement {
         }
     }
 
-    /// The model must be ahead of what anybody could do, figures being of the same readers.
+    /// Objects if the baseline is better beyond doubt, or, with [`ENOUGH_READERS`], if the model has no lead.
+    /// `ours` and `theirs` are figures of the same readers in the same order.
     fn compare_with_baseline(&mut self, measure: Measure, ours: &[f64], name: Baseline, theirs: &[f64]) {
         let lead = metrics::lead(ours, theirs, SEED);
         let [our_figure, their_figure] = [ours, theirs].map(|figures| measure.show(metrics::mean(figures)));
@@ -122,7 +118,7 @@ impl Judgement {
         gate.lead = Some(lead);
         let (figure, readers) = (measure.name(), count(ours.len()));
         self.lines.push(format!("{figure} {our_figure:.4} of {readers} readers; {name} {their_figure:.4}"));
-        // Of a figure that is no number nothing can be said, least of all that it is good enough.
+        // A figure that is not a number must not pass.
         if !(lead.mean.is_finite() && lead.interval[1].is_finite()) {
             self.objections.push(format!("{figure} of the model or of {name} is no number"));
         } else if lead.interval[1] <= 0.0 || (lead.mean <= 0.0 && ours.len() >= ENOUGH_READERS) {
@@ -133,7 +129,7 @@ impl Judgement {
         }
     }
 
-    /// The model must not be worse than that of run `run` was, by more than the share `margin`.
+    /// Objects if the model is, beyond doubt, worse than that of run `run` by more than the share `margin`.
     fn compare_with_past(&mut self, measure: Measure, now: &[f64], run: i64, then: &[f64], margin: f64) {
         let lead = metrics::lead(now, then, SEED);
         let [figure_now, figure_then] = [now, then].map(|figures| measure.show(metrics::mean(figures)));
@@ -160,10 +156,7 @@ impl Judgement {
     }
 }
 
-/// Asks whether tonight may be published, and says what came of it. With `force`, objections are only said.
-///
-/// # Errors
-/// See [`crate::model::fit_ranking`].
+/// Judges whether tonight's lists may be published, and says so. With `force`, objections are only warnings.
 pub fn judge(
     context: Context<'_>,
     clock: &mut Clock,
@@ -183,7 +176,7 @@ pub fn judge(
             past.as_ref().map(|past| past.shrunk(dataset, config.gate.shrink)).unwrap_or_default();
         let mut judgement = match objections.is_empty() || force {
             true => examine(context, dataset, past.as_ref(), device)?,
-            // Known without training anything.
+            // Refused without training anything.
             false => Judgement::none(readers, "the input shrank"),
         };
         judgement.objections.extend(objections);
@@ -199,7 +192,7 @@ pub fn judge(
     Ok(judgement)
 }
 
-/// What the error of a refused night says.
+/// The error of a refused night.
 pub fn refusal(objections: &[String]) -> Error {
     let message = format!("the quality gate refused to publish: {}", objections.join("; "));
     Error::new(Kind::Refused, message).hint(
@@ -209,7 +202,7 @@ pub fn refusal(objections: &[String]) -> Error {
     )
 }
 
-/// Judges the model that tonight's settings make of tonight's ratings.
+/// Trains a model with tonight's settings without the held-out ratings, and judges it.
 fn examine(
     context: Context<'_>,
     dataset: &Dataset,
@@ -237,7 +230,7 @@ fn examine(
     let evaluator = Evaluator::new(holdout, device, console, interrupt).quietly();
     let mut config = config.clone();
     if config.model.solver == Solver::Als {
-        // The other passes are over all ratings.
+        // The other epochs go over all ratings.
         config.model.epochs -= epochs_after(config.model.epochs);
     }
     let config = &config;

@@ -1,4 +1,4 @@
-//! What is published now, to compare tonight with.
+//! The published run, which the gate compares tonight with.
 
 use super::FEWEST_READERS;
 use crate::catalog::encode::Encoded;
@@ -11,19 +11,15 @@ use crate::pipeline::dataset::Dataset;
 use crate::run_summary::Counts;
 use crate::text::count;
 
-/// The night whose lists are published now.
 #[derive(Debug)]
 pub struct Past {
     pub(super) current: Current,
-    /// Its readers and settings, as far as they are kept.
+    /// Its readers and settings, or why they cannot be read.
     readers: Result<(StoredUsers, Config)>,
 }
 
 impl Past {
-    /// Looks it up; `None` before the first.
-    ///
-    /// # Errors
-    /// Whatever SQLite says.
+    /// `None` before the first published run.
     pub fn find(database: &Database) -> Result<Option<Self>> {
         let past = runs::current(database)?.map(|current| {
             let digest = current.input_digest.as_deref();
@@ -33,11 +29,11 @@ impl Past {
         Ok(past)
     }
 
-    /// What there is less of tonight, by more than the share `most` of it.
+    /// What has shrunk since then by more than the share `most`.
     pub fn shrunk(&self, dataset: &Dataset, most: f64) -> Shrinkage {
         let (now, before) = (dataset.counts(0), &self.current.counts);
         let run = self.current.run_id;
-        // In a small club, one who leaves is a large share.
+        // Among so few readers, one who leaves is a large share.
         if before.users.is_some_and(|users| users < FEWEST_READERS as u64) {
             return Shrinkage::default();
         }
@@ -64,8 +60,8 @@ impl Past {
         shrinkage
     }
 
-    /// Whether the readers of then have lost more of their ratings than the share `most`: rows that
-    /// were deleted while others came, and ids that were given to other people.
+    /// The objection if that run's readers have lost more than the share `most` of their ratings. It finds
+    /// rows deleted while others came, and ids given to other people.
     fn lost(&self, ratings: &Encoded, most: f64) -> Option<String> {
         let (readers, _) = self.readers.as_ref().ok()?;
         let codes = readers.users.codes_in(&ratings.users);
@@ -87,8 +83,8 @@ impl Past {
         })
     }
 
-    /// What was found of tonight's readers then, and who they are by place in `readers`; or why nothing
-    /// can be compared.
+    /// For each of `readers` who was judged in that run, the place in `readers` and the figure of then; or
+    /// why nothing can be compared.
     pub(super) fn quality_of(
         &self,
         readers: &[u32],
@@ -118,16 +114,16 @@ impl Past {
     }
 }
 
-/// How tonight's input compares with that of the run before.
+/// How tonight's input compares with that of the published run.
 #[derive(Debug, Default)]
 pub struct Shrinkage {
-    /// Why nothing should be made of it.
+    /// What has shrunk too much.
     pub objections: Vec<String>,
-    /// What cannot be compared, because it was not noted.
+    /// What cannot be compared, because that run did not note it.
     pub missing: Vec<&'static str>,
 }
 
-/// A number as people write it.
+/// For people: a whole number without decimals, any other with two.
 fn amount(number: f64) -> String {
     if number.fract() == 0.0 { count(number as u64) } else { format!("{number:.2}") }
 }

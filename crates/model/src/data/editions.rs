@@ -1,9 +1,8 @@
-//! Which books are editions of one work: of which a list shows one.
+//! Which books are editions of one work. A list shows one edition of each work.
 
 /// The work of a book that has no other edition.
 pub const ALONE: u32 = u32::MAX;
 
-/// Which books are editions of which work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Editions {
     /// The work of each book, [`ALONE`] for one without other editions. Books past the end have none either.
@@ -15,7 +14,7 @@ pub struct Editions {
 }
 
 impl Editions {
-    /// From a number for each book, equal for editions of one work.
+    /// From a number for each book: equal for editions of one work, [`ALONE`] for a book without others.
     pub fn of_works(mut works: Vec<u32>) -> Self {
         let mut books: Vec<(u32, u32)> = works.iter().copied().zip(0..).collect();
         books.retain(|(work, _)| *work != ALONE);
@@ -35,17 +34,18 @@ impl Editions {
         Self { works, items, starts }
     }
 
-    /// A number for each of so many books, equal for editions of one work, and [`ALONE`] for one without others.
+    /// A number for each of the first `books` books: equal for editions of one work, [`ALONE`] for a book
+    /// without others.
     pub fn works(&self, books: usize) -> Vec<u32> {
         (0..books).map(|item| self.works.get(item).copied().unwrap_or(ALONE)).collect()
     }
 
-    /// How many works have several editions, and how many books these are.
+    /// The number of works with several editions, and the number of their books.
     pub fn count(&self) -> (usize, usize) {
         (self.starts.len().saturating_sub(1), self.items.len())
     }
 
-    /// The codes of all editions of a book's work, rising; none if it is the only one.
+    /// The codes of all editions of a book's work, rising; empty if it is the only one.
     pub fn of(&self, item: u32) -> &[u32] {
         match self.works.get(item as usize) {
             Some(work) if *work != ALONE => {
@@ -56,7 +56,7 @@ impl Editions {
         }
     }
 
-    /// Whether a book, or another edition of it, is among some that rise.
+    /// Whether a book or another edition of it is in `books`, whose codes must rise.
     pub fn has(&self, books: &[u32], item: u32) -> bool {
         let editions = self.of(item);
         match editions.len() {
@@ -66,7 +66,7 @@ impl Editions {
         }
     }
 
-    /// Whether two books are editions of one work.
+    /// Whether two books are the same or editions of one work.
     pub fn are_one(&self, item: u32, other: u32) -> bool {
         let work = |item: u32| self.works.get(item as usize).copied().unwrap_or(ALONE);
         item == other || (work(item) != ALONE && work(item) == work(other))

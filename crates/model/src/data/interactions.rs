@@ -18,9 +18,9 @@ pub struct Interactions {
 }
 
 impl Interactions {
-    /// Builds rows from triples in any order; of several for one pair the last stays.
+    /// Builds rows from triples (user, item, rating) in any order; of several for one pair the last stays.
     ///
-    /// Returns the place of each entry's triple, too.
+    /// Also returns, for each entry, the place of its triple in `triples`.
     pub fn from_triples(
         user_count: usize,
         item_count: usize,
@@ -33,7 +33,7 @@ impl Interactions {
         for user in 0..user_count {
             ends[user + 1] += ends[user];
         }
-        // Each to its user, in the order in which they come.
+        // The triples go to their users in the order in which they come.
         let mut next = ends.clone();
         let mut pairs = vec![(0, 0); triples.len()];
         for (at, (user, item, _)) in triples.iter().enumerate() {
@@ -61,17 +61,14 @@ impl Interactions {
         (rows, places)
     }
 
-    /// How many users there are.
     pub fn user_count(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// How many entries there are.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -118,7 +115,7 @@ impl Interactions {
         chosen
     }
 
-    /// Only the entries of which `keep` says so, given their place.
+    /// Only the entries for which `keep` is true, given their place.
     pub fn filter_places(&self, keep: impl Fn(usize) -> bool) -> Self {
         let mut kept = Self { offsets: vec![0], item_count: self.item_count, ..Self::default() };
         for own in self.offsets.windows(2) {
@@ -136,7 +133,7 @@ impl Interactions {
         self.filter_places(|at| !self.ratings[at].is_nan())
     }
 
-    /// How many entries have a rating, and the standard deviation of those.
+    /// The number of entries with a rating, and the standard deviation of their ratings.
     pub fn stars(&self) -> (usize, f64) {
         let rated = || self.ratings.iter().filter(|rating| !rating.is_nan()).map(|r| f64::from(*r));
         let count = rated().count();
@@ -145,12 +142,10 @@ impl Interactions {
         (count, variance.sqrt())
     }
 
-    /// How many items each user has: their activity.
     pub fn items_per_user(&self) -> Vec<u32> {
         self.offsets.windows(2).map(|pair| (pair[1] - pair[0]) as u32).collect()
     }
 
-    /// How many users each item has: its popularity.
     pub fn users_per_item(&self) -> Vec<u32> {
         let mut readers = vec![0; self.item_count];
         for item in &self.items {
@@ -159,7 +154,7 @@ impl Interactions {
         readers
     }
 
-    /// A number that changes when any entry does. XXH3, 64 bits.
+    /// XXH3 (64 bits) of all entries: changes when any entry does.
     pub fn digest(&self) -> u64 {
         let mut hash = Xxh3::new();
         for offset in &self.offsets {

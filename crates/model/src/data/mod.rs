@@ -1,4 +1,4 @@
-//! Plain data in integer codes: what models are trained on and asked about.
+//! The input in integer codes: what models are trained on and asked about.
 
 mod editions;
 mod interactions;
@@ -9,16 +9,13 @@ pub use interactions::Interactions;
 /// Who made a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Maker {
-    /// Who wrote it.
     Author,
-    /// Who published it.
     Publisher,
 }
 
 /// Books of one author, or of one publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What they have in common.
     pub maker: Maker,
     /// Codes of the books, rising.
     pub items: Vec<u32>,

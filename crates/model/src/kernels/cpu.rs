@@ -1,4 +1,4 @@
-//! The half-step fused for the CPU: rows in parallel, each in a small space that stays in cache.
+//! The half-step fused for the CPU: rows in parallel, each in a working memory that stays in cache.
 
 use std::borrow::Cow;
 
@@ -18,15 +18,12 @@ const ROWS: usize = 32;
 pub struct Prepared<'f> {
     /// Features in the basis Q, rows of d.
     pub features: Cow<'f, [f32]>,
-    /// Their spectrum; no basis where features stand in theirs already, as [`train`] leaves them.
+    /// Their spectrum; without a basis if the features already stand in it, as [`train`] leaves them.
     pub spectrum: Spectrum,
 }
 
 impl<'f> Prepared<'f> {
     /// Changes the basis of `features` (rows of `d`) if need be.
-    ///
-    /// # Errors
-    /// If the features are not finite.
     pub fn new(features: &'f [f32], d: usize, unobserved_weight: f32) -> Result<Self> {
         let spectrum = Spectrum::of_features(features, d, unobserved_weight)?;
         let features = match spectrum.basis.is_empty() {
@@ -41,21 +38,20 @@ impl<'f> Prepared<'f> {
     }
 }
 
-/// Rows from this many ratings on come nearer by a few steps where that is enough. A direct solution of L
-/// ratings takes about L² d operations, as a product of matrices, and the steps 16 L d, as four passes over the
-/// row at a fraction of that speed: the two meet somewhere here whatever d is. docs/figures.md has the sweep.
+/// A row with this many ratings or more only takes a few steps where that is enough. A direct solution of L
+/// ratings takes about L² d operations, as a product of matrices. The steps take 16 L d, as four passes over
+/// the row at a fraction of that speed. The two meet near here whatever d is; docs/figures.md has the sweep.
 const LONG: usize = 32;
 
-/// What a half-step comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
     /// The sum of the rows' losses.
     pub loss: f64,
-    /// Of that, Σ λ |x|².
+    /// The part of `loss` that is Σ λ |x|².
     pub penalty: f64,
 }
 
-/// Some rows in a run, for whatever vector registers there are.
+/// Solves consecutive rows, in the vector registers of this processor.
 struct SolveRows<'a> {
     ridge: &'a Ridge<'a>,
     features: &'a [f32],
@@ -115,18 +111,15 @@ fn solve(
             }))
         })
         .collect::<Result<Vec<Sums>>>()?;
-    // One after the other: the order must not depend on the number of threads.
+    // In order, so that the sum does not depend on the number of threads.
     Ok(sums.into_iter().fold(Sums::default(), |all, sums| Sums {
         loss: all.loss + sums.loss,
         penalty: all.penalty + sums.penalty,
     }))
 }
 
-/// A half-step of training. See [`super::Kernels::half_step`]; both tables end in the basis Q, in
-/// place, and `solutions` begins with those of before if `near`.
-///
-/// # Errors
-/// As there.
+/// A half-step of training; see [`super::Kernels::half_step`]. Both tables end in the basis Q, in place. If
+/// `near`, `solutions` begins with the previous solutions.
 pub fn train(
     ridge: &Ridge<'_>,
     features: &mut [f32],
@@ -142,11 +135,8 @@ pub fn train(
     solve(ridge, features, &spectrum, near, solutions, interrupt)
 }
 
-/// Solves every row exactly; features and solutions keep their basis. Returns the sum of the rows' least
-/// losses, too.
-///
-/// # Errors
-/// As [`train`].
+/// Solves every row exactly; features and solutions keep their basis. Also returns the sum of the rows' least
+/// losses.
 pub fn half_step(
     ridge: &Ridge<'_>,
     features: &[f32],

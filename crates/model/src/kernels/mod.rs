@@ -1,10 +1,9 @@
 //! One half-step of alternating least squares, as an operation of a burn backend.
 //!
-//! With one side's factors held still, every row of the other side is a small ridge regression of
-//! its own. burn's backends have no such operation, so we add one: the trait [`Kernels`], with
-//! a default in tensor operations ([`tensor`]) that any backend can run, and a fused one for the
-//! CPU ([`cpu`]) that never builds padded tiles. The default is what the fused one is tested
-//! against.
+//! With one side's factors held still, every row of the other side is a small ridge regression of its own.
+//! burn's backends have no such operation, so the trait [`Kernels`] adds it: with a default in tensor
+//! operations ([`tensor`]) that any backend can run, and a fused version for the CPU ([`cpu`]) that never
+//! builds padded tiles. The fused version is tested against the default.
 //!
 //! # One change of variables that makes every row easy
 //!
@@ -14,18 +13,18 @@
 //! Σ c (t − v·x)² + α₀ Σ_all (x·y)² + λ|x|²  =  |t − V x|² + xᵀ (α₀ YᵀY + λI) x
 //! ```
 //!
-//! where each row of V, and its target, is taken times √c on the right.
+//! where on the right each row of V, and its target, is multiplied by √c.
 //!
-//! The matrix in the middle depends on the row only through λ. With α₀ YᵀY = Q Λ Qᵀ, computed
-//! once a half-step, it is diagonal for every row in the basis Q: D = Λ + λI. With W = VQ D^-½ and
-//! x = Q D^-½ z what is left is |t − W z|² + |z|², whose solution needs the smaller one of
+//! The matrix in the middle depends on the row only through λ. With α₀ YᵀY = Q Λ Qᵀ, computed once a
+//! half-step, it is diagonal for every row in the basis Q: D = Λ + λI. With W = VQ D^-½ and x = Q D^-½ z the
+//! loss becomes |t − W z|² + |z|², whose solution needs the smaller one of
 //!
 //! ```text
 //! (I + WᵀW) z = Wᵀ t        d × d        (I + WWᵀ) a = t,  z = Wᵀ a        L × L
 //! ```
 //!
-//! Both are well conditioned (no eigenvalue under 1), so 32-bit numbers do. Most readers and most
-//! books have far fewer than d ratings: their systems are tiny, and exact.
+//! Both are well conditioned (no eigenvalue under 1), so 32-bit numbers suffice. Most users and most items
+//! have far fewer than d ratings: their systems are tiny, and exact.
 
 pub mod cpu;
 pub mod row;
@@ -41,6 +40,7 @@ use burn::tensor::backend::Backend;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::tensors::{numbers, table};
+use crate::top_k::gpu_candidates::{CandidateSource, OnDevice, WriteRow};
 
 /// The rows of one side, to be solved against the factors of the other.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,9 @@ pub struct Ridge<'a> {
     pub offsets: &'a [usize],
     /// Which row of the features each rating is about.
     pub columns: &'a [u32],
-    /// What each rating should come to; 1 where there is none.
+    /// t of each rating; 1 if there are none.
     pub targets: Option<&'a [f32]>,
-    /// How much each rating counts, c; 1 where there is none.
+    /// c of each rating; 1 if there are none.
     pub weights: Option<&'a [f32]>,
     /// λ of each row.
     pub penalties: &'a [f32],
@@ -60,12 +60,11 @@ pub struct Ridge<'a> {
 }
 
 impl Ridge<'_> {
-    /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.penalties.len()
     }
 
-    /// √c of the rating at a place, and its target times that.
+    /// √c of the rating at a place, and its target times √c.
     #[inline(always)]
     pub(crate) fn weighted(&self, at: usize) -> (f32, f32) {
         let weight = self.weights.map_or(1.0, |weights| weights[at].sqrt());
@@ -76,47 +75,43 @@ impl Ridge<'_> {
 /// The rows of one side, and what a backend keeps on its device for them from one epoch to the next.
 #[derive(Debug)]
 pub struct Side<'a, B: Backend> {
-    /// The rows.
     pub ridge: Ridge<'a>,
     tiles: OnceCell<tensor::Tiles<B>>,
 }
 
 impl<'a, B: Backend> Side<'a, B> {
-    /// Nothing is on the device yet.
     pub fn new(ridge: Ridge<'a>) -> Self {
         Self { ridge, tiles: OnceCell::new() }
     }
 }
 
-/// What a half-step leaves.
 #[derive(Debug)]
 pub struct HalfStep<B: Backend> {
     /// The features, turned into the basis Q: `[columns, d]`.
     pub features: Tensor<B, 2>,
     /// The rows' solutions in the same basis: `[rows, d]`.
     pub solutions: Tensor<B, 2>,
-    /// The sum of the rows' losses: all of the loss but for the penalty of the features.
+    /// The sum of the rows' losses: the whole loss except the penalty of the features.
     pub loss: f64,
-    /// Of that, Σ λ |x|² of the rows.
+    /// The part of `loss` that is Σ λ |x|² of the rows.
     pub penalty: f64,
 }
 
-/// A backend of burn, and the operations that it has not.
+/// A backend of burn, and the operations that burn lacks.
 pub trait Kernels: Send + Sync + 'static {
-    /// Whose tensors they work on.
     type Backend: Backend<FloatElem = f32>;
 
     /// Solves every row against the features.
     ///
-    /// Both sides come back in another basis, the same for both, in which nothing that matters has
-    /// changed: products, lengths and losses. So nobody has to turn them back.
+    /// Both sides come back in another basis, the same for both, which leaves products, lengths and losses as
+    /// they are. So nobody has to turn them back.
     ///
     /// With `previous` solutions, in the basis of `features`, rows with many ratings only come nearer to
     /// their minimum from there, which is quicker; without, every row is solved.
     ///
     /// # Errors
-    /// [`crate::error::Error::Interrupted`] on a signal; [`crate::error::Error::Diverged`] if the
-    /// numbers are not finite.
+    /// [`crate::error::Error::Interrupted`] or [`crate::error::Error::Terminated`] on a signal;
+    /// [`crate::error::Error::Diverged`] if the numbers are not finite.
     fn half_step(
         side: &Side<'_, Self::Backend>,
         features: Tensor<Self::Backend, 2>,
@@ -125,9 +120,22 @@ pub trait Kernels: Send + Sync + 'static {
     ) -> Result<HalfStep<Self::Backend>> {
         tensor::half_step(side, features, previous, interrupt)
     }
+
+    /// Copies `count` rows of `width` numbers, which `row` writes, to the device, to find each user's best
+    /// rows there; `None` if the search on the CPU is quicker.
+    fn candidates(
+        width: usize,
+        count: usize,
+        row: &WriteRow<'_>,
+        device: DeviceOf<Self>,
+    ) -> Option<Box<dyn CandidateSource>>
+    where
+        Self: Sized,
+    {
+        Some(Box::new(OnDevice::<Self::Backend>::new(width, count, row, device)))
+    }
 }
 
-/// A device of the backend.
 pub type DeviceOf<K> = <<K as Kernels>::Backend as burn::tensor::backend::BackendTypes>::Device;
 
 /// Fused operations on this machine's cores ([`cpu`]).
@@ -144,7 +152,7 @@ impl Kernels for CpuKernels {
     ) -> Result<HalfStep<Self::Backend>> {
         let ([_, d], device) = (features.dims(), features.device());
         let near = previous.is_some();
-        // In and out without a copy: nobody else holds these tensors.
+        // Neither way copies, since nothing else holds these tensors.
         let mut features = numbers(features)?;
         let mut solutions = match previous {
             Some(previous) => numbers(previous)?,
@@ -153,6 +161,15 @@ impl Kernels for CpuKernels {
         let sums = cpu::train(&side.ridge, &mut features, &mut solutions, d, near, interrupt)?;
         let (features, solutions) = (table(features, d, &device), table(solutions, d, &device));
         Ok(HalfStep { features, solutions, loss: sums.loss, penalty: sums.penalty })
+    }
+
+    fn candidates(
+        _: usize,
+        _: usize,
+        _: &WriteRow<'_>,
+        _: DeviceOf<Self>,
+    ) -> Option<Box<dyn CandidateSource>> {
+        None
     }
 }
 

@@ -15,17 +15,16 @@ use super::{Ridge, simd};
 /// Up to this many unknowns, plain loops beat the set-up of faer's blocked routines.
 const SMALL: usize = 24;
 
-/// Steps of conjugate gradients in [`RowSystem::approach`]. With three, as `implicit` and irspack take, the
-/// loss after 16 epochs is that of exact half-steps to four digits.
+/// Steps of conjugate gradients in [`RowSystem::approach`]. With three, as in `implicit` and irspack, the
+/// loss after 16 epochs equals that of exact half-steps to four digits.
 const STEPS: usize = 3;
 
-/// How many ratings ahead features are asked for.
+/// How many ratings ahead features are prefetched.
 const AHEAD: usize = 12;
 
-/// The space to build and solve one row's system in; made once a thread, used for every row.
+/// The memory in which a row's system is built and solved: one for each thread, reused for every row.
 #[derive(Debug, Default)]
 pub struct RowSystem {
-    /// Features' width.
     d: usize,
     /// Ratings in the row.
     length: usize,
@@ -40,7 +39,7 @@ pub struct RowSystem {
     /// Right-hand side, then solution.
     unknowns: Vec<f32>,
     scratch: Vec<f32>,
-    /// What faer works in.
+    /// faer's working memory.
     memory: Vec<MaybeUninit<u8>>,
 }
 
@@ -84,7 +83,7 @@ impl RowSystem {
         self.w.resize((last - first) * d, 0.0);
         self.targets.clear();
         for (at, w) in (first..last).zip(self.w.chunks_exact_mut(d)) {
-            // Of this row or of the next ones.
+            // The rating may belong to a later row.
             if let Some(column) = ridge.columns.get(at + AHEAD) {
                 simd::expect(&features[*column as usize * d..][..d]);
             }
@@ -95,7 +94,7 @@ impl RowSystem {
         }
     }
 
-    /// Whether the smaller system is the one of the ratings, L × L.
+    /// Whether the L × L system, of the ratings, is the smaller one.
     fn is_dual(&self) -> bool {
         self.length < self.d
     }
@@ -104,7 +103,7 @@ impl RowSystem {
         self.length.min(self.d)
     }
 
-    /// Solves for x (in the basis Q), and returns the least loss of the row.
+    /// Solves for x (in the basis Q) and returns the row's least loss.
     #[inline(always)]
     pub fn solve<S: Simd>(&mut self, simd: S, solution: &mut [f32]) -> f64 {
         self.unknowns.clear();
@@ -127,8 +126,8 @@ impl RowSystem {
         f64::from(least)
     }
 
-    /// Moves the solution of one row a few steps of conjugate gradients towards its minimum, from where
-    /// it is, in the basis that features had before those of `spectrum`. Returns the row's loss.
+    /// Moves one row's solution a few steps of conjugate gradients towards its minimum, and returns the row's
+    /// loss. `solution` begins in the basis that the features had before `spectrum` and ends in the basis Q.
     ///
     /// (Takács, Pilászy, Tikk 2011, "Applications of the conjugate gradient method for implicit feedback
     /// collaborative filtering".)
@@ -167,7 +166,7 @@ impl RowSystem {
             simd::apply(simd, w, direction, applied);
             let curvature = simd::dot(simd, direction, applied);
             if curvature <= 0.0 {
-                // Nothing is left to do, to the last bit.
+                // The solution is exact to the last bit.
                 break;
             }
             let step = norm / curvature;
@@ -189,12 +188,12 @@ impl RowSystem {
         )
     }
 
-    /// How much each rating of the row contributes to the score of an item with these features (in
-    /// the basis Q). The contributions add up to the score.
+    /// How much each rating of the row contributes to the score of an item with this `feature` (in the basis
+    /// Q). The contributions add up to the score.
     ///
-    /// With A the row's matrix, x = A⁻¹Vᵀt, so x·y = Σ_l t_l (V A⁻¹ y)_l, weights being within V and
-    /// t; in the variables of [`super`], V A⁻¹ y = (I + WWᵀ)⁻¹ W s = W (I + WᵀW)⁻¹ s with s = D^-½ y.
-    /// (Hu, Koren, Volinsky 2008, section 5.)
+    /// With A the row's matrix, x = A⁻¹Vᵀt, so x·y = Σ_l t_l (V A⁻¹ y)_l, with the weights inside V and t. In
+    /// the variables of [`super`], V A⁻¹ y = (I + WWᵀ)⁻¹ W s = W (I + WᵀW)⁻¹ s with s = D^-½ y. (Hu, Koren,
+    /// Volinsky 2008, section 5.)
     #[inline(always)]
     pub fn contributions<S: Simd>(&mut self, simd: S, feature: &[f32], contributions: &mut Vec<f32>) {
         let d = self.d;
@@ -266,8 +265,8 @@ impl RowSystem {
             Default::default(),
         );
         if factorised.is_err() {
-            // Cannot happen to finite numbers: no eigenvalue is under 1. What is not finite shall
-            // be seen as such at the end of the half-step.
+            // Cannot happen to finite numbers: no eigenvalue is under 1. NaN makes others visible at the end
+            // of the half-step.
             self.system.fill(f32::NAN);
         }
     }

@@ -1,19 +1,18 @@
 //! The few vector operations that everything on the CPU is made of.
 //!
-//! In the registers that this processor turns out to have at run time ([`pulp`]), with fused
-//! multiply-adds, which a compiler may not make of a product and a sum by itself. All slices may have
-//! any length.
+//! They use the vector registers found at run time ([`pulp`]) and fused multiply-adds, which a compiler may
+//! not make of a product and a sum by itself. All slices may have any length.
 
 use pulp::Simd;
 
-/// Rows that are taken together: what they have in common is loaded once for all of them.
+/// Rows handled together: what they share is loaded once for all of them.
 pub const TOGETHER: usize = 4;
 
-/// Asks for a row that will be needed soon: rows lie all over memory, and fetching one takes longer than
+/// Prefetches a row that will be needed soon: rows lie all over memory, and fetching one takes longer than
 /// working with it.
 #[inline(always)]
 pub fn expect(row: &[f32]) {
-    /// Numbers in a line of cache.
+    /// Numbers in a cache line.
     const LINE: usize = 16;
     #[cfg(target_arch = "x86_64")]
     for line in row.chunks(LINE) {
@@ -29,7 +28,7 @@ pub fn expect(row: &[f32]) {
 #[inline(always)]
 pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_tail), (b, b_tail)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
-    // Four sums at once, because each has to wait for its last addition.
+    // Four sums at once, because each addition has to wait for the one before it in its sum.
     let mut sums = [simd.splat_f32s(0.0); 4];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     for (a, b) in a.iter().zip(b) {
@@ -48,8 +47,8 @@ pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(p, q), simd.add_f32s(r, s)))
 }
 
-/// Four rows, in registers and what is left. (No closures in this file: what is in one is compiled for any
-/// processor.)
+/// Four rows, each as whole registers and the rest. (No closures in this file: the code in a closure is
+/// compiled for any processor, without its vector registers.)
 #[inline(always)]
 fn four<S: Simd>(rows: &[f32], d: usize) -> [(&[S::f32s], &[f32]); TOGETHER] {
     let (a, rows) = rows.split_at(d);
@@ -58,7 +57,7 @@ fn four<S: Simd>(rows: &[f32], d: usize) -> [(&[S::f32s], &[f32]); TOGETHER] {
     [S::as_simd_f32s(a), S::as_simd_f32s(b), S::as_simd_f32s(c), S::as_simd_f32s(&rows[..d])]
 }
 
-/// The products of some rows of the same length with a vector.
+/// The products of [`TOGETHER`] rows with a vector of their length.
 #[inline(always)]
 pub fn dots<S: Simd>(simd: S, rows: &[f32], vector: &[f32]) -> [f32; TOGETHER] {
     let d = vector.len();
@@ -80,7 +79,7 @@ pub fn dots<S: Simd>(simd: S, rows: &[f32], vector: &[f32]) -> [f32; TOGETHER] {
     [simd.reduce_sum_f32s(p), simd.reduce_sum_f32s(q), simd.reduce_sum_f32s(r), simd.reduce_sum_f32s(s)]
 }
 
-/// Adds a multiple of a row: sum += number · row.
+/// sum += number · row.
 #[inline(always)]
 pub fn add<S: Simd>(simd: S, number: f32, row: &[f32], sum: &mut [f32]) {
     let number = simd.splat_f32s(number);
@@ -94,7 +93,7 @@ pub fn add<S: Simd>(simd: S, number: f32, row: &[f32], sum: &mut [f32]) {
     }
 }
 
-/// Adds multiples of some rows of the same length.
+/// sum += Σ number · row over [`TOGETHER`] rows.
 #[inline(always)]
 pub fn add_all<S: Simd>(simd: S, numbers: [f32; TOGETHER], rows: &[f32], sum: &mut [f32]) {
     let d = sum.len();
@@ -118,7 +117,7 @@ pub fn add_all<S: Simd>(simd: S, numbers: [f32; TOGETHER], rows: &[f32], sum: &m
     }
 }
 
-/// Wᵀ a: the rows of W, each times its number, added up.
+/// Wᵀ a: the sum of the rows of W, each times its number.
 #[inline(always)]
 pub fn combine<S: Simd>(simd: S, w: &[f32], numbers: &[f32], sum: &mut [f32]) {
     sum.fill(0.0);
@@ -163,7 +162,7 @@ pub fn scaled<S: Simd>(simd: S, number: f32, a: &[f32], b: &[f32], out: &mut [f3
     }
 }
 
-/// What comes of it in each kind of registers that this processor has, not in the widest alone.
+/// The result in each kind of registers that this processor has, not only in the widest.
 #[cfg(test)]
 pub fn in_all_registers<W: pulp::WithSimd>(work: impl Fn() -> W) -> Vec<(&'static str, W::Output)> {
     #[allow(unused_mut)]

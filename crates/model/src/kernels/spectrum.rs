@@ -22,9 +22,6 @@ pub struct Spectrum {
 
 impl Spectrum {
     /// Of α₀ YᵀY, given Y: rows of `d` numbers.
-    ///
-    /// # Errors
-    /// If the features are not finite.
     pub fn of_features(features: &[f32], d: usize, unobserved_weight: f32) -> Result<Self> {
         match unobserved_weight {
             0.0 => Ok(Self { values: vec![0.0; d], basis: Vec::new() }),
@@ -35,7 +32,7 @@ impl Spectrum {
     /// Of a Gram matrix (d × d, row by row), scaled by α₀.
     ///
     /// # Errors
-    /// If the matrix is not finite.
+    /// [`crate::error::Error::Diverged`] if the matrix is not finite.
     pub fn of_gram(gram: &[f64], d: usize, scale: f32) -> Result<Self> {
         let diagonal: Vec<f32> = (0..d).map(|k| (gram[k * d + k] * f64::from(scale)) as f32).collect();
         if is_diagonal(gram, d) {
@@ -61,8 +58,8 @@ impl Spectrum {
     }
 }
 
-/// Whether the lower triangle of a Gram matrix says that its columns are at right angles, as far as 32 bits
-/// can tell: so features look that were turned into their basis before.
+/// Whether a Gram matrix is diagonal, by its lower triangle and as far as 32 bits can tell. That of features
+/// which were turned into their basis before is.
 fn is_diagonal(gram: &[f64], d: usize) -> bool {
     const ROUNDING: f64 = 1e-5;
     (0..d).all(|row| {
@@ -73,8 +70,8 @@ fn is_diagonal(gram: &[f64], d: usize) -> bool {
     })
 }
 
-/// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks; its lower triangle, which is all
-/// that [`Spectrum::of_gram`] looks at.
+/// YᵀY of rows of `d` numbers, summed in 64 bits over fixed blocks. Only the lower triangle is filled, which
+/// is all that [`Spectrum::of_gram`] needs.
 pub fn gram(rows: &[f32], d: usize) -> Vec<f64> {
     let partial: Vec<Vec<f32>> = rows
         .par_chunks(BLOCK * d)

@@ -1,13 +1,13 @@
-//! The half-step in plain tensor operations: what a GPU runs, and what the fused one is held to.
+//! The half-step in plain tensor operations: what a GPU runs, and what the fused version is tested against.
 //!
-//! Rows are sorted by degree and cut into tiles of a bounded size, padded to the longest row of the
-//! tile. Each tile solves (I + WᵀW) z = Wᵀ t for all of its rows at once by conjugate gradients:
-//! products only, no matrix is formed, and since I + WᵀW differs from I by as many directions as
-//! the row has ratings, short rows are exact after that many steps.
+//! Rows are sorted by degree and cut into tiles of a bounded size, padded to the longest row of the tile.
+//! Each tile solves (I + WᵀW) z = Wᵀ t for all of its rows at once by conjugate gradients: products only, no
+//! matrix is formed. Since I + WᵀW differs from I in as many directions as the row has ratings, short rows
+//! are exact after that many steps.
 //!
-//! Which ratings stand where goes to the device once, before the first epoch, and stays there. From then
-//! on only the d × d matrix of [`Spectrum`] comes back in each half-step, and the loss; a row that is to
-//! be solved to the end also tells now and then how far it has come.
+//! The places of the ratings go to the device once, before the first epoch, and stay there. After that only
+//! the d × d matrix of [`Spectrum`] and the loss come back in each half-step; a tile that is solved to the
+//! end also reports its residual now and then.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -21,19 +21,17 @@ use crate::tensors::{integers, numbers, table};
 /// Numbers in the largest tensor of a tile, W: 64 MiB.
 const TILE: usize = 1 << 24;
 
-/// Steps from the solution of the epoch before, where that is enough.
+/// Steps from the solution of the epoch before, where those are enough.
 const NEAR: usize = 3;
 
-/// Steps between two looks at how far the tile has come: looking stalls a GPU.
+/// Steps between two looks at the residual: looking stalls a GPU.
 const STRIDE: usize = 8;
 
-/// Squared norm of the residual, against that of the right-hand side, at which 32 bits are spent.
+/// The squared norm of the residual, as a share of that of the right-hand side, at which 32-bit precision is
+/// used up.
 const SPENT: f32 = 1e-12;
 
-/// Solves every row. See [`super::Kernels::half_step`].
-///
-/// # Errors
-/// As there.
+/// See [`super::Kernels::half_step`].
 pub fn half_step<B: Backend<FloatElem = f32>>(
     side: &Side<'_, B>,
     features: Tensor<B, 2>,
@@ -67,7 +65,7 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
         solved.push(solutions);
         sums = sums + of_tile;
     }
-    // Rows without a rating share one of zeros, behind all others.
+    // Rows without a rating share one row of zeros, behind all others.
     solved.push(Tensor::zeros([1, d], &device));
     let solutions = Tensor::cat(solved, 0).select(0, places.clone());
     let sums = numbers(sums)?;
@@ -78,7 +76,7 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
 #[derive(Debug)]
 pub struct Tiles<B: Backend> {
     tiles: Vec<Tile<B>>,
-    /// Where in the order of tiles each row's solution stands; one behind all for rows without a rating.
+    /// The place of each row's solution in the order of tiles; one behind all for rows without a rating.
     places: Tensor<B, 1, Int>,
 }
 
@@ -92,7 +90,7 @@ impl<B: Backend<FloatElem = f32>> Tiles<B> {
         for (place, row) in order.into_iter().enumerate() {
             places[row] = place as i32;
             match groups.last_mut() {
-                // The newest row is the longest: all others are padded to it.
+                // The last row is the longest: all others are padded to it.
                 Some(group) if (group.len() + 1) * degree(row) * d <= TILE => group.push(row),
                 _ => groups.push(vec![row]),
             }
@@ -105,9 +103,9 @@ impl<B: Backend<FloatElem = f32>> Tiles<B> {
 /// What some rows' systems are built from, padded to the same length L.
 #[derive(Debug)]
 struct Tile<B: Backend> {
-    /// Which rows: `[rows]`.
+    /// The rows' numbers: `[rows]`.
     rows: Tensor<B, 1, Int>,
-    /// Which features each rating is about: `[rows · L]`.
+    /// The row of the features that each rating is about: `[rows · L]`.
     columns: Tensor<B, 1, Int>,
     /// √c, zero where padded: `[rows, L, 1]`.
     weights: Tensor<B, 3>,
@@ -145,8 +143,8 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
     }
 
     /// Solutions row by row, in the basis of `features`, and the sums of the rows' losses and of their
-    /// penalties. `values` are the eigenvalues, `[1, d]`; `start` is where to begin, if three steps from
-    /// there will do.
+    /// penalties. `values` are the eigenvalues, `[1, d]`. With `start`, only [`NEAR`] steps are taken from
+    /// there.
     fn solve(
         &self,
         features: &Tensor<B, 2>,

@@ -1,4 +1,4 @@
-//! Steps through burn's autodiff: the losses as a handful of tensor operations.
+//! Gradient steps with burn's autodiff: the losses as a few tensor operations.
 
 use burn::module::{AutodiffModule, Module, Param};
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -12,7 +12,6 @@ use crate::Factors;
 use crate::error::Result;
 use crate::tensors::{integers, numbers, table};
 
-/// Two embedding tables.
 #[derive(Module, Debug)]
 struct Embeddings<B: Backend> {
     /// `[users, width]`
@@ -30,19 +29,18 @@ impl<B: Backend> Embeddings<B> {
     }
 }
 
-/// burn's own, one or the other.
 enum Optimiser<B: AutodiffBackend> {
     Adam(OptimizerAdaptor<Adam, Embeddings<B>, B>),
     Sgd(OptimizerAdaptor<Sgd<B::InnerBackend>, Embeddings<B>, B>),
 }
 
-/// Both tables, as tensors.
+/// The two embedding tables while they are trained.
 pub struct Descent<B: AutodiffBackend> {
     loss: Loss,
     width: usize,
     learning_rate: f64,
     device: B::Device,
-    /// `None` only while a step is taken.
+    /// `None` only while a step is taken, or after one failed.
     embeddings: Option<Embeddings<B>>,
     optimiser: Optimiser<B>,
 }
@@ -51,7 +49,6 @@ impl<B: AutodiffBackend<FloatElem = f32>> Descent<B>
 where
     B::InnerBackend: Backend<FloatElem = f32>,
 {
-    /// Begins at `factors`.
     pub fn new(device: &B::Device, setting: &Setting<'_>, factors: Factors) -> Self {
         let Factors { width, users, items } = factors;
         let decay = Some(setting.minibatch.weight_decay)
@@ -59,7 +56,8 @@ where
             .map(|decay| WeightDecayConfig::new(decay as f32));
         let optimiser = match setting.is_adam() {
             false => Optimiser::Sgd(SgdConfig::new().with_weight_decay(decay).init()),
-            // With the constants of burn and PyTorch, but for epsilon, which is PyTorch's: people compare with it.
+            // The constants that burn and PyTorch share, and PyTorch's epsilon, because people compare with
+            // it.
             true => Optimiser::Adam(AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay).init()),
         };
         Self {
@@ -72,9 +70,9 @@ where
         }
     }
 
-    /// One step against the gradient of an unbiased estimate, from one batch, of the loss divided by the
-    /// number of observed pairs: each pair brings its share 1/n of its user's and its item's penalty.
-    /// Returns the estimate.
+    /// Takes one step against the gradient of an estimate, from one batch, of the loss divided by the number
+    /// of observed pairs. The estimate is unbiased: each pair carries 1/n of its user's and its item's
+    /// penalty. Returns the estimate.
     ///
     /// # Errors
     /// [`crate::error::Error::DeviceFailed`] if the device fails.
@@ -92,10 +90,6 @@ where
         Ok(value)
     }
 
-    /// The tables.
-    ///
-    /// # Errors
-    /// As [`Descent::step`].
     pub fn finish(self) -> Result<Factors> {
         let (mut users, mut items) = (Vec::new(), Vec::new());
         if let Some(embeddings) = self.embeddings {
@@ -145,10 +139,13 @@ fn estimate<B: AutodiffBackend<FloatElem = f32>>(
             let predicted = (x.clone() * y.clone()).sum_dim(1);
             let penalty = square(x) * weight(user_counts, n_items) + square(y) * weight(item_counts, n_users);
             let observed = (square(-predicted + 1.0) * ratings + penalty).mean();
-            let drawn = users
-                .select(0, codes(&sample.users, device))
-                .matmul(items.select(0, codes(&sample.items, device)).transpose());
-            observed + (drawn.clone() * drawn).mean() * (unobserved_weight * sample.pairs_for_each)
+            // Σ (x·y)² over all pairs of a sample is the sum of the products of the entries of XᵀX and YᵀY:
+            // the pairs themselves are never formed.
+            let gram = |rows: Tensor<B, 2>| rows.clone().transpose().matmul(rows);
+            let pairs = (sample.users.len() * sample.items.len()).max(1) as f32;
+            let squares = gram(users.select(0, codes(&sample.users, device)))
+                * gram(items.select(0, codes(&sample.items, device)));
+            observed + squares.sum() * (unobserved_weight * sample.pairs_for_each / pairs)
         }
     }
 }

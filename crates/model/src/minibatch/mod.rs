@@ -1,11 +1,11 @@
-//! The same losses by gradient descent: shuffled mini-batches, Adam or plain steps.
+//! Gradient descent on shuffled mini-batches, with Adam or plain steps.
 //!
-//! This is how most tutorials train matrix factorisation: two embedding tables, a product, Adam.
-//! It is kept because people compare with it and extend it; least squares reaches a lower loss in
-//! a fraction of the time. Adam moves whole tables at every step, as PyTorch's and burn's do: so small
-//! batches on large catalogues are slow, whoever takes the steps.
+//! Most tutorials train matrix factorisation like this: two embedding tables, a product, Adam. It is kept
+//! because people compare with it and extend it; alternating least squares reaches a lower loss in a fraction
+//! of the time. Adam moves whole tables at every step, in PyTorch and in burn, so small batches on large
+//! catalogues are slow everywhere.
 //!
-//! The gradients are those of burn's autodiff ([`autodiff`]): the losses stand there as a few tensor operations.
+//! burn's autodiff gives the gradients; the submodule `autodiff` has the losses as a few tensor operations.
 
 mod autodiff;
 
@@ -22,22 +22,15 @@ use crate::data::Interactions;
 use crate::error::Result;
 use crate::hyperparameters::{Hyperparameters, Minibatch, Model, Resolved, Solver};
 
-/// Users and items that are drawn at each step to stand for all pairs, observed or not.
+/// Users and items drawn at each step, at most; their pairs stand for all pairs, observed or not.
 const SAMPLE: usize = 1024;
 
-/// Which loss, and its constants.
+/// A loss and its constants.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
-    /// That of [`super`].
-    Ranking {
-        /// λ.
-        regularization: f32,
-        /// α₀.
-        unobserved_weight: f32,
-        /// ν.
-        exponent: f32,
-    },
-    /// That of [`rating`]. Rows are d factors and a bias.
+    /// The ranking loss of the [`crate`].
+    Ranking { regularization: f32, unobserved_weight: f32, exponent: f32 },
+    /// The loss of [`rating`]. Rows are d factors and a bias.
     Rating {
         /// μ.
         mean: f32,
@@ -52,10 +45,7 @@ pub enum Loss {
     },
 }
 
-/// Fits the ranking loss. See [`super::fit_ranking`].
-///
-/// # Errors
-/// As there.
+/// See [`crate::fit_ranking`].
 pub fn ranking<B: Backend<FloatElem = f32>>(
     device: &B::Device,
     confidence: &ConfidenceMatrix,
@@ -72,8 +62,8 @@ pub fn ranking<B: Backend<FloatElem = f32>>(
     setting.fit::<B>(device, confidence.rows(), watch)
 }
 
-/// Fits plain biased matrix factorisation to stars, without the ranking model's help. Rows of the
-/// result are d factors and a bias. With β average ratings that each row begins with:
+/// Fits plain biased matrix factorisation to the ratings, without the ranking model. Rows of the result are d
+/// factors and a bias. β is the number of average ratings that each row begins with:
 ///
 /// ```text
 /// Σ_R (r_ui − μ − b_u − b_i − x_u·y_i)² + Σ_u (λ_U (n_u + β_U) |x_u|² + β_U b_u²)
@@ -81,9 +71,6 @@ pub fn ranking<B: Backend<FloatElem = f32>>(
 /// ```
 ///
 /// (Koren, Bell, Volinsky 2009, "Matrix factorization techniques for recommender systems".)
-///
-/// # Errors
-/// See [`super::fit_rating`].
 pub fn rating<B: Backend<FloatElem = f32>>(
     device: &B::Device,
     rated: &Interactions,
@@ -109,33 +96,28 @@ pub fn rating<B: Backend<FloatElem = f32>>(
     setting.fit::<B>(device, rated, watch)
 }
 
-/// Some observed pairs, a number each in every column.
+/// Some observed pairs; each column has a number for each pair.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Codes of users.
     pub users: Vec<u32>,
-    /// Codes of items.
     pub items: Vec<u32>,
-    /// What the pair came to, or, for the ranking loss, how much it counts.
+    /// The rating or, for the ranking loss, the confidence weight.
     pub ratings: Vec<f32>,
-    /// How many ratings the user has.
+    /// How many ratings the pair's user has.
     pub user_counts: Vec<f32>,
-    /// How many ratings the item has.
+    /// How many ratings the pair's item has.
     pub item_counts: Vec<f32>,
 }
 
-/// Users and items drawn evenly, whose pairs stand for all pairs.
+/// Users and items drawn uniformly, whose pairs stand for all pairs.
 #[derive(Debug)]
 pub struct Sample {
-    /// Codes of users.
     pub users: Vec<u32>,
-    /// Codes of items.
     pub items: Vec<u32>,
     /// users × items / observed pairs.
     pub pairs_for_each: f32,
 }
 
-/// One training run.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     loss: Loss,
@@ -179,7 +161,7 @@ impl Setting<'_> {
         descent.finish()
     }
 
-    /// The first factors; biases begin at zero.
+    /// The initial factors; biases begin at zero.
     fn start(&self, rows: usize, seed: u64) -> Vec<f32> {
         let mut table = initial(rows, self.width, seed);
         if let Loss::Rating { .. } = self.loss {
@@ -191,7 +173,7 @@ impl Setting<'_> {
     fn sample(&self, rows: &Interactions, random: &mut ChaCha8Rng) -> Sample {
         let (users, items) = (rows.user_count(), rows.item_count);
         let mut some = |all: usize| match self.loss {
-            // Unobserved pairs are no part of it.
+            // This loss has no unobserved pairs.
             Loss::Rating { .. } => Vec::new(),
             Loss::Ranking { .. } => {
                 (0..SAMPLE.min(all)).map(|_| random.random_range(0..all) as u32).collect()
@@ -201,7 +183,6 @@ impl Setting<'_> {
         Sample { users: some(users), items: some(items), pairs_for_each }
     }
 
-    /// Whether the optimiser is Adam.
     fn is_adam(&self) -> bool {
         self.model.solver != Solver::Sgd
     }

@@ -1,4 +1,4 @@
-//! Rows that are equal, number for number, so that work is done once for all of them.
+//! Finds rows that are equal, number for number, so that work is done once for all of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,16 +9,16 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Factors;
 use crate::data::Interactions;
 
-/// Users who are alike in everything, and so have the same list.
+/// Groups of users with equal factors and equal items, who therefore have the same list.
 #[derive(Debug)]
 pub struct EqualRows {
-    /// One of each kind.
+    /// One user of each group.
     pub firsts: Vec<u32>,
-    /// For each user the place of that one, and whether nobody after them has the same.
+    /// For each user the place of the group in `firsts`, and whether the user is the last of the group.
     pub of: Vec<(u32, bool)>,
 }
 
-/// Finds them among some users. Many readers of a single book have no other than that.
+/// Groups `users`. Many readers have read only one book, and it is the same for many of them.
 pub fn equal_rows(factors: &Factors, seen: &Interactions, users: &[u32]) -> EqualRows {
     let marks: Vec<u64> = users
         .par_iter()
@@ -58,7 +58,6 @@ pub fn equal_rows(factors: &Factors, seen: &Interactions, users: &[u32]) -> Equa
     equal
 }
 
-/// The same for the same numbers.
 pub fn digest(row: &[f32]) -> u64 {
     xxh3_64(pulp::bytemuck::cast_slice(row))
 }

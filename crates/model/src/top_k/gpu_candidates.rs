@@ -1,14 +1,13 @@
 //! Candidates from a GPU: for each user the few rows of items that matter, found on the device.
 //!
-//! The device multiplies a tile of users with all rows, takes out what they have, and looks for the best
-//! few twice: the best n rows lie in the n groups with the greatest maxima, so first the groups are found
-//! and then, among their rows, the rows. Only the places of those come back. (A reduction that finds several
-//! at once would do it in one go; that of burn 0.21 asks for more shared memory than there is from the
-//! thirteenth on.)
+//! The device multiplies a tile of users with all rows, excludes the rows that the users have, and looks for
+//! the best twice: the best n rows lie in the n groups with the greatest maxima, so it first finds the groups
+//! and then the rows in them. Only their places and scores come back. (One reduction could find several at
+//! once; that of burn 0.21 asks for more shared memory than there is from the thirteenth on.)
 //!
-//! What a device rounds away is made good by [`choose`], which scores what is proposed. How far a device may be
-//! off, the same scores tell: of each proposal both are known, the device's and the exact one. From the greatest
-//! difference it follows whether anything else could be better.
+//! `choose` makes good what a device rounds away: it scores the proposals exactly, so of each it knows the
+//! device's score and the exact one. The greatest difference tells how far the device may be off, and so
+//! whether any other row could be better.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
@@ -23,61 +22,59 @@ use crate::tensors::{integers, numbers, table, whole};
 
 /// Rows in a group.
 const GROUP: usize = 64;
-/// Added to a score, it takes a row out.
+/// Added to a score to exclude a row.
 const OUT: f32 = -1e30;
-/// Scores that stand on the device at a time: a GiB of them.
+/// Scores on the device at a time: 1 GiB of them.
 const SCORES: usize = 1 << 28;
 /// Users whose lists are made together, at most.
 const USERS: usize = 4096;
 
-/// How many times as far off as the worst proposal of a batch another score of it may be. A batch has up to
-/// tens of thousands of them, whose errors are those of the same product.
+/// How many times as far off as the worst proposal of a batch any other score of it may be. A batch has up to
+/// tens of thousands of proposals, whose errors are those of the same product.
 const CAUTION: f32 = 4.0;
 
-/// The greatest error that makes proposals worth asking for: with a product as coarse as this, the search on the CPU is
-/// the quicker one.
+/// The greatest error at which proposals are worth asking for: with a coarser product the search on the CPU
+/// is quicker.
 const USELESS: f32 = 0.05;
 
-/// Rows that a GPU proposes beyond those that are asked for: as a rule the last of them are so much worse
-/// that rounding does not matter.
+/// Rows proposed beyond those that are asked for: as a rule the last of them are so much worse that rounding
+/// does not matter.
 const SPARE: usize = 8;
 
-/// Somebody who knows good rows.
+/// Proposes good rows for users.
 pub trait CandidateSource: Send + Sync {
     /// How many users may be asked about at a time.
     fn at_once(&self) -> usize;
 
-    /// The best `count` rows of each user and their scores, or all if there are fewer, in no particular order. `users`
-    /// are their factors, one after the other; `taken` the rows that they shall not get, for each user.
+    /// The best `count` rows of each user and their scores, or all if there are fewer, in no particular
+    /// order. `users` are their factors, one after the other; `taken` are the rows that each user must not
+    /// get.
     ///
-    /// Rows that are taken, and places past the last row, stand in for what is missing.
+    /// If there are fewer, taken rows or places past the last row fill the answer.
     ///
     /// # Errors
     /// [`crate::error::Error::DeviceFailed`] if the device fails.
     fn propose(&self, users: &[f32], taken: &[Vec<u32>], count: usize) -> Result<Vec<Vec<Candidate>>>;
 }
 
-/// A row, and what it is to a user in the eyes of who proposes it.
+/// A row and its score, as computed by the source.
 pub type Candidate = (u32, f32);
 
-/// Rows on a device.
+/// Writes the numbers of the row at this place.
+pub type WriteRow<'a> = dyn Fn(usize, &mut [f32]) + Sync + 'a;
+
 #[derive(Debug)]
 pub struct OnDevice<B: Backend> {
-    /// A column for each row, with a last number that takes those out that only fill the last group:
-    /// `[d + 1, groups · GROUP]`.
+    /// `[d + 1, groups · GROUP]`: a column for each row. Its last number excludes the columns that only fill
+    /// the last group.
     rows: Tensor<B, 2>,
     width: usize,
     device: B::Device,
 }
 
 impl<B: Backend<FloatElem = f32>> OnDevice<B> {
-    /// Takes `count` rows of `width` numbers there, which `row` writes.
-    pub fn new(
-        width: usize,
-        count: usize,
-        row: &(dyn Fn(usize, &mut [f32]) + Sync),
-        device: B::Device,
-    ) -> Self {
+    /// Copies `count` rows of `width` numbers, which `row` writes, to the device.
+    pub fn new(width: usize, count: usize, row: &WriteRow<'_>, device: B::Device) -> Self {
         let padded = count.next_multiple_of(GROUP).max(GROUP);
         let mut columns = vec![0.0; padded * (width + 1)];
         columns.par_chunks_exact_mut(width + 1).enumerate().for_each(|(at, column)| match at < count {
@@ -87,7 +84,7 @@ impl<B: Backend<FloatElem = f32>> OnDevice<B> {
         Self { rows: table::<B>(columns, width + 1, &device).transpose(), width, device }
     }
 
-    /// Where the greatest numbers of each line stand, `[lines, count]`.
+    /// The places of the greatest numbers of each line: `[lines, count]`.
     fn greatest(mut lines: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
         let out = Tensor::full([lines.dims()[0], 1], OUT, &lines.device());
         let places = (0..count).map(|_| {
@@ -142,8 +139,7 @@ impl<B: Backend<FloatElem = f32>> CandidateSource for OnDevice<B> {
     }
 }
 
-/// The lists of some users from what a GPU proposes, where that settles them; of the others as on the
-/// CPU.
+/// The lists of some users: from a GPU's proposals where those settle a list, otherwise from the CPU.
 pub(super) fn choose(
     layout: &ItemLayout<'_>,
     question: &Question<'_>,
@@ -152,7 +148,7 @@ pub(super) fn choose(
 ) -> Result<Vec<Vec<Scored>>> {
     let items = question.factors.items.len() / question.factors.width.max(1);
     let row_of = row_of(layout, items.max(question.seen.item_count));
-    // Those who have about as many together: their rows are padded to the same length.
+    // Users with about as many items go together: their taken rows are padded to the same length.
     let mut places: Vec<usize> = (0..users.len()).collect();
     places.sort_by_key(|place| question.seen.of(users[*place] as usize).0.len());
     let mut lists: Vec<Option<Vec<Scored>>> = vec![None; users.len()];
@@ -181,7 +177,7 @@ pub(super) fn choose(
     Ok(lists.into_iter().map(|list| list.or_else(|| looked.next()).unwrap_or_default()).collect())
 }
 
-/// The row of each of so many items; the greatest number for those that are not here.
+/// The row of each of the first `items` items; `u32::MAX` for those that are not laid out.
 fn row_of(layout: &ItemLayout<'_>, items: usize) -> Vec<u32> {
     let mut row_of = vec![u32::MAX; items];
     for row in 0..layout.rows() {
@@ -204,7 +200,8 @@ fn taken(layout: &ItemLayout<'_>, seen: &[u32], editions: &Editions, row_of: &[u
     whole.map(|own| own[0]).collect()
 }
 
-/// How far the scores of a user's proposals are off at most, as a share of |x||y|; infinite if one is no number.
+/// How far the scores of a user's proposals are off at most, as a share of |x||y|; infinite if one is not
+/// finite.
 fn error(
     layout: &ItemLayout<'_>,
     list: &GrowingList<'_>,
@@ -227,7 +224,7 @@ fn error(
     share.fold(0.0, f32::max)
 }
 
-/// A user's list from the rows that were proposed, unless another row might belong into it. `rounding` is how far a
+/// A user's list from the proposed rows; `None` if another row might belong into it. `rounding` is how far a
 /// score may be off, as a share of |x||y|.
 fn settle(
     layout: &ItemLayout<'_>,
@@ -239,7 +236,7 @@ fn settle(
     let count = proposed.len();
     proposed.sort_unstable_by_key(|(row, _)| *row);
     proposed.dedup_by_key(|(row, _)| *row);
-    // One that cannot be had, or twice the same: nothing else was left.
+    // A taken row, or the same row twice: nothing else was left.
     let mut is_all = proposed.len() < count;
     let mut least = f32::INFINITY;
     for (row, _) in proposed {
@@ -253,15 +250,15 @@ fn settle(
         least = least.min(score);
         list.take(codes, score);
     }
-    // What was not proposed is worse on the device than the worst that was; both scores may be off.
+    // On the device no other row is better than the worst proposal; both scores may be off.
     let longest = layout.quantized.blocks().first().map_or(0.0, |block| block.longest);
     let most = least + 2.0 * rounding * list.quantized.length * longest;
     let is_all = is_all && rounding.is_finite();
     (is_all || most < list.floor).then(|| list.heap.into_sorted_vec())
 }
 
-/// How far any score of a batch may be off, from the worst of its proposals: never less than what the sum of `width`
-/// products in 32-bit numbers may be off on both sides.
+/// How far any score of a batch may be off, given its worst proposal: at least what a sum of `width` products
+/// in 32-bit numbers may be off on both sides; infinite if the proposals are useless.
 fn rounding(worst: f32, width: usize) -> f32 {
     match worst <= USELESS {
         true => (CAUTION * worst).max(2.0 * f32::EPSILON * width as f32),

@@ -1,7 +1,7 @@
-//! The items as a search wants them, and what is asked of them.
+//! The items as a search needs them, and the users' growing lists.
 //!
-//! A score x·y is at most |x||y|. So items are laid out by falling length |y|: once even the longest one left could
-//! not enter a user's list, the rest need not be looked at.
+//! A score x·y is at most |x||y|. So items are laid out by falling length |y|: once even the longest one left
+//! could not enter a user's list, the rest need not be looked at.
 
 use std::collections::BinaryHeap;
 
@@ -14,24 +14,23 @@ use crate::data::{Editions, Interactions};
 use crate::interrupt::Interrupt;
 use crate::{Factors, dot};
 
-/// Items by falling length. Those with the same factors, such as books that one and the same reader alone
-/// has read, have one row between them: of all of Book-Crossing's, fewer than half of the books need one
-/// of their own.
+/// Items by falling scaled length. Items with the same factors, such as books that one and the same reader
+/// alone has read, share a row: fewer than half of Book-Crossing's books need a row of their own.
 pub struct ItemLayout<'a> {
     item_scales: &'a [f32],
     /// The codes of the items, row by row, rising within a row.
     codes: Vec<u32>,
     /// Where the codes of each row begin, and one past the last.
     starts: Vec<u32>,
-    /// The rows, scaled, so that longest come first.
+    /// The rows, scaled, the longest first.
     pub(super) quantized: QuantizedItems,
 }
 
 impl<'a> ItemLayout<'a> {
-    /// Lays the items out of which `take` says so.
+    /// Lays out the items for which `take` is true.
     pub fn new(factors: &Factors, item_scales: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
         let width = factors.width;
-        // Of each item its scaled length, and a digest of its row, by which equal rows come together.
+        // For each item its scaled length, and a digest of its row that brings equal rows together.
         let marks: Vec<(f32, u64)> = factors
             .items
             .par_chunks_exact(width)
@@ -60,7 +59,6 @@ impl<'a> ItemLayout<'a> {
         layout
     }
 
-    /// How many rows there are.
     pub(super) fn rows(&self) -> usize {
         self.starts.len() - 1
     }
@@ -72,17 +70,15 @@ impl<'a> ItemLayout<'a> {
         values.iter_mut().zip(factors.item(item)).for_each(|(to, value)| *to = value * scale);
     }
 
-    /// Whether there are no items in it.
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }
 
-    /// The codes of the items of a row.
     pub(super) fn codes_of(&self, row: usize) -> &[u32] {
         &self.codes[self.starts[row] as usize..self.starts[row + 1] as usize]
     }
 
-    /// What the items of a row are to a user.
+    /// A user's score of the items of one row.
     pub(super) fn score(&self, factors: &Factors, user: &[f32], codes: &[u32]) -> f32 {
         dot(user, factors.item(codes[0] as usize)) * scale(self.item_scales, codes[0] as usize)
     }
@@ -94,7 +90,7 @@ impl<'a> ItemLayout<'a> {
     }
 }
 
-/// What is asked for some users.
+/// What a search for some users needs to know.
 pub(super) struct Question<'a> {
     pub(super) factors: &'a Factors,
     pub(super) seen: &'a Interactions,
@@ -105,7 +101,7 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// A user's list, before anything was looked at.
+    /// A user's list, still empty.
     pub(super) fn list(&self, user: u32) -> GrowingList<'a> {
         let (factors, seen) = (self.factors.user(user as usize), self.seen.of(user as usize).0);
         GrowingList::new(factors, seen, self.editions, self.n)
@@ -121,7 +117,7 @@ pub(super) struct GrowingList<'a> {
     editions: &'a Editions,
     n: usize,
     pub(super) heap: BinaryHeap<Scored>,
-    /// The score under which nothing enters any more.
+    /// Scores under this do not enter any more.
     pub(super) floor: f32,
 }
 
@@ -132,17 +128,18 @@ impl<'a> GrowingList<'a> {
         Self { factors, quantized, seen, editions, n, heap: BinaryHeap::with_capacity(n), floor }
     }
 
-    /// Whether any item of a block might still enter. A tie might, by its code.
+    /// Whether any item of a block might still enter. A tie might, because of its code.
     pub(super) fn could_take(&self, block: &Block) -> bool {
         self.quantized.can_reach(block, self.floor)
     }
 
-    /// What integers of a block's items must reach for one of them to enter.
+    /// What the integers of one of a block's items must reach for it to enter.
     pub(super) fn limit(&self, block: &Block) -> i32 {
         self.quantized.limit(block, self.floor)
     }
 
-    /// Takes what is to be taken of items with the same score. Returns whether the floor has risen.
+    /// Takes those of some items with the same score that belong into the list. Returns whether the floor has
+    /// risen.
     pub(super) fn take(&mut self, codes: &[u32], score: f32) -> bool {
         if score < self.floor {
             return false;
@@ -150,14 +147,14 @@ impl<'a> GrowingList<'a> {
         for code in codes {
             let entry = Scored { item: *code, score };
             match self.heap.peek() {
-                // Those that follow have higher codes.
+                // The codes that follow are higher.
                 Some(worst) if self.heap.len() == self.n && entry >= *worst => break,
                 _ if self.editions.has(self.seen, *code) => continue,
                 _ => {}
             }
             match self.edition_of(*code) {
                 Some(other) if other < entry => continue,
-                // In its place: the list has one edition of a work, the best.
+                // Takes its place: the list has one edition of a work, the best.
                 Some(other) => self.heap.retain(|listed| listed.item != other.item),
                 None if self.heap.len() == self.n => {
                     self.heap.pop();
@@ -175,16 +172,16 @@ impl<'a> GrowingList<'a> {
         }
     }
 
-    /// The other edition of an item that is in the list.
+    /// The listed item that is an edition of the same work.
     fn edition_of(&self, item: u32) -> Option<Scored> {
         let editions = self.editions.of(item);
-        // Of most there is none.
+        // Most items have no other edition.
         let mut listed = if editions.is_empty() { [].iter() } else { self.heap.as_slice().iter() };
         listed.find(|entry| self.editions.are_one(entry.item, item)).copied()
     }
 }
 
-/// What an item's product is multiplied with.
+/// The number by which an item's product is multiplied.
 fn scale(item_scales: &[f32], item: usize) -> f32 {
     item_scales.get(item).copied().unwrap_or(1.0)
 }

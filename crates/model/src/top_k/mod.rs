@@ -1,13 +1,13 @@
-//! Everyone's best unseen books, exactly, without scoring every book.
+//! Every user's best unseen items, exactly, without scoring every item.
 //!
-//! On the CPU a [search](search::search) looks through the items in their [`layout`], those with long factors first, and
-//! at most of them only in integers ([`quantized`]). A GPU looks at all of them and names candidates
-//! ([`gpu_candidates`]), which are then scored here. Whoever looks, the lists are those of scoring every item on the same
-//! kind of processor, to the last bit: other vector registers add up in another order. Ties are broken by the item's
-//! code, the lower first: codes are in the order of the ISBN-13s.
+//! On the CPU the submodule `search` goes through the items in their [`layout`], those with long factors
+//! first, and looks at most of them only in integers ([`quantized`]). A GPU looks at all of them and proposes
+//! candidates ([`gpu_candidates`]), which are then scored here. Either way the lists are, to the last bit,
+//! those of scoring every item on the same kind of processor; other vector registers add up in another order.
+//! Ties go to the lower item code: codes are in the order of the ISBN-13s.
 //!
 //! Products may be scaled, each item's by a number of its own
-//! ([`super::confidence::ConfidenceMatrix::item_scales`]).
+//! ([`crate::confidence::ConfidenceMatrix::item_scales`]).
 
 pub mod equal_rows;
 pub mod gpu_candidates;
@@ -29,13 +29,12 @@ use layout::{ItemLayout, Question};
 /// One entry of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Scored {
-    /// The item's code.
     pub item: u32,
-    /// x·y.
+    /// x·y times the item's scale.
     pub score: f32,
 }
 
-/// Worse entries are greater, so that the top of a heap is the one to be pushed out.
+/// Worse entries are greater, so that the top of a heap is the worst, which leaves first.
 impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then(self.item.cmp(&other.item))
@@ -48,7 +47,7 @@ impl PartialOrd for Scored {
     }
 }
 
-/// Equal is what neither comes before: to `==` of numbers, -0 would equal 0, and what is not a number not itself.
+/// Follows the order: with `==` of numbers, -0 would equal 0 and NaN would not equal itself.
 impl PartialEq for Scored {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
@@ -57,18 +56,16 @@ impl PartialEq for Scored {
 
 impl Eq for Scored {}
 
-/// Which lists are wanted.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     /// Entries in a list.
     pub n: usize,
-    /// Of those, how many may be of new items.
+    /// How many of those may be new items.
     pub new: usize,
-    /// What is new, given a code; `None` for what no list may have.
+    /// Whether an item is new, given its code; `None` for an item that no list may have.
     pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
 }
 
-/// The best unseen items of any user.
 pub struct TopK<'a> {
     known: Half<'a>,
     fresh: Half<'a>,
@@ -77,15 +74,15 @@ pub struct TopK<'a> {
     new: usize,
 }
 
-/// The known items, or the new ones; laid out, and on a GPU, if there is one.
+/// Either the known items or the new ones: laid out, and on a GPU if there is one.
 struct Half<'a> {
     layout: ItemLayout<'a>,
     on_gpu: Option<Box<dyn CandidateSource>>,
 }
 
 impl<'a> TopK<'a> {
-    /// Lays out all items, whose products are multiplied with `item_scales`; empty for 1. Of several `editions` a list
-    /// has the best one, and none if its user has seen another.
+    /// Lays out all items. Their products are multiplied by `item_scales`, or by 1 if that is empty. A list
+    /// has only the best of several `editions`, and none if its user has seen another one.
     ///
     /// # Errors
     /// [`crate::error::Error::NoDevice`] if there is no such device.
@@ -103,11 +100,9 @@ impl<'a> TopK<'a> {
         Ok(Self { known, fresh, editions, n, new })
     }
 
-    /// Those of some users, list by list, best first. `factors` are those that the items were laid out by.
-    /// Users whose factors are all 0 have none: nothing is better for them than anything else.
-    ///
-    /// # Errors
-    /// On a signal.
+    /// The lists of `users`, best first. `factors` must have the items that were laid out. Users whose
+    /// factors are all 0 have an empty list: no item is better for them than another. `done` is called with
+    /// the number of users just finished.
     pub fn of(
         &self,
         factors: &Factors,
@@ -120,7 +115,7 @@ impl<'a> TopK<'a> {
         let question = |done| Question { factors, seen, editions, n, interrupt, done };
         let mut lists = self.known.lists(&question(done), users)?;
         if !self.fresh.layout.is_empty() {
-            // Of these, any may be an edition of one in the list, and others take its place.
+            // Any of these may be an edition of a listed item, and then the next takes its place.
             let additions = self.fresh.lists(&question(&|_| ()), users)?;
             for (list, addition) in lists.iter_mut().zip(additions) {
                 let mut all: Vec<(Scored, bool)> = list.drain(..).map(|entry| (entry, false)).collect();
@@ -149,10 +144,7 @@ impl<'a> Half<'a> {
     ) -> Result<Self> {
         let layout = ItemLayout::new(factors, item_scales, take);
         let write = |row: usize, values: &mut [f32]| layout.write(factors, row, values);
-        let on_gpu = match device {
-            Device::Cpu => None,
-            Device::Cuda(_) => Some(device.engine()?.candidates(factors.width, layout.rows(), &write)),
-        };
+        let on_gpu = device.engine()?.candidates(factors.width, layout.rows(), &write);
         Ok(Self { layout, on_gpu })
     }
 
@@ -174,7 +166,7 @@ impl<'a> Half<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::gpu_candidates::Candidate;
+    use super::gpu_candidates::{Candidate, OnDevice};
     use super::*;
     use crate::initial;
     use proptest::prelude::*;
@@ -276,10 +268,12 @@ mod tests {
             let mut rows = vec![0.0; half.layout.rows() * d];
             rows.chunks_exact_mut(d).enumerate().for_each(|(row, values)| half.layout.write(&factors, row, values));
             let write = |row: usize, values: &mut [f32]| values.copy_from_slice(&rows[row * d..][..d]);
-            let exact = Device::Cpu.engine().expect("the CPU").candidates(d, half.layout.rows(), &write);
+            let (count, device) = (half.layout.rows(), burn_ndarray::NdArrayDevice::Cpu);
+            let exact = OnDevice::<burn_ndarray::NdArray<f32>>::new(d, count, &write, device);
             let coarse = |bits| -> Option<Box<dyn CandidateSource>> {
                 Some(Box::new(Coarse { width: factors.width, rows: rows.clone(), bits }))
             };
+            let exact: Box<dyn CandidateSource> = Box::new(exact);
             for on_gpu in [None, Some(exact), Some(Box::new(Terse)), coarse(10), coarse(7), coarse(3)] {
                 half.on_gpu = on_gpu;
                 let users = Vec::from_iter(0..90);

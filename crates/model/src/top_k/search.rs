@@ -1,8 +1,8 @@
 //! The search on the CPU.
 //!
-//! Users look through the items in the order of the [layout](super::layout), a block at a time. Of those that could
-//! enter by their length, products of small integers say which could really ([`super::quantized`]), and only they are
-//! scored.
+//! Users go through the items in the order of the [layout](super::layout), a block at a time. Among the items
+//! that are long enough to enter, products of small integers tell which ones really could
+//! ([`super::quantized`]), and only those are scored.
 
 use rayon::prelude::*;
 
@@ -11,10 +11,9 @@ use super::layout::{GrowingList, ItemLayout, Question};
 use crate::error::Result;
 use crate::kernels::simd;
 
-/// Users who look through the items together: enough to reuse a block of items while it is in cache.
+/// Users who go through the items together: enough to reuse a block of items while it is in cache.
 const USERS: usize = 64;
 
-/// The lists of some users, on the CPU.
 pub(super) fn search(
     layout: &ItemLayout<'_>,
     question: &Question<'_>,
@@ -30,7 +29,7 @@ pub(super) fn search(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The lists of a few users who look through the items together.
+/// The lists of a few users, who go through the items together.
 fn lists(layout: &ItemLayout<'_>, question: &Question<'_>, users: &[u32]) -> Vec<Vec<Scored>> {
     let factors = question.factors;
     let mut growing: Vec<GrowingList<'_>> = users.iter().map(|user| question.list(*user)).collect();

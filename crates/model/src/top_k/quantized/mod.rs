@@ -1,20 +1,21 @@
 //! Which items could reach a score, found with products of small integers.
 //!
 //! A processor multiplies four to eight times as many bytes at once as floating-point numbers. So items and
-//! readers are rounded to integers times a step, y ≈ s v with |v_k| ≤ 63 and x ≈ t w with |w_k| ≤ 127, and
-//! with the errors ε ≥ |y − s v| and φ ≥ |x − t w|
+//! users are rounded to integers times a step: y ≈ s v with |v_k| ≤ 63, and x ≈ t w with |w_k| ≤ 127. With
+//! the errors ε ≥ |y − s v| and φ ≥ |x − t w|
 //!
 //! ```text
 //! x·y = s t v·w + t w·(y − s v) + (x − t w)·y ≤ s t v·w + (|x| + φ) ε + φ |y|
 //! ```
 //!
-//! An item whose v·w is too small for its right side to reach a score cannot reach it itself. Of
+//! If v·w is too small for the right side to reach a score, the item cannot reach it either. Of
 //! Book-Crossing's books at 64 factors, some twenty remain for a list of ten; those get their exact score.
-//! The bound is Cauchy's and Schwarz's, and the rounding of the exact scores is part of it: nothing is lost.
+//! The bound is the Cauchy–Schwarz inequality, and the rounding of the exact scores is part of it: nothing is
+//! lost.
 //!
-//! Items are stored as v + 64, because the instructions want one side without a sign; 64 Σ w is part of
-//! the limit that they are compared with. No sum of two products leaves 16 bits, no sum leaves 32. So all
-//! kernels, whatever the processor, say the same.
+//! Items are stored as v + 64, because the instructions need one side without a sign; 64 Σ w is part of the
+//! limit that they are compared with. No sum of two products overflows 16 bits and no sum overflows 32, so
+//! all kernels give the same answer on every processor.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -25,34 +26,32 @@ use crate::dot;
 
 /// Items that are compared at once: the answer is a bit for each.
 pub const TILE: usize = 64;
-/// Tiles of a block, which have a step, an error and a greatest length between them.
+/// Tiles of a block; its items share a step, an error and a greatest length.
 const TILES: usize = 8;
-/// Items in a block.
 pub const BLOCK: usize = TILES * TILE;
 /// Numbers whose products one instruction adds up.
 const GROUP: usize = 4;
 /// What stands for 0 in an item.
 const ZERO: u8 = 64;
-/// The greatest absolute value of an item's integers, and of a reader's.
+/// The greatest absolute value of an item's integers, and of a user's.
 const MOST: (f32, f32) = (63.0, 127.0);
-/// Rounding of an exact score may scale it by this share of |x||y|.
+/// Rounding may change an exact score by this share of |x||y|.
 const ROUNDING: f64 = 1e-4;
 
 /// The same four numbers of each item of a tile.
 type Group = [[u8; GROUP]; TILE];
 
-/// Items, rounded, tile by tile.
 #[derive(Debug, Default)]
 pub struct QuantizedItems {
     rows: usize,
     /// Groups of numbers in a row.
     groups: usize,
-    /// For each tile its groups.
+    /// The groups of each tile.
     tiles: Vec<Group>,
     blocks: Vec<Block>,
 }
 
-/// What the items of a block have in common.
+/// What the items of a block share.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// s.
@@ -63,7 +62,6 @@ pub struct Block {
     pub longest: f32,
 }
 
-/// A reader, rounded.
 #[derive(Clone, Debug)]
 pub struct QuantizedUser {
     groups: Vec<[i8; GROUP]>,
@@ -101,12 +99,11 @@ impl QuantizedItems {
         Self { rows, groups, tiles, blocks }
     }
 
-    /// What the blocks' items have in common, block by block.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// The tiles of a block: for each the place of its first item, and what to ask it by.
+    /// The tiles of a block, each with the place of its first item.
     pub fn tiles(&self, block: usize) -> impl Iterator<Item = (usize, Tile<'_>)> {
         let tiles = self.tiles.chunks_exact(self.groups).enumerate().skip(block * TILES).take(TILES);
         tiles.map(|(number, groups)| {
@@ -118,7 +115,7 @@ impl QuantizedItems {
 }
 
 impl Block {
-    /// Writes items, `width` values each, into tiles.
+    /// Rounds items of `width` values each into `tiles`.
     fn new(width: usize, values: &[f32], tiles: &mut [Group]) -> Self {
         let step = step(values, MOST.0);
         let groups = width.div_ceil(GROUP);
@@ -139,7 +136,6 @@ impl Block {
 }
 
 impl QuantizedUser {
-    /// Rounds a reader's factors.
     pub fn new(row: &[f32]) -> Self {
         let step = step(row, MOST.1);
         let whole: Vec<f32> = row.iter().map(|value| (value / step).round()).collect();
@@ -152,7 +148,7 @@ impl QuantizedUser {
         Self { groups, step, error: length(&rest), length: length(row), offset }
     }
 
-    /// The rounded factors, as [`Tile::reaching`] wants them.
+    /// The rounded factors, in the form that [`Tile::reaching`] needs.
     pub fn groups(&self) -> &[[i8; GROUP]] {
         &self.groups
     }
@@ -163,7 +159,7 @@ impl QuantizedUser {
         f64::from(self.length) * f64::from(block.longest) * (1.0 + ROUNDING) >= f64::from(score)
     }
 
-    /// What the integers of an item of a block must reach, with their offset, or else its score cannot
+    /// What the integers of an item of a block, with their offset, must reach: otherwise its score cannot
     /// reach `score`.
     #[inline]
     pub fn limit(&self, block: &Block, score: f32) -> i32 {
@@ -171,22 +167,22 @@ impl QuantizedUser {
         let longest = f64::from(block.longest);
         let most = (length + error) * f64::from(block.error) + (error + ROUNDING * length) * longest;
         let least = (f64::from(score) - most) / (f64::from(self.step) * f64::from(block.step));
-        // Infinity becomes what no sum reaches, or what all do.
+        // An infinite limit becomes one that no sum reaches, or that all reach.
         (least.floor() as i32).saturating_add(self.offset)
     }
 }
 
-/// Some items that are compared at once.
+/// Items that are compared at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'a> {
     groups: &'a [Group],
-    /// A bit for each item that there is.
+    /// A bit for each place that has an item.
     there: u64,
 }
 
 impl Tile<'_> {
-    /// For each reader which items reach their limit: bit n is set if item n does. `readers` are their
-    /// groups, one reader after the other.
+    /// For each user which items reach the user's limit: bit n is set if item n does. `readers` are the
+    /// users' groups, one user after the other.
     pub fn reaching(self, readers: &[[i8; GROUP]], limits: &[i32], masks: &mut [u64]) {
         assert_eq!((readers.len(), masks.len()), (limits.len() * self.groups.len(), limits.len()));
         #[cfg(target_arch = "x86_64")]
@@ -200,10 +196,10 @@ impl Tile<'_> {
     }
 }
 
-/// For any processor: in floating-point numbers, of which every compiler multiplies several at once.
+/// For any processor: in floating-point numbers, which every compiler can vectorise.
 fn plain(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32], masks: &mut [u64]) {
     const LANES: usize = 16;
-    /// Numbers whose products add up to less than 2²⁴, so that a sum of them is exact.
+    /// Numbers whose products add up to less than 2²⁴, so that their sum is exact.
     const EXACT: usize = (1 << 24) / (127 * 127);
     let column = |items: &Group, k: usize| items.map(|item| f32::from(item[k]));
     let columns: Vec<[f32; TILE]> =
@@ -232,7 +228,7 @@ fn plain(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32], masks: &mut [u
 /// The step in which no value is more than `most`.
 fn step(values: &[f32], most: f32) -> f32 {
     let greatest = values.iter().fold(0.0f32, |greatest, value| greatest.max(value.abs()));
-    // What is that small is nothing.
+    // Anything smaller counts as 0.
     (greatest / most).max(f32::MIN_POSITIVE)
 }
 

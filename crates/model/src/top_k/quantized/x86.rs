@@ -1,4 +1,4 @@
-//! The comparison in the registers of processors by Intel and AMD.
+//! The comparison in the vector registers of x86-64 processors.
 
 use std::arch::x86_64::*;
 
@@ -6,13 +6,13 @@ use pulp::bytemuck::cast;
 
 use super::{GROUP, Group, TILE};
 
-/// Readers that are taken together, so that what is loaded of the items serves all of them.
+/// Users handled together, so that loaded items serve all of them.
 const TOGETHER: usize = 4;
 
-/// Fills `masks`, unless this processor has none of the instructions.
+/// Fills `masks`; `false` if this processor has none of the instructions.
 pub fn reaching(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32], masks: &mut [u64]) -> bool {
     let [wide, new, old] = there();
-    // SAFETY: the processor was asked for the instructions.
+    // SAFETY: `there` found the instructions on this processor.
     unsafe {
         match () {
             () if wide => avx512(tile, readers, limits, masks),
@@ -33,7 +33,7 @@ fn there() -> [bool; 3] {
     ]
 }
 
-/// What each kernel says that this processor can run.
+/// The masks of each kernel that this processor can run.
 #[cfg(test)]
 pub fn all(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32]) -> Vec<Vec<u64>> {
     type Kernel = unsafe fn(&[Group], &[[i8; GROUP]], &[i32], &mut [u64]);
@@ -49,8 +49,8 @@ pub fn all(tile: &[Group], readers: &[[i8; GROUP]], limits: &[i32]) -> Vec<Vec<u
         .collect()
 }
 
-/// A kernel from the instructions of one kind of processor. Macros, not generics: what an instruction
-/// needs must stand at each function that uses it.
+/// A kernel from the instructions of one kind of processor. A macro rather than a generic function, because
+/// `target_feature` must stand at each function that uses the instructions.
 macro_rules! kernel {
     (
         $(#[$doc:meta])* $name:ident, $features:literal, $lanes:literal lanes, $columns:literal columns,
