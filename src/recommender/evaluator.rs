@@ -18,6 +18,7 @@ use crate::model::{Factors, Stars, Start, fit_ranking, fit_rating};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
+use crate::recommender::engine::engine;
 use crate::recommender::training::{View, watched};
 use crate::run_summary::Figures;
 
@@ -125,15 +126,16 @@ impl<'a> Evaluator<'a> {
         let config = &ResolvedConfig::new(config, &split.train);
         let confidence = ConfidenceMatrix::new(&split.train, groups, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
+        let engine = engine(self.device)?;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
         let (mut ranking, losses) = watched(view, "train", config.model.epochs, |watch| {
-            fit_ranking(self.device, &confidence, config.parameters(), None, watch)
+            fit_ranking(&*engine, &confidence, config.parameters(), None, watch)
         })?;
         let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
             Some(scale) => {
                 let (fitted, _) = watched(view, "stars", config.rating.rating_epochs, |watch| {
                     fit_rating(
-                        self.device,
+                        &*engine,
                         Stars { rated: &self.rated, ranking: &ranking, scale, epochs: None },
                         config.parameters(),
                         watch,

@@ -4,6 +4,7 @@
 //! measures them on held-out ratings. [`api`] offers the same to other programs.
 
 mod api;
+pub mod engine;
 pub mod evaluator;
 pub mod lists;
 pub mod training;

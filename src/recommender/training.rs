@@ -14,6 +14,7 @@ use crate::model::data::{Editions, Interactions};
 use crate::model::device::Device;
 use crate::model::rating::RatingModel;
 use crate::model::{self, Factors, Stars, Start, Watch, fit_ranking, fit_rating};
+use crate::recommender::engine::engine;
 use crate::recommender::lists::Fitted;
 
 /// Both models, and what lists need besides.
@@ -71,6 +72,7 @@ impl Training<'_> {
         start: Option<Start>,
     ) -> Result<Trained> {
         let Self { device, interrupt, ratings, config, held_out } = *self;
+        let engine = engine(device)?;
         let rated = ratings.interactions.rated();
         let scale = ratings.scale.filter(|_| !rated.is_empty());
         if scale.is_none() && config.model.objective == Objective::Rating {
@@ -87,7 +89,7 @@ impl Training<'_> {
         let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
         let view = View { console, interrupt, name: "", tells_epochs: true, held_out };
         let (ranking, losses) = watched(view, "train", epochs, |watch| {
-            fit_ranking(device, &confidence, config.parameters(), items, watch)
+            fit_ranking(&*engine, &confidence, config.parameters(), items, watch)
         })?;
         let rating = match scale {
             None => None,
@@ -96,7 +98,7 @@ impl Training<'_> {
                 let epochs = known.unwrap_or(config.rating.rating_epochs);
                 let (fitted, _) = watched(View { held_out: "", ..view }, "stars", epochs, |watch| {
                     fit_rating(
-                        device,
+                        &*engine,
                         Stars { rated: &rated, ranking: &ranking, scale, epochs: known },
                         config.parameters(),
                         watch,

@@ -84,7 +84,7 @@ static TRAINED: LazyLock<Factors> = LazyLock::new(|| {
     let confidence = ConfidenceMatrix::new(&SPARSE, &[], &config.model);
     let interrupt = Interrupt::never();
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-    model::fit_ranking(Device::Cpu, &confidence, &config, None, &watch).unwrap_or_default()
+    model::fit_ranking(&*nightshelf_cpu::engine(), &confidence, &config, None, &watch).unwrap_or_default()
 });
 
 #[divan::bench(args = [10, 100], sample_count = 3, sample_size = 1)]

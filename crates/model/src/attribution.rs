@@ -179,38 +179,3 @@ fn greatest(items: &[u32], contributions: &[f32]) -> Option<u32> {
     }
     best
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::confidence::ConfidenceMatrix;
-    use crate::data::{Group, Maker};
-    use crate::device::Device;
-    use crate::hyperparameters::Hyperparameters;
-    use crate::{Watch, fit_ranking};
-
-    #[test]
-    fn contributions_add_up_to_the_score() {
-        let triples: Vec<_> = (0..400u32).map(|n| (n * n % 31, (n * 7 + n * n / 5) % 23, 1.0)).collect();
-        let (interactions, _) = Interactions::from_triples(31, 23, &triples);
-        for factors in [4, 16] {
-            let mut parameters = Hyperparameters::default();
-            parameters.model.factors = factors;
-            parameters.model.popularity_exponent = 0.3;
-            let interrupt = Interrupt::never();
-            let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-            let parameters = parameters.resolve(&interactions);
-            let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
-            let confidence = ConfidenceMatrix::new(&interactions, &groups, &parameters.model);
-            let fitted = fit_ranking(Device::Cpu, &confidence, &parameters, None, &watch).expect("fitted");
-            let reasons = Attribution::ranking(&fitted, confidence.rows(), &parameters).expect("finite");
-            for user in 0..31 {
-                for item in 0..23 {
-                    let sum: f32 = reasons.contributions(user, item).iter().sum();
-                    let score = fitted.score(user, item as usize);
-                    assert!((sum - score).abs() < 1e-4, "{sum} {score}");
-                }
-            }
-        }
-    }
-}

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::engine::{BurnEngine, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::kernels::CpuKernels;
 
 /// Where tensors live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +43,12 @@ pub fn install(cuda: Box<dyn Accelerator>) {
 
 const WITHOUT_CUDA: &str = "this build has no CUDA in it";
 
-impl Device {
-    pub(crate) fn engine(self) -> Result<Box<dyn Engine>> {
-        match (self, CUDA.get()) {
-            (Device::Cpu, _) => Ok(Box::new(BurnEngine::<CpuKernels>::new(burn_ndarray::NdArrayDevice::Cpu))),
-            (Device::Cuda(number), Some(cuda)) => Ok(cuda.engine(number)),
-            (Device::Cuda(_), None) => Err(Error::NoDevice(WITHOUT_CUDA.into())),
-        }
-    }
+/// What does the arithmetic on the n-th CUDA device.
+///
+/// # Errors
+/// [`Error::NoDevice`] if no CUDA devices are known.
+pub fn cuda(number: usize) -> Result<Box<dyn Engine>> {
+    CUDA.get().map(|cuda| cuda.engine(number)).ok_or_else(|| Error::NoDevice(WITHOUT_CUDA.into()))
 }
 
 /// Chooses a device from the setting `auto`, `cpu`, `cuda` or `cuda:N`, and says why.

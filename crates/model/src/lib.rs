@@ -51,7 +51,7 @@ pub mod kernels;
 pub mod minibatch;
 pub mod panics;
 pub mod rating;
-mod tensors;
+pub mod tensors;
 pub mod top_k;
 
 use rand::SeedableRng;
@@ -61,7 +61,7 @@ use rayon::prelude::*;
 
 use confidence::ConfidenceMatrix;
 use data::Interactions;
-use device::Device;
+use engine::Engine;
 use error::{Error, Result};
 use hyperparameters::Resolved;
 use interrupt::Interrupt;
@@ -156,13 +156,13 @@ pub struct Start {
 /// [`Error::Diverged`] if a number is not finite; [`Error::Interrupted`] or [`Error::Terminated`] on a
 /// signal; [`Error::NoDevice`] or [`Error::DeviceFailed`].
 pub fn fit_ranking(
-    device: Device,
+    engine: &dyn Engine,
     confidence: &ConfidenceMatrix,
     parameters: &Resolved,
     start: Option<Vec<f32>>,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
-    let factors = device.engine()?.fit_ranking(confidence, parameters, start, watch);
+    let factors = engine.fit_ranking(confidence, parameters, start, watch);
     let mut factors = factors?.finite("training the ranking model")?;
     factors.users.truncate(confidence.users() * factors.width);
     Ok(factors)
@@ -185,12 +185,12 @@ pub struct Stars<'a> {
 /// # Errors
 /// As [`fit_ranking`].
 pub fn fit_rating(
-    device: Device,
+    engine: &dyn Engine,
     stars: Stars<'_>,
     parameters: &Resolved,
     watch: &Watch<'_>,
 ) -> Result<RatingModel> {
-    let mut model = device.engine()?.fit_rating(stars, parameters, watch)?;
+    let mut model = engine.fit_rating(stars, parameters, watch)?;
     model.factors = model.factors.finite("training the rating model")?;
     Ok(model)
 }

@@ -18,7 +18,7 @@ mod search;
 use std::cmp::Ordering;
 
 use super::Factors;
-use super::device::Device;
+use super::device::{self, Device};
 use crate::data::{Editions, Interactions};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -144,7 +144,10 @@ impl<'a> Half<'a> {
     ) -> Result<Self> {
         let layout = ItemLayout::new(factors, item_scales, take);
         let write = |row: usize, values: &mut [f32]| layout.write(factors, row, values);
-        let on_gpu = device.engine()?.candidates(factors.width, layout.rows(), &write);
+        let on_gpu = match device {
+            Device::Cpu => None,
+            Device::Cuda(number) => device::cuda(number)?.candidates(factors.width, layout.rows(), &write),
+        };
         Ok(Self { layout, on_gpu })
     }
 
@@ -166,7 +169,7 @@ impl<'a> Half<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::gpu_candidates::{Candidate, OnDevice};
+    use super::gpu_candidates::Candidate;
     use super::*;
     use crate::initial;
     use proptest::prelude::*;
@@ -267,14 +270,10 @@ mod tests {
             let mut half = Half::new(&factors, &item_scales, Device::Cpu, |_| true).expect("on the CPU");
             let mut rows = vec![0.0; half.layout.rows() * d];
             rows.chunks_exact_mut(d).enumerate().for_each(|(row, values)| half.layout.write(&factors, row, values));
-            let write = |row: usize, values: &mut [f32]| values.copy_from_slice(&rows[row * d..][..d]);
-            let (count, device) = (half.layout.rows(), burn_ndarray::NdArrayDevice::Cpu);
-            let exact = OnDevice::<burn_ndarray::NdArray<f32>>::new(d, count, &write, device);
             let coarse = |bits| -> Option<Box<dyn CandidateSource>> {
                 Some(Box::new(Coarse { width: factors.width, rows: rows.clone(), bits }))
             };
-            let exact: Box<dyn CandidateSource> = Box::new(exact);
-            for on_gpu in [None, Some(exact), Some(Box::new(Terse)), coarse(10), coarse(7), coarse(3)] {
+            for on_gpu in [None, coarse(23), Some(Box::new(Terse)), coarse(10), coarse(7), coarse(3)] {
                 half.on_gpu = on_gpu;
                 let users = Vec::from_iter(0..90);
                 let lists = lists(&half, (&factors, &seen, &editions), &users, n);

@@ -1,0 +1,11 @@
+//! What needs a backend to be tried.
+
+mod als;
+mod attribution;
+mod candidates;
+mod fold_in;
+mod half_step;
+mod minibatch;
+mod rating;
+
+type Cpu = burn_ndarray::NdArray<f32>;
