@@ -32,17 +32,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// The map, for whoever works on it; imports point down only, and tests/promises/layers.rs holds that.
+// The map, for whoever works on it. Each line uses only lines below it (tests/promises/layers.rs):
 //
-//   commands       what was typed, the call, what is shown (cli: clap structs and nothing else)
-//   pipeline       what a night, a backfill and an import are made of
-//   query          one reader or one book, asked about at a prompt
-//   recommender    trains, makes lists, evaluates; the same without SQLite
-//   database       SQLite: reading, and publishing beside a live application
-//   model_store    a model on disk       ingest  files of others       report  the page, Prometheus
-//   catalog        books and readers: ISBNs, ids, codes          quality  figures and baselines
-//   crates/model   burn: codes in, factors and lists out; crates/cuda does the same on a GPU
-//   config, console, text, error, run_summary, files, machine, failpoint: known by all of them
+//   commands                   what was typed, the call, what is shown; demo: a made-up bookshop
+//   pipeline                   what a night, a backfill and an import are made of
+//   query                      one reader or one book, asked about at a prompt
+//   context                    what nearly all of the above get: settings, console, signals
+//   recommender; report        trains, makes lists, evaluates, without SQLite; the page, Prometheus
+//   database; model_store; quality   SQLite beside a live application; a model on disk; figures, baselines
+//   cli                        clap structs and nothing else
+//   ingest                     files of others: what they are, and one stream of records
+//   catalog                    books and readers: ISBNs, ids, codes, titles, authors
+//   config, console, error, files, run_summary, text and the like: one file each, for all
+//   crates/{cpu,cuda}          the arithmetic on a device, behind one trait (Engine)
+//   crates/model               burn: codes in, factors and lists out
 
 #[doc(hidden)]
 pub mod catalog;

@@ -166,7 +166,7 @@ pub struct Metrics {
     /// γ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_exponent: Option<f64>,
-    /// The share of the books that are in any list.
+    /// The share of the books that are in any list: of those to publish or, if the gate refused, of those it judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
     /// The share of recommendations that come from popularity and not from the model.
@@ -182,7 +182,7 @@ pub struct Metrics {
     pub changes: Option<Changes>,
 }
 
-/// How good lists of length k and predicted stars are; see [`crate::quality::metrics`].
+/// How good lists of length k and predicted stars are; see [`crate::RankingFigures`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     pub k: usize,

@@ -63,14 +63,14 @@ const HONORIFICS: [&str; 9] = ["author", "dr", "editor", "jr", "md", "phd", "pro
 
 /// A book's title and author, as digests that can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct WorkKey {
     /// A digest of the title's stem, its `APART` words and the author.
     stem: u64,
     /// A digest of the subtitle and the numbers in brackets; 0 if there are none.
     more: u64,
 }
 
-impl Name {
+impl WorkKey {
     /// `None` if the title is empty or a placeholder, or the author has no name.
     pub fn new(title: &str, author: &str) -> Option<Self> {
         let (outside, brackets) = parted(title);
@@ -166,12 +166,12 @@ fn surname(author: &str) -> Option<String> {
 }
 
 /// Groups books into works by name. A book without a code is in no work, but its name can keep others apart.
-pub fn of_names(mut named: Vec<(Name, Option<u32>)>) -> Editions {
+pub fn of_names(mut named: Vec<(WorkKey, Option<u32>)>) -> Editions {
     named.sort_unstable_by_key(|(name, item)| (name.stem, name.more, *item));
     named.dedup();
     let mut books: Vec<(u32, u32)> = Vec::new();
     let mut work = 0;
-    let same_stem = |a: &(Name, Option<u32>), b: &(Name, Option<u32>)| a.0.stem == b.0.stem;
+    let same_stem = |a: &(WorkKey, Option<u32>), b: &(WorkKey, Option<u32>)| a.0.stem == b.0.stem;
     for alike in named.chunk_by(same_stem) {
         let differ = {
             let mut more = alike.iter().map(|(name, _)| name.more).filter(|more| *more != 0);
@@ -201,7 +201,7 @@ mod tests {
 
     fn works(titles: &[(&str, &str)]) -> Vec<Vec<u32>> {
         let named = |(place, (title, author)): (u32, &(&str, &str))| {
-            Name::new(title, author).map(|name| (name, Some(place)))
+            WorkKey::new(title, author).map(|name| (name, Some(place)))
         };
         let editions = of_names((0..).zip(titles).filter_map(named).collect());
         let mut works: Vec<Vec<u32>> =
@@ -271,7 +271,7 @@ mod tests {
         let titles = [("?", "A. N. Other"), ("!", "A. N. Other"), ("It", " "), ("It", ""), ("It", "(ed.)")];
         assert_eq!(works(&titles), [[0u32; 0]; 0]);
         assert_eq!(works(&[("Unknown", "Unknown"), ("unknown", "Unknown")]), [[0u32; 0]; 0]);
-        let book = Name::new("Page", "A. N. Other").expect("a name");
+        let book = WorkKey::new("Page", "A. N. Other").expect("a name");
         let editions = |books: u32| of_names((0..books).map(|item| (book, Some(item))).collect());
         assert_eq!(editions(MOST_EDITIONS as u32).count(), (1, MOST_EDITIONS));
         assert_eq!(editions(MOST_EDITIONS as u32 + 1), Editions::default());
@@ -284,18 +284,18 @@ mod tests {
         fn whatever_stands_in_a_title_is_a_name_or_none(
             title in any::<String>(), author in any::<String>(), brackets in "[()\\[\\]: 0-9a-z]{0,30}",
         ) {
-            let _ = (Name::new(&title, &author), Name::new(&brackets, &brackets));
+            let _ = (WorkKey::new(&title, &author), WorkKey::new(&brackets, &brackets));
             // What is added in brackets, and says nothing, changes nothing.
-            let plain = Name::new(&title, &author).filter(|_| !title.contains([':', '(', ')', '[', ']']));
+            let plain = WorkKey::new(&title, &author).filter(|_| !title.contains([':', '(', ')', '[', ']']));
             if let Some(name) = plain {
-                prop_assert_eq!(Name::new(&format!("{title} (Paperback)"), &author), Some(name));
+                prop_assert_eq!(WorkKey::new(&format!("{title} (Paperback)"), &author), Some(name));
             }
         }
     }
 
     #[test]
     fn books_without_a_code_have_a_say() {
-        let name = |title| Name::new(title, "X Y").expect("a name");
+        let name = |title| WorkKey::new(title, "X Y").expect("a name");
         let [plain, first, second] = [name("It"), name("It (1)"), name("It (2)")];
         let known = vec![(plain, Some(0)), (first, Some(1))];
         assert_eq!(of_names(known.clone()).of(0), [0, 1]);
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn numbers_say_the_same_as_names() {
-        let name = |title| Name::new(title, "X Y").expect("a name");
+        let name = |title| WorkKey::new(title, "X Y").expect("a name");
         let named = ["It", "It (1990)", "Emma", "It"].map(name).into_iter().zip((0..).map(Some));
         let editions = of_names(named.collect());
         assert_eq!((editions.of(3), editions.of(2), editions.count()), (&[0, 1, 3][..], &[][..], (1, 3)));

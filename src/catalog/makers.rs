@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::catalog::editions::{self, Name};
+use crate::catalog::editions::{self, WorkKey};
 use crate::config::Config;
 use crate::model::data::{Editions, Group, Maker};
 
@@ -18,13 +18,13 @@ const MOST_BOOKS: usize = 300;
 pub struct Particulars {
     pub author: Option<String>,
     publisher: Option<String>,
-    name: Option<Name>,
+    name: Option<WorkKey>,
 }
 
 impl Particulars {
     pub fn new(title: Option<&str>, author: Option<&str>, publisher: Option<&str>) -> Self {
         let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
-        let name = title.zip(author).and_then(|(title, author)| Name::new(title, author));
+        let name = title.zip(author).and_then(|(title, author)| WorkKey::new(title, author));
         Self { author: maker(author), publisher: maker(publisher), name }
     }
 }
@@ -51,7 +51,7 @@ impl Related {
 #[derive(Debug, Default)]
 pub struct Groups {
     by_name: HashMap<(Maker, String), Vec<u32>>,
-    named: Vec<(Name, Option<u32>)>,
+    named: Vec<(WorkKey, Option<u32>)>,
 }
 
 impl Groups {

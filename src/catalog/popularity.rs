@@ -9,7 +9,8 @@ pub struct Popularity {
     pub readers: Vec<u32>,
     /// Readers per book who gave it a rating.
     pub stars: Vec<u32>,
-    /// Whether the book has two readers or more, made-up ones included, and so ties its reader to others.
+    /// Whether two readers or more, made-up ones included, share the book: only then it relates its reader to
+    /// others.
     pub ties: Vec<bool>,
     pub editions: Editions,
     /// The books that have readers, those with most first.

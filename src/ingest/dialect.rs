@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::cutting::{Separator, cut_somehow, decode, whole};
 use super::fields::{Field, column, named, usual_order};
-use super::lines::{Lines, Packing, unreadable};
+use super::lines::{Container, Lines, unreadable};
 use super::parquet::ParquetRows;
 use super::{Encoding, FileKind, Hints, number};
 use crate::error::{Error, Kind, Result};
@@ -35,7 +35,7 @@ pub struct Dialect {
     pub forced: bool,
     /// Whether the first record names the columns.
     pub header: bool,
-    pub packing: Packing,
+    pub container: Container,
     pub kind: FileKind,
     /// In the order of the file.
     pub columns: Vec<Field>,
@@ -50,7 +50,7 @@ struct Page {
     width: usize,
     separator: Separator,
     is_utf8: bool,
-    packing: Packing,
+    container: Container,
 }
 
 impl Dialect {
@@ -60,8 +60,8 @@ impl Dialect {
     /// [`Kind::Config`] if the records do not tell; [`Kind::NoInput`] if there is no such file,
     /// [`Kind::NoRatings`] if it is empty, [`Kind::Io`] if it is damaged.
     pub fn sniff(path: &Path, hints: &Hints) -> Result<Self> {
-        let Lines { text, packing, .. } = Lines::open(path)?;
-        let understood = if packing == Packing::Parquet {
+        let Lines { text, container, .. } = Lines::open(path)?;
+        let understood = if container == Container::Parquet {
             let mut rows = ParquetRows::open(path)?;
             let mut sample = vec![rows.columns().to_vec()];
             while sample.len() < SAMPLED_ROWS
@@ -70,17 +70,17 @@ impl Dialect {
                 sample.push(row);
             }
             let (width, separator) = (rows.columns().len(), Separator::Comma);
-            let page = Page { rows: sample, width, separator, is_utf8: true, packing };
+            let page = Page { rows: sample, width, separator, is_utf8: true, container };
             Self::of_page(&page, hints, Some(true)).map(|dialect| Self { left_out: rows.left_out, ..dialect })
         } else {
             let mut sample = Vec::new();
             text.take(SAMPLE as u64).read_to_end(&mut sample).map_err(|error| unreadable(&error, path))?;
-            Self::of_text(&sample, hints, packing)
+            Self::of_text(&sample, hints, container)
         };
         understood.map_err(|error| error.while_doing(&path.display().to_string()))
     }
 
-    pub(super) fn of_text(sample: &[u8], hints: &Hints, packing: Packing) -> Result<Self> {
+    pub(super) fn of_text(sample: &[u8], hints: &Hints, container: Container) -> Result<Self> {
         if sample.contains(&0) || sample.starts_with(b"\xff\xfe") || sample.starts_with(b"\xfe\xff") {
             return Err(Error::new(Kind::Config, "this is not text in UTF-8 or Latin-1")
                 .hint("for UTF-16, `iconv -f UTF-16 -t UTF-8`; anything else must be saved as CSV first"));
@@ -109,12 +109,12 @@ impl Dialect {
             .map(|row| row.into_iter().map(|field| decode(field, hints.encoding)).collect())
             .collect();
         let is_utf8 = std::str::from_utf8(text).is_ok();
-        Self::of_page(&Page { rows, width, separator, is_utf8, packing }, hints, hints.header)
+        Self::of_page(&Page { rows, width, separator, is_utf8, container }, hints, hints.header)
     }
 
     /// What the columns hold, by the first rows. `has_names`: whether the first row names them, if known.
     fn of_page(page: &Page, hints: &Hints, has_names: Option<bool>) -> Result<Self> {
-        let Page { rows, width, separator, is_utf8, packing } = page;
+        let Page { rows, width, separator, is_utf8, container } = page;
         let names = rows.first().map(|row| named(row)).unwrap_or_default();
         let known = names.iter().filter(|field| **field != Field::Skip).count();
         let header = has_names.unwrap_or_else(|| known >= 2 || digits_below_words(rows));
@@ -162,7 +162,7 @@ impl Dialect {
             encoding: hints.encoding.unwrap_or(if *is_utf8 { Encoding::Utf8 } else { Encoding::Latin1 }),
             forced: hints.encoding.is_some(),
             header,
-            packing: *packing,
+            container: *container,
             kind,
             columns,
             left_out: Vec::new(),
@@ -183,7 +183,7 @@ impl fmt::Display for Dialect {
         };
         let columns: Vec<String> = self.columns.iter().map(Field::to_string).collect();
         let columns = columns.join(", ");
-        if self.packing == Packing::Parquet {
+        if self.container == Container::Parquet {
             write!(f, "{kind} ({columns}), Parquet")?;
             let left_out = plain(&self.left_out.join(", "));
             return if left_out.is_empty() {
@@ -192,7 +192,7 @@ impl fmt::Display for Dialect {
                 write!(f, ", without {left_out}: only texts and numbers of 32 or 64 bits are read")
             };
         }
-        let packed = if self.packing == Packing::Gzip { ", gzip" } else { "" };
+        let packed = if self.container == Container::Gzip { ", gzip" } else { "" };
         let header = if self.header { "header" } else { "no header" };
         write!(f, "{kind} ({columns}), `{}` separated, {encoding}{packed}, {header}", self.separator)
     }

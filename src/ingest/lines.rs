@@ -17,7 +17,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// How a file's records are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
+pub enum Container {
     Plain,
     Gzip,
     /// Has rows and no lines.
@@ -27,7 +27,7 @@ pub enum Packing {
 /// A file's unpacked lines. `ahead` holds lines that were peeked at; `passed` counts the file's bytes read.
 pub(super) struct Lines {
     pub(super) text: Box<dyn BufRead>,
-    pub(super) packing: Packing,
+    pub(super) container: Container,
     pub(super) ahead: VecDeque<Vec<u8>>,
     pub(super) passed: Rc<Cell<u64>>,
     pub(super) path: PathBuf,
@@ -45,16 +45,16 @@ impl Lines {
         let passed = Rc::new(Cell::new(0));
         let mut bytes = BufReader::with_capacity(1 << 16, Counted { file, passed: Rc::clone(&passed) });
         let start = bytes.fill_buf().map_err(|error| unreadable(&error, path))?;
-        let packing = match start {
-            gzip if gzip.starts_with(b"\x1f\x8b") => Packing::Gzip,
-            parquet if parquet.starts_with(MAGIC) => Packing::Parquet,
-            _ => Packing::Plain,
+        let container = match start {
+            gzip if gzip.starts_with(b"\x1f\x8b") => Container::Gzip,
+            parquet if parquet.starts_with(MAGIC) => Container::Parquet,
+            _ => Container::Plain,
         };
-        let text: Box<dyn BufRead> = match packing {
-            Packing::Gzip => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(bytes))),
-            Packing::Plain | Packing::Parquet => Box::new(bytes),
+        let text: Box<dyn BufRead> = match container {
+            Container::Gzip => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(bytes))),
+            Container::Plain | Container::Parquet => Box::new(bytes),
         };
-        Ok(Self { text, packing, ahead: VecDeque::new(), passed, path: path.to_owned() })
+        Ok(Self { text, container, ahead: VecDeque::new(), passed, path: path.to_owned() })
     }
 
     pub(super) fn pull(&mut self) -> Result<Option<Vec<u8>>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::cutting::{Quotes, cut, cut_somehow, decode, whole};
 use super::dialect::{BYTE_ORDER_MARK, Dialect};
-use super::lines::{Lines, Packing};
+use super::lines::{Container, Lines};
 use super::parquet::ParquetRows;
 use crate::error::Result;
 
@@ -44,11 +44,11 @@ impl Records {
     /// As [`Dialect::sniff`].
     pub fn open(path: &Path, dialect: &Dialect) -> Result<Self> {
         let dialect = dialect.clone();
-        match dialect.packing {
-            Packing::Parquet => {
+        match dialect.container {
+            Container::Parquet => {
                 Ok(Self { source: Source::Rows(ParquetRows::open(path)?), dialect, number: 0 })
             }
-            Packing::Plain | Packing::Gzip => Self::of_lines(Lines::open(path)?, dialect),
+            Container::Plain | Container::Gzip => Self::of_lines(Lines::open(path)?, dialect),
         }
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use clap::Parser;
 use proptest::prelude::*;
 
-use super::lines::{Lines, Packing};
+use super::lines::{Container, Lines};
 use super::*;
 use crate::cli::{Cli, Command};
 use crate::error::{Kind, Result};
@@ -15,14 +15,14 @@ fn understand(text: &[u8], flags: &[&str]) -> Result<Dialect> {
     let words = ["nightshelf", "import", "x.csv", "--db", "x.db"];
     let cli = Cli::try_parse_from(words.iter().chain(flags)).unwrap();
     let Command::Import(args) = cli.command else { panic!("no import") };
-    Dialect::of_text(text, &args.hints, Packing::Plain)
+    Dialect::of_text(text, &args.hints, Container::Plain)
 }
 
 fn read(text: &[u8], flags: &[&str]) -> Vec<Vec<String>> {
     let dialect = understand(text, flags).unwrap();
     let lines = Lines {
         text: Box::new(Cursor::new(text.to_vec())),
-        packing: Packing::Plain,
+        container: Container::Plain,
         ahead: VecDeque::new(),
         passed: Rc::default(),
         path: PathBuf::from("x.csv"),
@@ -159,7 +159,7 @@ fn a_cut_off_gzip_is_an_error() {
     let packed = packer.finish().unwrap();
 
     std::fs::write(&path, &packed).unwrap();
-    let dialect = Dialect { packing: Packing::Gzip, ..understand(b"1,2,3\n4,5,6\n", &[]).unwrap() };
+    let dialect = Dialect { container: Container::Gzip, ..understand(b"1,2,3\n4,5,6\n", &[]).unwrap() };
     let whole = Records::open(&path, &dialect).unwrap();
     assert_eq!(whole.filter(|record| record.is_ok()).count(), 50_000);
 

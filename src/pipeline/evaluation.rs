@@ -144,9 +144,9 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     if let Some(seed) = new_books_seed {
         models.insert(0, evaluator.random(seed));
     }
-    models.push(evaluator.model("nightshelf", config)?.0);
+    models.push(evaluator.fit("nightshelf", config)?.0);
     for (name, config) in request.variants {
-        models.push(evaluator.model(name, config)?.0);
+        models.push(evaluator.fit(name, config)?.0);
     }
     let sheet = Sheet { evaluator: &evaluator, split: &split };
     let rows = models.iter().flat_map(|model| request.k.iter().map(|k| sheet.figures(model, *k)));

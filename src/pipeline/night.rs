@@ -9,7 +9,7 @@ use crate::config::ResolvedConfig;
 use crate::context::Context;
 use crate::database::Database;
 use crate::database::lock::Lock;
-use crate::database::publish::{self, Draft, Names, rehearsal, slots};
+use crate::database::publish::{self, Draft, Labels, rehearsal, slots};
 use crate::database::runs::{self, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::model::confidence::ConfidenceMatrix;
@@ -215,14 +215,14 @@ impl Night<'_> {
     /// Checks before any training that the published tables would accept the lists.
     fn rehearse_publishing(&self, database: &Database, run_id: i64, dataset: &Dataset) -> Result<()> {
         let Encoded { users, items, .. } = &dataset.ratings;
-        rehearsal::rows(database, Names { run_id, users, items }, self.job.context.config.output.top)
+        rehearsal::rows(database, Labels { run_id, users, items }, self.job.context.config.output.top)
     }
 
     /// Runs the gate and, unless it objects, trains the models; writes nothing.
     fn fit(&mut self, database: &Database, dataset: Dataset) -> Result<Outlook> {
         let Job { context, clock, .. } = &mut self.job;
         let judgement = gate::judge(*context, clock, database, &dataset, self.device, self.force)?;
-        if !judgement.objections.is_empty() && !self.force {
+        if judgement.refusal().is_some() {
             return Ok(Outlook::Refused(Box::new((dataset, judgement))));
         }
         let ratings = &dataset.ratings;
@@ -265,11 +265,11 @@ impl Night<'_> {
             rating: trained.rating.take(),
         };
         let books = &model.books;
-        let names = Names { run_id, users, items };
+        let labels = Labels { run_id, users, items };
         let published = std::thread::scope(|scope| -> Result<RunSummary> {
             // The models are written to disk while lists are made from them.
             let storing = scope.spawn(|| model.write(&folder));
-            let mut draft = Draft::begin(database, names)?;
+            let mut draft = Draft::begin(database, labels)?;
             let fitted = Fitted {
                 interactions,
                 ranking: &model.ranking,
@@ -321,7 +321,7 @@ impl Night<'_> {
 
     fn refused(&self, run_id: Option<i64>, dataset: &Dataset, judgement: &Judgement) -> Finished {
         let summary = self.summary(run_id, RunStatus::Refused, dataset, 0, judgement.metrics());
-        Finished { summary, refusal: Some(gate::refusal(&judgement.objections)) }
+        Finished { summary, refusal: judgement.refusal() }
     }
 
     /// Records in the history how a run ended that publishes nothing.

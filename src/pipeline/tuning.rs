@@ -161,7 +161,7 @@ impl TrialRunner<'_> {
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
-        let (predictions, _) = evaluator.model("trial", config)?;
+        let (predictions, _) = evaluator.fit("trial", config)?;
         let (_, figures) = self.measure.by_reader(&evaluator, &predictions);
         match figures.is_empty() {
             true => Err(Error::new(Kind::NoRatings, "there are too few ratings to tune by")),

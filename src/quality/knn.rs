@@ -1,4 +1,4 @@
-//! Item-based nearest neighbours: the baseline that a ranking model has to beat.
+//! Item-based nearest neighbours: a baseline for `evaluate`. The gate has none of it.
 //!
 //! Two books are similar if the same readers have read them. A book is recommended for the reader's own
 //! books that are similar to it:

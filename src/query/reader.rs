@@ -93,9 +93,9 @@ impl KnownReader {
         if !trained {
             let (unsolved, interrupt) =
                 (Unsolved { users: vec![0], items: Vec::new() }, lookup.database.interrupt());
-            fold_in::ranking(&mut ranking, &confidence, &unsolved, config.parameters(), interrupt)?;
+            fold_in::solve_ranking(&mut ranking, &confidence, &unsolved, config.parameters(), interrupt)?;
             if let Some(model) = &mut rating {
-                fold_in::rating(model, &rated, &ranking, &unsolved, config.parameters(), interrupt)?;
+                fold_in::solve_rating(model, &rated, &ranking, &unsolved, config.parameters(), interrupt)?;
             }
         }
         Ok(Self {

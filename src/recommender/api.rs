@@ -204,7 +204,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     };
     let (console, interrupt) = (Console::silent(), Interrupt::never());
     let evaluator = Evaluator::new(holdout, device, &console, &interrupt);
-    let (model, _) = evaluator.model("model", config)?;
+    let (model, _) = evaluator.fit("model", config)?;
     let figures = |answers| Figures {
         lists: RankingFigures::average(&evaluator.by_reader(answers, k).unwrap_or_default()),
         rmse: evaluator.errors(answers).map(|(rmse, _)| rmse),

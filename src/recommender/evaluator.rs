@@ -14,12 +14,11 @@ use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::top_k::{TopK, Wanted};
-use crate::model::{Factors, Stars, Start, fit_ranking, fit_rating};
+use crate::model::{Factors, Start};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
-use crate::recommender::engine::engine;
-use crate::recommender::training::{View, watched};
+use crate::recommender::training::{self, Models, View};
 use crate::run_summary::Figures;
 
 /// The held-out ratings, and how to measure on them.
@@ -121,37 +120,27 @@ impl<'a> Evaluator<'a> {
 
     /// Trains a model on what is not held out. Returns its predictions, and what another training may start
     /// from.
-    pub fn model(&self, name: &str, config: &Config) -> Result<(Predictions, Start)> {
+    pub fn fit(&self, name: &str, config: &Config) -> Result<(Predictions, Start)> {
         let Holdout { split, related: Related { groups, .. }, scale, .. } = self.holdout;
         let config = &ResolvedConfig::new(config, &split.train);
         let confidence = ConfidenceMatrix::new(&split.train, groups, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
-        let engine = engine(self.device)?;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
-        let (mut ranking, losses) = watched(view, "train", config.model.epochs, |watch| {
-            fit_ranking(&*engine, &confidence, config.parameters(), None, watch)
-        })?;
-        let mut rating = match scale.filter(|_| !self.rated.is_empty()) {
-            Some(scale) => {
-                let (fitted, _) = watched(view, "stars", config.rating.rating_epochs, |watch| {
-                    fit_rating(
-                        &*engine,
-                        Stars { rated: &self.rated, ranking: &ranking, scale, epochs: None },
-                        config.parameters(),
-                        watch,
-                    )
-                })?;
-                Some(fitted)
-            }
-            None => None,
-        };
+        let Models { mut ranking, mut rating, losses } =
+            training::fit(view, self.device, config, &confidence, &self.rated, scale, None)?;
         let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
         if !unsolved.users.is_empty() {
             let known = split.known();
             let confidence = ConfidenceMatrix::new(known, groups, &config.model);
-            fold_in::ranking(&mut ranking, &confidence, &unsolved, config.parameters(), self.interrupt)?;
+            fold_in::solve_ranking(
+                &mut ranking,
+                &confidence,
+                &unsolved,
+                config.parameters(),
+                self.interrupt,
+            )?;
             if let Some(model) = &mut rating {
-                fold_in::rating(
+                fold_in::solve_rating(
                     model,
                     &known.rated(),
                     &ranking,

@@ -16,9 +16,9 @@ use crate::model::device::Device;
 use crate::model::rating::RatingModel;
 use crate::model::top_k::{Scored, TopK, Wanted};
 
-/// A lower score says nothing of the reader: a book that was read should score 1, so this is a ten-thousandth
-/// of the evidence of one reading. A popular book serves better then.
-const LEAST_EVIDENCE: f32 = 1e-4;
+/// The lowest score at which the model's entries stay. A book that was read is fitted to score 1. What scores a
+/// ten-thousandth of that owes it to noise, and a popular book serves better.
+const LEAST_SCORE: f32 = 1e-4;
 
 /// A trained model, and the ratings that its lists are made from.
 #[derive(Clone, Copy, Debug)]
@@ -198,8 +198,9 @@ impl<'a> ListMaker<'a> {
                     // change the order.
                     list.sort();
                 }
-                _ => list
-                    .retain(|entry| entry.score >= LEAST_EVIDENCE * fitted.item_scales[entry.item as usize]),
+                _ => {
+                    list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize])
+                }
             }
             lists[user - readers.start] = list;
         }

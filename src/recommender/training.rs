@@ -8,7 +8,7 @@ use crate::config::{Objective, ResolvedConfig, Solver};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::model::als::epochs_after;
+use crate::model::als::final_epochs;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::{Editions, Interactions};
 use crate::model::device::Device;
@@ -50,6 +50,51 @@ impl Trained {
     }
 }
 
+/// Both models alone.
+#[derive(Debug)]
+pub struct Models {
+    pub ranking: Factors,
+    /// The model of stars, if anything was rated.
+    pub rating: Option<RatingModel>,
+    /// The ranking model's mean loss of an observed pair after each epoch.
+    pub losses: Vec<f64>,
+}
+
+/// Fits both models. With `start`, goes on from another training of nearly the same ratings if the solver is
+/// `als`; the other solvers always begin anew. `scale` is that of the stars in `rated`.
+///
+/// # Errors
+/// Those of [`fit_ranking`].
+pub fn fit(
+    view: View<'_>,
+    device: Device,
+    config: &ResolvedConfig,
+    confidence: &ConfidenceMatrix,
+    rated: &Interactions,
+    scale: Option<(f32, f32)>,
+    start: Option<Start>,
+) -> Result<Models> {
+    let engine = engine(device)?;
+    let model = &config.model;
+    let start = start.filter(|_| model.solver == Solver::Als);
+    let epochs = if start.is_some() { final_epochs(model.epochs).max(1) } else { model.epochs };
+    let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
+    let (ranking, losses) = watched(view, "train", epochs, |watch| {
+        fit_ranking(&*engine, confidence, config.parameters(), items, watch)
+    })?;
+    let Some(scale) = scale.filter(|_| !rated.is_empty()) else {
+        return Ok(Models { ranking, rating: None, losses });
+    };
+    let epochs = rating_epochs.flatten();
+    let stars = Stars { rated, ranking: &ranking, scale, epochs };
+    let most = epochs.unwrap_or(config.rating.rating_epochs);
+    let (rating, _) = watched(View { held_out: "", ..view }, "stars", most, |watch| {
+        fit_rating(&*engine, stars, config.parameters(), watch)
+    })?;
+    Ok(Models { ranking, rating: Some(rating), losses })
+}
+
+/// Trains on all ratings.
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'a> {
     pub device: Device,
@@ -61,10 +106,10 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains both models, going on from another training if there is a `start` and the solver is `als`.
+    /// Trains both models, going on from those in `start` where [`fit`] can.
     ///
     /// # Errors
-    /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none.
+    /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none; those of [`fit`].
     pub fn fit(
         &self,
         console: &Console,
@@ -72,42 +117,18 @@ impl Training<'_> {
         start: Option<Start>,
     ) -> Result<Trained> {
         let Self { device, interrupt, ratings, config, held_out } = *self;
-        let engine = engine(device)?;
-        let rated = ratings.interactions.rated();
-        let scale = ratings.scale.filter(|_| !rated.is_empty());
-        if scale.is_none() && config.model.objective == Objective::Rating {
+        let (rated, scale) = (ratings.interactions.rated(), ratings.scale);
+        if (scale.is_none() || rated.is_empty()) && config.model.objective == Objective::Rating {
             return Err(Error::new(
                 Kind::NoRatings,
                 "objective = \"rating\" needs ratings, and all rows are implicit",
             )
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
-        let model = &config.model;
-        // The other solvers always begin anew.
-        let start = start.filter(|_| model.solver == Solver::Als);
-        let epochs = if start.is_some() { epochs_after(model.epochs).max(1) } else { model.epochs };
-        let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
         let view = View { console, interrupt, name: "", tells_epochs: true, held_out };
-        let (ranking, losses) = watched(view, "train", epochs, |watch| {
-            fit_ranking(&*engine, &confidence, config.parameters(), items, watch)
-        })?;
-        let rating = match scale {
-            None => None,
-            Some(scale) => {
-                let known = rating_epochs.flatten();
-                let epochs = known.unwrap_or(config.rating.rating_epochs);
-                let (fitted, _) = watched(View { held_out: "", ..view }, "stars", epochs, |watch| {
-                    fit_rating(
-                        &*engine,
-                        Stars { rated: &rated, ranking: &ranking, scale, epochs: known },
-                        config.parameters(),
-                        watch,
-                    )
-                })?;
-                Some(fitted)
-            }
-        };
-        let item_scales = confidence.item_scales(&ranking, model.length_exponent);
+        let Models { ranking, rating, losses } =
+            fit(view, device, config, &confidence, &rated, scale, start)?;
+        let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
         Ok(Trained { ranking, item_scales, confidence, rating, rated, losses })
     }
 }
@@ -127,7 +148,7 @@ pub struct View<'a> {
 
 /// Runs `fit`, a training of `epochs` epochs, and shows its progress. Returns the model, and the mean loss of
 /// a rating after each epoch.
-pub fn watched<T>(
+fn watched<T>(
     view: View<'_>,
     stage: &str,
     epochs: usize,

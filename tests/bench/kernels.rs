@@ -54,7 +54,7 @@ fn half_step(bencher: Bencher<'_, '_>, rows: &Interactions, d: usize, near: bool
         model::kernels::Ridge { weights: None, ..als::ranking_ridge(rows, &penalties, &config.model) };
     let start = || (table(rows.item_count, d), vec![0.0; rows.user_count() * d]);
     bencher.with_inputs(start).bench_local_refs(|(features, solutions)| {
-        cpu::train(&ridge, features, solutions, d, near, &Interrupt::never()).is_ok()
+        cpu::half_step_in_place(&ridge, features, solutions, d, near, &Interrupt::never()).is_ok()
     });
 }
 

@@ -209,7 +209,7 @@ fn a_table_of_that_name_that_is_not_ours_is_left_alone() {
 #[test]
 fn check_finds_what_is_broken() {
     let shop = Shop::with_tastes(60, 40, 8);
-    shop.call(&["check"]).failed(1, "nothing was published");
+    shop.call(&["check"]).failed(1, "nothing is published");
     shop.night();
     for (damage, promise) in [
         ("DELETE FROM recommendations WHERE user_id = 5 AND rank = 2", "without gaps"),

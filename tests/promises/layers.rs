@@ -1,12 +1,12 @@
-//! Imports point down only: the house of `src/lib.rs`, held by reading the sources.
+//! Imports point down only, as the map in `src/lib.rs` shows it: held by reading the sources.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the top down. A room may use those in the lines below its own, and nothing
-/// beside it but on the last line, of which every room is a single file.
-const ROOMS: [&[&str]; 11] = [
+/// The modules of the crate, layer by layer, from the top down. A module may use the layers below its own, and
+/// none beside it but in the last layer, of which every module is a single file.
+const LAYERS: [&[&str]; 11] = [
     &["commands"],
     &["demo"],
     &["pipeline"],
@@ -85,32 +85,32 @@ fn used(code: &str) -> Vec<String> {
     names
 }
 
-fn rank(room: &str) -> Option<usize> {
-    ROOMS.iter().position(|rooms| rooms.contains(&room))
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-fn room_of(path: &Path, root: &Path) -> String {
+fn module_of(path: &Path, root: &Path) -> String {
     let inside = path.strip_prefix(root).expect("within");
     let first = inside.components().next().expect("a name").as_os_str();
     Path::new(first).with_extension("").display().to_string()
 }
 
 #[test]
-fn rooms_use_only_what_lies_below_them() {
+fn modules_use_only_what_lies_below_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
     for path in sources(&root) {
-        let room = room_of(&path, &root);
-        if ["lib", "main"].contains(&room.as_str()) {
+        let module = module_of(&path, &root);
+        if ["lib", "main"].contains(&module.as_str()) {
             continue;
         }
-        let own = rank(&room).unwrap_or_else(|| panic!("{room} has no place in ROOMS"));
-        for other in used(&code(&path)).into_iter().filter(|other| *other != room) {
+        let own = rank(&module).unwrap_or_else(|| panic!("{module} has no place in LAYERS"));
+        for other in used(&code(&path)).into_iter().filter(|other| *other != module) {
             let Some(place) = rank(&other) else {
-                wrong.push(format!("{} names crate::{other}, which is no room", path.display()));
+                wrong.push(format!("{} names crate::{other}, which is no module", path.display()));
                 continue;
             };
-            if place < own || (place == own && own + 1 < ROOMS.len()) {
+            if place < own || (place == own && own + 1 < LAYERS.len()) {
                 wrong.push(format!("{} uses {other}", path.display()));
             }
         }
@@ -118,9 +118,9 @@ fn rooms_use_only_what_lies_below_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Which libraries only one room may name.
+/// Which libraries only some modules may name.
 #[test]
-fn libraries_stay_in_their_rooms() {
+fn libraries_stay_where_they_belong() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let homes: [(&str, &[&str]); 5] = [
         ("burn", &[]),
@@ -131,10 +131,13 @@ fn libraries_stay_in_their_rooms() {
     ];
     let mut wrong = Vec::new();
     for path in sources(&root.join("src")) {
-        let (code, room) = (code(&path), room_of(&path, &root.join("src")));
-        for (library, rooms) in homes {
+        let (code, module) = (code(&path), module_of(&path, &root.join("src")));
+        for (library, modules) in homes {
             let named = code.contains(&format!("{library}::")) || code.contains(&format!("{library}_"));
-            if named && !rooms.contains(&room.as_str()) && !code.contains(&format!("nightshelf_{library}")) {
+            if named
+                && !modules.contains(&module.as_str())
+                && !code.contains(&format!("nightshelf_{library}"))
+            {
                 wrong.push(format!("{} names {library}", path.display()));
             }
         }
@@ -142,7 +145,7 @@ fn libraries_stay_in_their_rooms() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a library makes of itself, too: no two files of a room or of the model use each other.
+/// What a library makes of itself, too: no two files of a module or of the model use each other.
 #[test]
 fn no_two_files_use_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -40,7 +40,7 @@ impl Kernels for CpuKernels {
             Some(previous) => numbers(previous)?,
             None => vec![0.0; side.ridge.rows() * d],
         };
-        let sums = cpu::train(&side.ridge, &mut features, &mut solutions, d, near, interrupt)?;
+        let sums = cpu::half_step_in_place(&side.ridge, &mut features, &mut solutions, d, near, interrupt)?;
         let (features, solutions) = (table(features, d, &device), table(solutions, d, &device));
         Ok(HalfStep { features, solutions, loss: sums.loss, penalty: sums.penalty })
     }

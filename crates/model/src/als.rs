@@ -1,9 +1,10 @@
-//! Alternating least squares: one side in closed form, then the other, a few times over.
+//! Alternating least squares: one side, then the other, a few times over.
 //!
-//! The losses stand in the documentation of the [`crate`]; a half-step is [`Kernels::half_step`]. Each epoch
-//! ends with the users. The last epoch solves them exactly, so that their factors are the exact solution for
-//! the item factors that are kept: folding a user in later gives the same numbers, and contributions add up
-//! to scores.
+//! The losses stand in the documentation of the [`crate`]; a half-step is [`Kernels::half_step`]. On the CPU it
+//! solves short rows in closed form, and moves long ones a few steps of conjugate gradients from their last
+//! solution; a GPU takes steps for all. Each epoch ends with the users. The last epoch solves them exactly, so
+//! that their factors are the exact solution for the item factors that are kept: folding a user in later gives
+//! the same numbers, and contributions add up to scores.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ use crate::{Factors, Watch, initial, not_finite};
 /// How many of a night's epochs train on all ratings: a quarter. The other epochs train the model that the
 /// gate judges, from which this training starts. On Book-Crossing the loss is 0.8540 a rating after 12 epochs
 /// on nine tenths and 4 on everything, and 0.8536 after 16 on everything.
-pub fn epochs_after(epochs: usize) -> usize {
+pub fn final_epochs(epochs: usize) -> usize {
     epochs / 4
 }
 
@@ -56,7 +57,7 @@ pub fn ranking_ridge<'a>(rows: &'a Interactions, penalties: &'a [f32], model: &M
 }
 
 /// See [`crate::fit_ranking`].
-pub fn ranking<K: Kernels>(
+pub fn fit_ranking<K: Kernels>(
     device: &DeviceOf<K>,
     confidence: &ConfidenceMatrix,
     model: &Model,
@@ -76,7 +77,7 @@ pub fn ranking<K: Kernels>(
         Some(start) => {
             let step = K::half_step(&users_side, table(start, d, device), None, watch.interrupt)?;
             (users, items) = (step.solutions, step.features);
-            epochs = epochs_after(epochs).max(1);
+            epochs = final_epochs(epochs).max(1);
         }
         None => {
             users = table(initial(by_user.user_count(), d, model.seed), d, device);

@@ -48,7 +48,7 @@ impl<'a> Attribution<'a> {
     /// For the rating model: how much each rated item contributes to x_u·y_i, the part beyond mean and
     /// biases.
     pub fn stars(model: &'a RatingModel, rated: &Interactions, parameters: &Resolved) -> Result<Self> {
-        let left = model.biases.left_of(rated, model.mean);
+        let left = model.biases.residuals_of(rated, model.mean);
         Ok(Self {
             penalties: rating::user_penalties(&left, &parameters.rating),
             rows: Cow::Owned(left),

@@ -52,9 +52,9 @@ impl Prior {
         self.start + self.slope * log(count)
     }
 
-    /// Weighted least squares through the rows' mean residuals. A row weighs as much as it would have to say
-    /// about its own bias, n β / (n + β). A ridge penalty of 10 damps both a and c.
-    fn fit(left: &Left, damping: f64) -> Self {
+    /// Weighted least squares through the rows' mean residuals. A row weighs n β / (n + β): the share of its
+    /// own bias, n / (n + β), that its n ratings decide, times β. A ridge penalty of 10 damps both a and c.
+    fn fit(residuals: &Residuals, damping: f64) -> Self {
         const DAMPING: f64 = 10.0;
         let part = |(sums, (counts, logs)): (&[f64], (&[u32], &[f32]))| {
             let mut moments = Moments::default();
@@ -71,8 +71,8 @@ impl Prior {
             }
             moments
         };
-        let rows = left.counts.par_chunks(BLOCK).zip(left.logs.par_chunks(BLOCK));
-        let parts: Vec<Moments> = left.sums.par_chunks(BLOCK).zip(rows).map(part).collect();
+        let rows = residuals.counts.par_chunks(BLOCK).zip(residuals.logs.par_chunks(BLOCK));
+        let parts: Vec<Moments> = residuals.sums.par_chunks(BLOCK).zip(rows).map(part).collect();
         let mut all = Moments { xx: DAMPING, one: DAMPING, ..Moments::default() };
         // In order, so that the sum does not depend on the number of threads.
         for part in parts {
@@ -107,7 +107,7 @@ struct Moments {
 
 /// The residuals of each row's ratings after the mean and the other side's biases.
 #[derive(Debug)]
-pub struct Left {
+pub struct Residuals {
     /// The sum of each row's residuals.
     sums: Vec<f64>,
     counts: Vec<u32>,
@@ -115,22 +115,23 @@ pub struct Left {
     logs: Vec<f32>,
 }
 
-impl Left {
+impl Residuals {
     /// `others` are the biases of the other side.
     pub fn of(rows: &Interactions, mean: f32, others: &[f32]) -> Self {
         let counts = rows.items_per_user();
         let logs = counts.par_iter().map(|count| log(*count as usize)).collect();
-        let mut left = Self { sums: vec![0.0; counts.len()], counts, logs };
-        left.update(rows, mean, others);
-        left
+        let mut residuals = Self { sums: vec![0.0; counts.len()], counts, logs };
+        residuals.update(rows, mean, others);
+        residuals
     }
 
     /// Replaces the sums, for new biases of the other side.
     fn update(&mut self, rows: &Interactions, mean: f32, others: &[f32]) {
         self.sums.par_iter_mut().enumerate().with_min_len(BLOCK).for_each(|(row, sum)| {
             let (columns, ratings) = rows.of(row);
-            let left = |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
-            *sum = columns.iter().zip(ratings).map(left).sum();
+            let residual =
+                |(column, rating): (&u32, &f32)| f64::from(rating - mean - others[*column as usize]);
+            *sum = columns.iter().zip(ratings).map(residual).sum();
         });
     }
 
@@ -150,21 +151,21 @@ impl Biases {
     pub fn fit(by_user: &Interactions, by_item: &Interactions, mean: f32, parameters: &Rating) -> Self {
         let mut biases = Self { users: vec![0.0; by_user.user_count()], ..Self::default() };
         let (of_users, of_items) = (parameters.user_damping, parameters.item_damping);
-        let mut left_to_items = Left::of(by_item, mean, &biases.users);
-        let mut left_to_users = Left::of(by_user, mean, &vec![0.0; by_item.user_count()]);
+        let mut item_residuals = Residuals::of(by_item, mean, &biases.users);
+        let mut user_residuals = Residuals::of(by_user, mean, &vec![0.0; by_item.user_count()]);
         for _ in 0..SWEEPS {
-            left_to_items.update(by_item, mean, &biases.users);
-            biases.priors[1] = Prior::fit(&left_to_items, of_items);
-            biases.items = left_to_items.damped(of_items, biases.priors[1]);
-            left_to_users.update(by_user, mean, &biases.items);
-            biases.priors[0] = Prior::fit(&left_to_users, of_users);
-            biases.users = left_to_users.damped(of_users, biases.priors[0]);
+            item_residuals.update(by_item, mean, &biases.users);
+            biases.priors[1] = Prior::fit(&item_residuals, of_items);
+            biases.items = item_residuals.damped(of_items, biases.priors[1]);
+            user_residuals.update(by_user, mean, &biases.items);
+            biases.priors[0] = Prior::fit(&user_residuals, of_users);
+            biases.users = user_residuals.damped(of_users, biases.priors[0]);
         }
         biases
     }
 
     /// The residuals of ratings by user.
-    pub fn left_of(&self, rated: &Interactions, mean: f32) -> Interactions {
+    pub fn residuals_of(&self, rated: &Interactions, mean: f32) -> Interactions {
         residuals(rated, mean, &self.users, &self.items)
     }
 }
@@ -206,19 +207,19 @@ mod tests {
     fn a_prior_is_the_line_through_what_was_found() {
         // Thousands of rows whose mean residual is 1 - 0.25 ln n: the damping hardly shows.
         let line = |count: usize| 1.0 - 0.25 * (count as f64).ln();
-        let left = |rows: &[(f64, usize)]| Left {
+        let residuals = |rows: &[(f64, usize)]| Residuals {
             sums: rows.iter().map(|(sum, _)| *sum).collect(),
             counts: rows.iter().map(|(_, count)| *count as u32).collect(),
             logs: rows.iter().map(|(_, count)| log(*count)).collect(),
         };
         let rows: Vec<_> = (0..19_000).map(|n| 1 + n % 50).map(|n| (line(n) * n as f64, n)).collect();
-        let prior = Prior::fit(&left(&rows), 5.0);
+        let prior = Prior::fit(&residuals(&rows), 5.0);
         for count in [1, 7, 50] {
             assert!((f64::from(prior.at(count)) - line(count)).abs() < 0.01, "{prior:?}");
         }
         assert_eq!(prior.at(0), prior.at(1));
-        let biases = left(&[(0.0, 0), (30.0, 30)]).damped(10.0, Prior { start: 2.0, slope: 0.0 });
+        let biases = residuals(&[(0.0, 0), (30.0, 30)]).damped(10.0, Prior { start: 2.0, slope: 0.0 });
         assert_eq!(biases, [2.0, 50.0 / 40.0]);
-        assert_eq!(Prior::fit(&left(&[]), 5.0), Prior::default());
+        assert_eq!(Prior::fit(&residuals(&[]), 5.0), Prior::default());
     }
 }

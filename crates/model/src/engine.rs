@@ -46,9 +46,9 @@ impl<K: Kernels> Engine for BurnEngine<K> {
         watch: &Watch<'_>,
     ) -> Result<Factors> {
         match parameters.model.solver {
-            Solver::Als => als::ranking::<K>(&self.device, confidence, &parameters.model, start, watch),
+            Solver::Als => als::fit_ranking::<K>(&self.device, confidence, &parameters.model, start, watch),
             Solver::Adam | Solver::Sgd => {
-                minibatch::ranking::<K::Backend>(&self.device, confidence, parameters, watch)
+                minibatch::fit_ranking::<K::Backend>(&self.device, confidence, parameters, watch)
             }
         }
     }
@@ -59,7 +59,7 @@ impl<K: Kernels> Engine for BurnEngine<K> {
             Solver::Adam | Solver::Sgd => {
                 let mean = rating::mean(stars.rated);
                 let rows =
-                    minibatch::rating::<K::Backend>(&self.device, stars.rated, mean, parameters, watch)?;
+                    minibatch::fit_rating::<K::Backend>(&self.device, stars.rated, mean, parameters, watch)?;
                 Ok(RatingModel::from_rows(mean, rows, stars.scale))
             }
         }

@@ -7,7 +7,7 @@
 //!
 //! Few rows are solved, so this runs on the CPU wherever the model was trained.
 
-use crate::biases::{self, Left};
+use crate::biases::{self, Residuals};
 use crate::confidence::ConfidenceMatrix;
 use crate::data::Interactions;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub struct Unsolved {
 ///
 /// # Errors
 /// [`crate::error::Error::Diverged`] if the factors are not finite.
-pub fn ranking(
+pub fn solve_ranking(
     factors: &mut Factors,
     confidence: &ConfidenceMatrix,
     unsolved: &Unsolved,
@@ -41,7 +41,7 @@ pub fn ranking(
     let solve = |rows: Interactions, others: &[f32]| -> Result<Vec<f32>> {
         let penalties = als::penalties(&rows, &parameters.model);
         let ridge = als::ranking_ridge(&rows, &penalties, &parameters.model);
-        Ok(cpu::half_step(&ridge, others, width, interrupt)?.0)
+        Ok(cpu::solve_exactly(&ridge, others, width, interrupt)?.0)
     };
     let mut users = unsolved.users.clone();
     // New items have authors, too.
@@ -61,7 +61,7 @@ pub fn ranking(
 
 /// Solves rows of the rating model in place, from the rated pairs. Rows that were never solved are zero;
 /// `ranking` is the ranking model of the same items.
-pub fn rating(
+pub fn solve_rating(
     model: &mut RatingModel,
     rated: &Interactions,
     ranking: &Factors,
@@ -72,12 +72,12 @@ pub fn rating(
     let (mean, width, settings) = (model.mean, model.factors.width, &parameters.rating);
     let of_users = rated.select(&unsolved.users);
     let solve_users = |model: &mut RatingModel| -> Result<()> {
-        let own = Left::of(&of_users, mean, &model.biases.items)
+        let own = Residuals::of(&of_users, mean, &model.biases.items)
             .damped(settings.user_damping, model.biases.priors[0]);
         let left = biases::residuals(&of_users, mean, &own, &model.biases.items);
         let penalties = rating::user_penalties(&left, settings);
         let ridge = rating::ridge(&left, &left.ratings, &penalties);
-        let (solved, _) = cpu::half_step(&ridge, &model.factors.items, width, interrupt)?;
+        let (solved, _) = cpu::solve_exactly(&ridge, &model.factors.items, width, interrupt)?;
         put(&mut model.biases.users, &unsolved.users, &own, 1);
         put(&mut model.factors.users, &unsolved.users, &solved, width);
         Ok(())
@@ -90,13 +90,13 @@ pub fn rating(
         put(&mut model.factors.items, &unsolved.items, &model.directions.of(&rows, width), width);
         solve_users(model)?;
         let of_items = rated.transposed().select(&unsolved.items);
-        let own = Left::of(&of_items, mean, &model.biases.users)
+        let own = Residuals::of(&of_items, mean, &model.biases.users)
             .damped(settings.item_damping, model.biases.priors[1]);
         let left = biases::residuals(&of_items, mean, &own, &model.biases.users);
         let targets = rating::item_targets(&left, &model.factors.users, &rows, &model.directions, width);
         let penalties = rating::item_penalties(&left, settings);
         let ridge = rating::ridge(&left, &targets, &penalties);
-        let (mut solved, _) = cpu::half_step(&ridge, &model.factors.users, width, interrupt)?;
+        let (mut solved, _) = cpu::solve_exactly(&ridge, &model.factors.users, width, interrupt)?;
         model.directions.add(1.0, &rows, width, &mut solved);
         put(&mut model.biases.items, &unsolved.items, &own, 1);
         put(&mut model.factors.items, &unsolved.items, &solved, width);

@@ -18,7 +18,7 @@
 //!
 //! **Rating** (explicit feedback): biases, and factors that start from the ranking model's directions.
 //! [`rating`] has the losses of its two stages. The mini-batch solvers fit a plainer loss, which stands at
-//! [`minibatch::rating`].
+//! [`minibatch::fit_rating`].
 //!
 //! # The map
 //!

@@ -235,7 +235,7 @@ pub fn fit<K: Kernels>(
     if !biases.are_finite() {
         return Err(not_finite("the biases of stars"));
     }
-    let left = biases.left_of(rated, mean);
+    let left = biases.residuals_of(rated, mean);
     let factors = factors::<K>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
     Ok(RatingModel { mean, factors, biases, directions, scale, epochs })
 }
@@ -259,7 +259,7 @@ pub fn best_epochs<K: Kernels>(
     let rest = rated.filter_places(|at| !in_slice(at));
     let mean = mean(&rest);
     let biases = Biases::fit(&rest, &rest.transposed(), mean, &parameters.rating);
-    let (left, wanted) = (biases.left_of(&rest, mean), biases.left_of(&slice, mean));
+    let (left, wanted) = (biases.residuals_of(&rest, mean), biases.residuals_of(&slice, mean));
     let (mut best, mut least, mut epoch) = (1, f64::MAX, 0);
     let watch = Watch { interrupt, epoch: &|_, _| () };
     factors::<K>(device, &left, ranking, directions, &parameters.rating, &watch, |factors| {

@@ -43,8 +43,8 @@ pub fn free_users_names(transaction: &Transaction<'_>) -> Result<()> {
     let Some(previous) = Slot::previous(transaction)? else {
         return Ok(());
     };
-    // For a large table, or where each commit moves pages, this would take long: there names come back every
-    // third night.
+    // For a large table, or where each commit moves pages, this would take long: there an index has the
+    // application's name every third night only, since it stays with one of three slots.
     let is_full_vacuum: i64 = transaction.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
     let rows = previous_rows(transaction)?.and_then(|rows| rows.get(LISTS.name).copied());
     if is_full_vacuum == 1 || rows.is_none_or(|rows| rows > LARGE) {

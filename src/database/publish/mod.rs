@@ -24,7 +24,7 @@ const TOGETHER: usize = 32;
 
 /// The meaning of the codes in rows, and the run that writes them.
 #[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
+pub struct Labels<'a> {
     pub run_id: i64,
     /// Readers by code.
     pub users: &'a Users,
@@ -32,7 +32,7 @@ pub struct Names<'a> {
     pub items: &'a Items,
 }
 
-impl Names<'_> {
+impl Labels<'_> {
     /// Writes rows into a table of the shape of `recommendations`.
     pub(super) fn insert(&self, connection: &Connection, table: &str, rows: &[Recommendation]) -> Result<()> {
         let (many, few) = rows.split_at(rows.len() - rows.len() % TOGETHER);
@@ -103,7 +103,7 @@ pub struct Draft<'a> {
     slot: Slot,
     /// The empty slot that the current set moves to.
     retired: Slot,
-    names: Names<'a>,
+    labels: Labels<'a>,
     table: String,
     batch: BatchSize,
     written: u64,
@@ -111,7 +111,7 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Makes an empty set in a free slot.
-    pub fn begin(database: &'a mut Database, names: Names<'a>) -> Result<Self> {
+    pub fn begin(database: &'a mut Database, labels: Labels<'a>) -> Result<Self> {
         let [slot, retired] = free_slots(database)?;
         database.write("preparing the new set", |transaction| {
             exchange::free_users_names(transaction)?;
@@ -122,7 +122,7 @@ impl<'a> Draft<'a> {
             database,
             slot,
             retired,
-            names,
+            labels,
             table: slot.name(LISTS.name),
             batch: BatchSize::new(batches::FIRST_BATCH),
             written: 0,
@@ -132,10 +132,10 @@ impl<'a> Draft<'a> {
     /// Adds rows. All rows together must come in the order of reader and rank, which is that of the primary
     /// key.
     pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
-        let (table, names) = (&self.table, self.names);
+        let (table, labels) = (&self.table, self.labels);
         self.written += rows.len() as u64;
         in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
-            names.insert(transaction, table, rows)
+            labels.insert(transaction, table, rows)
         })
     }
 
@@ -163,15 +163,15 @@ impl<'a> Draft<'a> {
     }
 
     fn add_popular(&mut self, popular: &[(u32, u32)]) -> Result<()> {
-        let (table, names) = (quote(&self.slot.name(POPULAR.name)), self.names);
+        let (table, labels) = (quote(&self.slot.name(POPULAR.name)), self.labels);
         let insert =
             format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
         let ranked: Vec<(i64, (u32, u32))> = (1..).zip(popular.iter().copied()).collect();
         in_batches(self.database, &mut self.batch, &ranked, |transaction, ranked| {
             let mut statement = transaction.prepare_cached(&insert)?;
             for (rank, (item, readers)) in ranked {
-                let (isbn, isbn13) = names.book(*item);
-                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), names.run_id])?;
+                let (isbn, isbn13) = labels.book(*item);
+                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), labels.run_id])?;
             }
             Ok(())
         })
@@ -180,7 +180,7 @@ impl<'a> Draft<'a> {
     fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
         let insert =
             format!("INSERT INTO {} (user_id, digest) VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
-        let (users, readers) = (self.names.users, (0..digests.len()).collect::<Vec<_>>());
+        let (users, readers) = (self.labels.users, (0..digests.len()).collect::<Vec<_>>());
         in_batches(self.database, &mut self.batch, &readers, |transaction, readers| {
             let mut statement = transaction.prepare_cached(&insert)?;
             for user in readers {

@@ -10,7 +10,7 @@ use crate::catalog::ids::{UserId, UserRef, Users};
 use crate::catalog::recommendation::Recommendation;
 use crate::database::batch_size::BatchSize;
 use crate::database::publish::slots::{LISTS, READERS};
-use crate::database::publish::{Names, bind_user};
+use crate::database::publish::{Labels, bind_user};
 use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::Result;
@@ -82,7 +82,7 @@ pub struct Replacement<'a> {
 /// After each transaction, `done` is called with the number of readers who have their new list.
 pub fn replace(
     database: &mut Database,
-    names: Names<'_>,
+    labels: Labels<'_>,
     replacements: &[Replacement<'_>],
     mut done: impl FnMut(usize),
 ) -> Result<()> {
@@ -91,7 +91,7 @@ pub fn replace(
     while finished < replacements.len() {
         let now = &replacements[finished..(finished + batch.rows).min(replacements.len())];
         let ((), held) = database.write("replacing lists", |transaction| {
-            now.iter().try_for_each(|replacement| replace_one(transaction, names, replacement))
+            now.iter().try_for_each(|replacement| replace_one(transaction, labels, replacement))
         })?;
         failpoint::reach("backfill.batch");
         batch.adapt(held);
@@ -101,9 +101,13 @@ pub fn replace(
     Ok(())
 }
 
-fn replace_one(transaction: &Transaction<'_>, names: Names<'_>, replacement: &Replacement<'_>) -> Result<()> {
+fn replace_one(
+    transaction: &Transaction<'_>,
+    labels: Labels<'_>,
+    replacement: &Replacement<'_>,
+) -> Result<()> {
     delete(transaction, LISTS.name, replacement.user)?;
-    names.insert(transaction, LISTS.name, replacement.rows)?;
+    labels.insert(transaction, LISTS.name, replacement.rows)?;
     let Some(digest) = replacement.digest else {
         delete(transaction, READERS.name, replacement.user)?;
         return Ok(());

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::database::publish::reader_lists::{self, IS_READER};
 use crate::database::publish::slots::{LISTS, RowCounts, Slot};
-use crate::database::publish::{Names, bind_user, exchange};
+use crate::database::publish::{Labels, bind_user, exchange};
 use crate::database::{Database, quote};
 use crate::error::{Error, Kind, Result};
 
@@ -39,10 +39,10 @@ pub fn exchange(database: &Database) -> Result<()> {
 ///
 /// # Errors
 /// [`Kind::Config`] if not, with SQLite's message or what became of an id.
-pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
+pub fn rows(database: &Database, labels: Labels<'_>, top: usize) -> Result<()> {
     let looking = "looking at the table recommendations";
     let shape = database.read(looking, |connection| LISTS.shape(connection))?;
-    if shape.is_like(&LISTS.own_shape()) || names.users.is_empty() || names.items.is_empty() {
+    if shape.is_like(&LISTS.own_shape()) || labels.users.is_empty() || labels.items.is_empty() {
         return Ok(());
     }
     // The temporary table has the same name, so that SQLite's messages are about the table that people know.
@@ -65,9 +65,9 @@ pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
             temporary(&index.create("temp", &index.name, LISTS.name))?;
         }
         let transaction = connection.unchecked_transaction()?;
-        let sample = sample(names, top);
-        names.insert(&transaction, LISTS.name, &sample).map_err(refused)?;
-        gives_back(&transaction, names, sample.len()).map_err(refused)?;
+        let sample = sample(labels, top);
+        labels.insert(&transaction, LISTS.name, &sample).map_err(refused)?;
+        gives_back(&transaction, labels, sample.len()).map_err(refused)?;
         transaction.rollback()?;
         Ok(())
     })
@@ -75,8 +75,8 @@ pub fn rows(database: &Database, names: Names<'_>, top: usize) -> Result<()> {
 
 /// A row for every reader, and a whole list for the first; rows with all optional values, and rows without
 /// them.
-fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
-    let items = names.items.len() as u32;
+fn sample(labels: Labels<'_>, top: usize) -> Vec<Recommendation> {
+    let items = labels.items.len() as u32;
     let row = |user: u32, rank: u32| {
         let is_bare = rank.is_multiple_of(2);
         Recommendation {
@@ -91,18 +91,18 @@ fn sample(names: Names<'_>, top: usize) -> Vec<Recommendation> {
     };
     let longest = (top as u32).min(items).max(1);
     let first = (1..=longest).map(|rank| row(0, rank));
-    first.chain((1..names.users.len() as u32).map(|user| row(user, 1))).collect()
+    first.chain((1..labels.users.len() as u32).map(|user| row(user, 1))).collect()
 }
 
 /// Fails unless all `written` rows come back, with the same ids and spellings: a column of numbers would turn
 /// `'007'` into 7.
-fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Result<()> {
-    let codes = names.users.codes();
-    let spellings: HashSet<&str> = (0..names.items.len()).map(|item| names.items.spelling(item)).collect();
+fn gives_back(connection: &Connection, labels: Labels<'_>, written: usize) -> Result<()> {
+    let codes = labels.users.codes();
+    let spellings: HashSet<&str> = (0..labels.items.len()).map(|item| labels.items.spelling(item)).collect();
     // Looked up by a reader's id, as backfills do.
     let mut of_reader =
         connection.prepare(&format!("SELECT 1 FROM temp.{} WHERE {IS_READER}", quote(LISTS.name)))?;
-    bind_user(&mut of_reader, 1, names.users.get(0))?;
+    bind_user(&mut of_reader, 1, labels.users.get(0))?;
     if of_reader.raw_query().next()?.is_none() {
         return Err(Error::new(
             Kind::Config,
@@ -141,7 +141,7 @@ fn gives_back(connection: &Connection, names: Names<'_>, written: usize) -> Resu
         let message = format!("a constraint of it leaves {found} of {written} rows");
         return Err(Error::new(Kind::Config, message));
     }
-    if readers.len() < names.users.len() {
+    if readers.len() < labels.users.len() {
         return Err(changed("user_id"));
     }
     Ok(())

@@ -106,7 +106,7 @@ impl Shape {
     }
 
     /// The same shape with the other's text, if the two texts differ only in white space and comments.
-    pub fn as_written_in(self, other: &Self) -> Self {
+    pub fn in_the_words_of(self, other: &Self) -> Self {
         let said = |text: &str| -> Vec<String> {
             let all = tokens(text).filter(|token| !matches!(token, Token::Space(_)));
             all.map(|token| token.text().to_owned()).collect()

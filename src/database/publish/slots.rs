@@ -66,7 +66,7 @@ impl Published {
         // other types.
         let is_ours = self.name != LISTS.name || shape.has_any();
         Ok(match is_ours && shape.is_strict() {
-            true => shape.without_strict().as_written_in(&self.own_shape()),
+            true => shape.without_strict().in_the_words_of(&self.own_shape()),
             false => shape,
         })
     }

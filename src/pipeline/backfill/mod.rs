@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::database::lock::Lock;
 use crate::database::publish::reader_lists::{self, Noted};
-use crate::database::publish::{Names, rehearsal, slots};
+use crate::database::publish::{Labels, rehearsal, slots};
 use crate::database::runs::{self, Current};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
@@ -102,7 +102,7 @@ fn bring_up_to_date(
     }
     plan.tell(console);
     let Encoded { users, items, .. } = &dataset.ratings;
-    rehearsal::rows(database, Names { run_id, users, items }, job.context.config.output.top)?;
+    rehearsal::rows(database, Labels { run_id, users, items }, job.context.config.output.top)?;
     plan.carry_out(job, database, run_id, &dataset).map(Finished::from)
 }
 

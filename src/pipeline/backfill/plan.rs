@@ -12,7 +12,7 @@ use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::config::Config;
 use crate::console::Console;
 use crate::database::Database;
-use crate::database::publish::Names;
+use crate::database::publish::Labels;
 use crate::database::publish::reader_lists::{self, Noted, Replacement};
 use crate::database::runs::{self, Current, Outcome};
 use crate::error::{Error, Kind, Result};
@@ -161,10 +161,10 @@ impl Plan {
         let rated = interactions.rated();
         let (ranking, rating) = job.clock.time(Stage::FoldIn, || -> Result<_> {
             let mut ranking = self.model.ranking.recoded(&self.users, &self.items);
-            fold_in::ranking(&mut ranking, &confidence, unsolved, config.parameters(), interrupt)?;
+            fold_in::solve_ranking(&mut ranking, &confidence, unsolved, config.parameters(), interrupt)?;
             let mut rating = self.model.rating.take().map(|model| model.recoded(&self.users, &self.items));
             if let Some(model) = &mut rating {
-                fold_in::rating(model, &rated, &ranking, unsolved, config.parameters(), interrupt)?;
+                fold_in::solve_rating(model, &rated, &ranking, unsolved, config.parameters(), interrupt)?;
             }
             Ok((ranking, rating))
         })?;
@@ -217,14 +217,14 @@ impl Plan {
             let digest = Some(self.digests[*user as usize]);
             replacements.push(Replacement { user: ratings.users.get(*user as usize), digest, rows });
         }
-        let names = Names { run_id, users: &ratings.users, items: &ratings.items };
+        let labels = Labels { run_id, users: &ratings.users, items: &ratings.items };
         let bar = console.bar("publish", replacements.len() as u64);
         let mut finished = 0;
         let done = |done| {
             finished = done;
             bar.reach(done as u64);
         };
-        reader_lists::replace(database, names, &replacements, done).map_err(|error| {
+        reader_lists::replace(database, labels, &replacements, done).map_err(|error| {
             // A signal's own message is about whole sets; this one says how many lists are new.
             match error.kind() {
                 Kind::Interrupted | Kind::Terminated => Error::new(

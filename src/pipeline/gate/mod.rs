@@ -2,8 +2,9 @@
 //!
 //! It checks that the input has not shrunk, that the model beats a baseline, and that it is as good as the
 //! published one. The judged model is trained without held-out ratings, the one to publish on everything.
-//! Both comparisons go reader by reader, and refuse only what chance would make of an equal model less than
-//! once in forty times (see [`metrics::lead`]). With too few readers, the gate says so and stays open.
+//! Both comparisons go reader by reader. They refuse what chance would make of an equal model less than once
+//! in forty times (see [`metrics::lead`]); of [`ENOUGH_READERS`], also a model without any lead on the baseline.
+//! With too few readers, the gate says so and stays open.
 
 mod past;
 
@@ -14,7 +15,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::error::{Error, Kind, Result};
 use crate::model::Start;
-use crate::model::als::epochs_after;
+use crate::model::als::final_epochs;
 use crate::model::device::Device;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::dataset::Dataset;
@@ -37,8 +38,8 @@ pub const SEED: u64 = 20;
 pub struct Judgement {
     /// The figure of each reader, by code; NaN for readers who were not judged.
     pub quality: Vec<f64>,
-    /// Why the lists should not be published; empty if they may.
-    pub objections: Vec<String>,
+    /// Why the lists should not be published.
+    objections: Vec<String>,
     /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
     gate: GateMetrics,
@@ -71,6 +72,19 @@ impl Judgement {
         }
     }
 
+    /// The error of a night whose lists may not be published; `None` if they may.
+    pub fn refusal(&self) -> Option<Error> {
+        (self.gate.verdict == Some(Verdict::Refused)).then(|| {
+            let message = format!("the quality gate refused to publish: {}", self.objections.join("; "));
+            Error::new(Kind::Refused, message).hint(
+                "the lists of before stand; look at the ratings, or at the settings if those were changed; \
+                 `nightshelf run --force` publishes all the same, and [gate] in the configuration file sets how \
+                 much is allowed",
+            )
+        })
+    }
+
+    /// The one place that says what objections and `--force` come to.
     fn decide(&mut self, force: bool) {
         self.gate.verdict = Some(match (self.objections.is_empty(), force) {
             (true, _) if self.gate.not_judged.is_some() => Verdict::NotJudged,
@@ -192,16 +206,6 @@ pub fn judge(
     Ok(judgement)
 }
 
-/// The error of a refused night.
-pub fn refusal(objections: &[String]) -> Error {
-    let message = format!("the quality gate refused to publish: {}", objections.join("; "));
-    Error::new(Kind::Refused, message).hint(
-        "the lists of before stand; look at the ratings, or at the settings if those were changed; \
-         `nightshelf run --force` publishes all the same, and [gate] in the configuration file sets how \
-         much is allowed",
-    )
-}
-
 /// Trains a model with tonight's settings without the held-out ratings, and judges it.
 fn examine(
     context: Context<'_>,
@@ -231,10 +235,10 @@ fn examine(
     let mut config = config.clone();
     if config.model.solver == Solver::Als {
         // The other epochs go over all ratings.
-        config.model.epochs -= epochs_after(config.model.epochs);
+        config.model.epochs -= final_epochs(config.model.epochs);
     }
     let config = &config;
-    let (model, start) = evaluator.model("hold-out", config)?;
+    let (model, start) = evaluator.fit("hold-out", config)?;
     let measure = Measure::of(config.model.objective);
     let (baseline, name) = match measure {
         Measure::Lists => (evaluator.popularity(), Baseline::Popularity),

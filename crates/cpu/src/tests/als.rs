@@ -1,6 +1,6 @@
 //! Alternating least squares, epoch by epoch.
 
-use nightshelf_model::als::epochs_after;
+use nightshelf_model::als::final_epochs;
 use nightshelf_model::confidence::ConfidenceMatrix;
 use nightshelf_model::data::Interactions;
 use nightshelf_model::hyperparameters::Hyperparameters;
@@ -29,7 +29,7 @@ fn from_a_model_of_most_ratings_a_quarter_of_the_epochs_gets_as_far() {
         (factors, losses.into_inner().expect("one at a time"))
     };
     let (_, whole) = fit(&all, 16, None);
-    let (judged, _) = fit(&most, 16 - epochs_after(16), None);
+    let (judged, _) = fit(&most, 16 - final_epochs(16), None);
     let (_, last) = fit(&all, 16, Some(judged.items));
     assert_eq!((whole.len(), last.len()), (16, 4));
     assert!(last[3] < whole[15] * 1.01, "{} {}", last[3], whole[15]);

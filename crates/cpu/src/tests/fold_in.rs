@@ -1,6 +1,6 @@
 //! Rows that came later, beside a half-step over everybody.
 
-use nightshelf_model::biases::{self, Left};
+use nightshelf_model::biases::{self, Residuals};
 use nightshelf_model::confidence::ConfidenceMatrix;
 use nightshelf_model::data::{Group, Interactions, Maker};
 use nightshelf_model::fold_in::{self, Unsolved};
@@ -50,10 +50,10 @@ fn readers_come_out_as_in_a_half_step_over_everybody() {
         [before, after].map(|rows| ConfidenceMatrix::new(&rows, &groups, &parameters.model));
     let trained = fit_ranking(&*engine(), &before, &parameters, None, &watch).expect("fitted");
     let mut folded = trained.clone();
-    fold_in::ranking(&mut folded, &after, &unsolved, &parameters, &interrupt).expect("folded in");
+    fold_in::solve_ranking(&mut folded, &after, &unsolved, &parameters, &interrupt).expect("folded in");
     let penalties = als::penalties(after.rows(), &parameters.model);
     let ridge = als::ranking_ridge(after.rows(), &penalties, &parameters.model);
-    let (everybody, _) = cpu::half_step(&ridge, &folded.items, 12, &interrupt).expect("solved");
+    let (everybody, _) = cpu::solve_exactly(&ridge, &folded.items, 12, &interrupt).expect("solved");
     for user in 0..60 {
         let row = &everybody[user * 12..][..12];
         match unsolved.users.contains(&(user as u32)) {
@@ -71,13 +71,14 @@ fn readers_come_out_as_in_a_half_step_over_everybody() {
     let stars = Stars { rated: &rated_before, ranking: &trained, scale, epochs: None };
     let before = fit_rating(&*engine(), stars, &parameters, &watch).expect("fitted");
     let mut after = before.clone();
-    fold_in::rating(&mut after, &rated, &folded, &unsolved, &parameters, &interrupt).expect("folded in");
-    let own = Left::of(&rated, after.mean, &after.biases.items)
+    fold_in::solve_rating(&mut after, &rated, &folded, &unsolved, &parameters, &interrupt)
+        .expect("folded in");
+    let own = Residuals::of(&rated, after.mean, &after.biases.items)
         .damped(parameters.rating.user_damping, after.biases.priors[0]);
     let left = biases::residuals(&rated, after.mean, &own, &after.biases.items);
     let penalties = rating::user_penalties(&left, &parameters.rating);
     let ridge = rating::ridge(&left, &left.ratings, &penalties);
-    let (everybody, _) = cpu::half_step(&ridge, &after.factors.items, 12, &interrupt).expect("solved");
+    let (everybody, _) = cpu::solve_exactly(&ridge, &after.factors.items, 12, &interrupt).expect("solved");
     for user in 0..60 {
         match unsolved.users.contains(&(user as u32)) {
             true => {

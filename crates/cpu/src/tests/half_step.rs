@@ -80,7 +80,7 @@ proptest! {
             prop_assert!((of(&turned) - of(&features)).abs() < 1e-3 * (1.0 + of(&features).abs()));
         }
         // The same numbers as where features and solutions keep their basis.
-        let (kept, kept_least) = cpu::half_step(&ridge, &features, d, &never).expect("kept");
+        let (kept, kept_least) = cpu::solve_exactly(&ridge, &features, d, &never).expect("kept");
         prop_assert!((kept_least - least).abs() < 1e-3 * (1.0 + least));
         prop_assert!((loss(&ridge, &features, &kept, d) - least).abs() < 1e-3 * (1.0 + least));
         // A minimum: every step away from it costs.
@@ -116,7 +116,7 @@ fn long_rows_come_nearer_and_nearer() {
         };
         let side = Side::<Cpu>::new(ridge);
         let (device, never) = (burn_ndarray::NdArrayDevice::Cpu, Interrupt::never());
-        let (_, least) = cpu::half_step(&ridge, &features, d, &never).expect("solved");
+        let (_, least) = cpu::solve_exactly(&ridge, &features, d, &never).expect("solved");
         for fused in [true, false] {
             let (mut y, mut x) = (features.clone(), vec![0.0; users * d]);
             let mut excess = f64::MAX;

@@ -4,7 +4,7 @@ use nightshelf_model::confidence::ConfidenceMatrix;
 use nightshelf_model::data::Interactions;
 use nightshelf_model::hyperparameters::{Hyperparameters, Minibatch, Model, Solver};
 use nightshelf_model::interrupt::Interrupt;
-use nightshelf_model::minibatch::{ranking, rating};
+use nightshelf_model::minibatch::{fit_ranking, fit_rating};
 use nightshelf_model::{Factors, Watch};
 
 use super::Cpu;
@@ -51,7 +51,7 @@ fn steps_go_down_the_loss_that_is_written_down() {
         let (interrupt, told) = (Interrupt::never(), Mutex::new(Vec::new()));
         let epoch = |_: usize, loss: f64| told.lock().expect("a lock").push(loss);
         let watch = Watch { interrupt: &interrupt, epoch: &epoch };
-        let fitted = ranking::<Cpu>(&device, &confidence, &parameters, &watch).expect("fitted");
+        let fitted = fit_ranking::<Cpu>(&device, &confidence, &parameters, &watch).expect("fitted");
         let told = told.into_inner().expect("losses");
         let reached = loss(confidence.rows(), &fitted, &parameters.model);
         // Estimates from samples of all pairs, on the way down.
@@ -78,7 +78,7 @@ fn stars_are_learned_with_their_biases() {
     let (interrupt, mean) = (Interrupt::never(), nightshelf_model::rating::mean(&rated));
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
     let device = burn_ndarray::NdArrayDevice::Cpu;
-    let rows = rating::<Cpu>(&device, &rated, mean, &parameters, &watch).expect("fitted");
+    let rows = fit_rating::<Cpu>(&device, &rated, mean, &parameters, &watch).expect("fitted");
     let model = nightshelf_model::rating::RatingModel::from_rows(mean, rows, (1.0, 5.0));
     let error = triples
         .iter()

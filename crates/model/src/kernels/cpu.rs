@@ -18,7 +18,7 @@ const ROWS: usize = 32;
 pub struct Prepared<'f> {
     /// Features in the basis Q, rows of d.
     pub features: Cow<'f, [f32]>,
-    /// Their spectrum; without a basis if the features already stand in it, as [`train`] leaves them.
+    /// Their spectrum; without a basis if the features already stand in it, as [`half_step_in_place`] leaves them.
     pub spectrum: Spectrum,
 }
 
@@ -120,7 +120,7 @@ fn solve(
 
 /// A half-step of training; see [`super::Kernels::half_step`]. Both tables end in the basis Q, in place. If
 /// `near`, `solutions` begins with the previous solutions.
-pub fn train(
+pub fn half_step_in_place(
     ridge: &Ridge<'_>,
     features: &mut [f32],
     solutions: &mut [f32],
@@ -137,7 +137,7 @@ pub fn train(
 
 /// Solves every row exactly; features and solutions keep their basis. Also returns the sum of the rows' least
 /// losses.
-pub fn half_step(
+pub fn solve_exactly(
     ridge: &Ridge<'_>,
     features: &[f32],
     d: usize,

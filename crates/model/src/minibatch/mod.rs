@@ -30,7 +30,7 @@ const SAMPLE: usize = 1024;
 pub enum Loss {
     /// The ranking loss of the [`crate`].
     Ranking { regularization: f32, unobserved_weight: f32, exponent: f32 },
-    /// The loss of [`rating`]. Rows are d factors and a bias.
+    /// The loss of [`fit_rating`]. Rows are d factors and a bias.
     Rating {
         /// μ.
         mean: f32,
@@ -46,7 +46,7 @@ pub enum Loss {
 }
 
 /// See [`crate::fit_ranking`].
-pub fn ranking<B: Backend<FloatElem = f32>>(
+pub fn fit_ranking<B: Backend<FloatElem = f32>>(
     device: &B::Device,
     confidence: &ConfidenceMatrix,
     parameters: &Resolved,
@@ -71,7 +71,7 @@ pub fn ranking<B: Backend<FloatElem = f32>>(
 /// ```
 ///
 /// (Koren, Bell, Volinsky 2009, "Matrix factorization techniques for recommender systems".)
-pub fn rating<B: Backend<FloatElem = f32>>(
+pub fn fit_rating<B: Backend<FloatElem = f32>>(
     device: &B::Device,
     rated: &Interactions,
     mean: f32,

@@ -2,8 +2,8 @@
 //!
 //! The device multiplies a tile of users with all rows, excludes the rows that the users have, and looks for
 //! the best twice: the best n rows lie in the n groups with the greatest maxima, so it first finds the groups
-//! and then the rows in them. Only their places and scores come back. (One reduction could find several at
-//! once; that of burn 0.21 asks for more shared memory than there is from the thirteenth on.)
+//! and then the rows in them. Only their places and scores come back. (One reduction could find the
+//! best n at once; that of burn 0.21 asks for more shared memory than there is if n is above 12.)
 //!
 //! `choose` makes good what a device rounds away: it scores the proposals exactly, so of each it knows the
 //! device's score and the exact one. The greatest difference tells how far the device may be off, and so
