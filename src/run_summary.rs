@@ -1,7 +1,7 @@
 //! What a run did: the facts behind `--json`, `nightshelf_runs`, the gate, Prometheus, `runs` and the page.
 //!
 //! A field is optional if some kind of run lacks it or an earlier version did not write it; `None` is left
-//! out of the JSON. In [`Figures`], `null` means that a figure was asked for and has no value.
+//! out of the JSON. In [`QualityFigures`], `null` means that a figure was asked for and has no value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +72,7 @@ pub struct RunSummary {
 
 /// A row of the history, the table `nightshelf_runs`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
+pub struct RunRecord {
     pub run_id: i64,
     pub kind: RunKind,
     pub status: RunStatus,
@@ -89,7 +89,7 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
-impl Entry {
+impl RunRecord {
     /// Whether it published something, or had no need to.
     pub fn is_good(&self) -> bool {
         matches!(self.status, RunStatus::Published | RunStatus::Unchanged)
@@ -149,7 +149,7 @@ pub struct RatingCounts {
 pub struct Metrics {
     /// Of the judged model, on held-out ratings.
     #[serde(flatten)]
-    pub figures: Option<Figures>,
+    pub figures: Option<QualityFigures>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateMetrics>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,7 @@ pub struct Metrics {
 
 /// How good lists of length k and predicted stars are; see [`crate::RankingFigures`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct QualityFigures {
     pub k: usize,
     pub rmse: Option<f64>,
     pub mae: Option<f64>,

@@ -39,31 +39,31 @@ pub fn key(spelling: &str, config: &Config) -> Option<String> {
 
 /// As [`key`], and whether the key is a valid ISBN-13.
 pub fn key_and_kind(spelling: &str, config: &Config) -> Option<(String, bool)> {
-    match verdict(spelling, config) {
-        Verdict::Item { key, opaque, .. } => {
+    match normalised(spelling, config) {
+        Normalised::Item { key, opaque, .. } => {
             Some((key, opaque.is_none() && config.items.key == KeyKind::Isbn))
         }
-        Verdict::Dropped(_) => None,
+        Normalised::Dropped(_) => None,
     }
 }
 
 /// What becomes of a spelling.
 #[derive(Debug)]
-enum Verdict {
+enum Normalised {
     Item { key: String, repaired: bool, opaque: Option<Reason> },
     Dropped(&'static str),
 }
 
-fn verdict(spelling: &str, config: &Config) -> Verdict {
-    let item = |key, repaired, opaque| Verdict::Item { key, repaired, opaque };
+fn normalised(spelling: &str, config: &Config) -> Normalised {
+    let item = |key, repaired, opaque| Normalised::Item { key, repaired, opaque };
     if config.items.key == KeyKind::Text {
         return item(spelling.to_owned(), false, None);
     }
     match (isbn::parse(spelling), config.items.invalid) {
         (Some(Key::Isbn { isbn13, repaired }), _) => item(isbn13, repaired, None),
         (Some(Key::Opaque { text, reason }), Invalid::Keep) => item(text, false, Some(reason)),
-        (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Verdict::Dropped(reason.word()),
-        (None, _) => Verdict::Dropped("missing_isbn"),
+        (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Normalised::Dropped(reason.word()),
+        (None, _) => Normalised::Dropped("missing_isbn"),
     }
 }
 
@@ -71,7 +71,7 @@ fn verdict(spelling: &str, config: &Config) -> Verdict {
 struct Spelling<'a> {
     text: &'a str,
     rows: GroupsIndicator<'a>,
-    verdict: Verdict,
+    normalised: Normalised,
 }
 
 /// Assigns a book to each row by its column `isbn`.
@@ -83,7 +83,7 @@ pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
         .into_par_iter()
         .map(|rows| {
             let text = column.get(rows.first() as usize).unwrap_or_default();
-            Spelling { text, rows, verdict: verdict(text, config) }
+            Spelling { text, rows, normalised: normalised(text, config) }
         })
         .collect();
 
@@ -91,29 +91,33 @@ pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
     let mut kept: Vec<(u128, &str, &Spelling<'_>)> = Vec::with_capacity(spellings.len());
     let mut odd: Vec<(&Spelling<'_>, &'static str)> = Vec::new();
     for spelling in &spellings {
-        match &spelling.verdict {
-            Verdict::Item { key, repaired, opaque } => {
+        match &spelling.normalised {
+            Normalised::Item { key, repaired, opaque } => {
                 odd.extend(repaired.then_some((spelling, LOST_ZEROS)));
                 odd.extend(opaque.map(|reason| (spelling, reason.word())));
                 kept.push((front(key), key, spelling));
             }
-            Verdict::Dropped(reason) => odd.push((spelling, reason)),
+            Normalised::Dropped(reason) => odd.push((spelling, reason)),
         }
     }
     // Groups come in any order: sorting makes the examples the same every night.
     odd.sort_unstable_by_key(|(spelling, _)| spelling.text);
     for (spelling, reason) in odd {
         let rows = spelling.rows.len() as u64;
-        match &spelling.verdict {
-            Verdict::Item { key, repaired: true, .. } => {
+        match &spelling.normalised {
+            Normalised::Item { key, repaired: true, .. } => {
                 mended.add_many(
                     reason,
                     rows,
                     once_with(|| Example::note(format!("{} → {key}", spelling.text))),
                 );
             }
-            Verdict::Item { .. } => opaque.add_many(reason, rows, once_with(|| Example::note(spelling.text))),
-            Verdict::Dropped(_) => dropped.add_many(reason, rows, once_with(|| Example::isbn(spelling.text))),
+            Normalised::Item { .. } => {
+                opaque.add_many(reason, rows, once_with(|| Example::note(spelling.text)))
+            }
+            Normalised::Dropped(_) => {
+                dropped.add_many(reason, rows, once_with(|| Example::isbn(spelling.text)))
+            }
         }
     }
 
@@ -129,7 +133,7 @@ pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
         if keys.last() != Some(&key) {
             keys.push(key);
             names.push(spelling.text);
-            let opaque = matches!(spelling.verdict, Verdict::Item { opaque: Some(_), .. });
+            let opaque = matches!(spelling.normalised, Normalised::Item { opaque: Some(_), .. });
             is_isbn.push(!opaque && config.items.key == KeyKind::Isbn);
         } else if let Some(name) = names.last() {
             let example = once_with(|| Example::note(format!("{} = {name}", spelling.text)));

@@ -1,8 +1,8 @@
 //! `nightshelf backfill`: brings lists up to date after an import.
 
 use super::Outcome;
+use super::monitored::monitored;
 use super::run::shown;
-use super::watched::watched;
 use crate::cli::Backfill;
 use crate::context::Context;
 use crate::error::Result;
@@ -16,5 +16,5 @@ pub fn backfill(context: Context<'_>, args: &Backfill) -> Result<Outcome> {
         full_if_needed: args.full_if_needed,
         dry_run: args.dry_run,
     };
-    watched(context, "backfill", db, || shown(backfill::run(context, db, options)?))
+    monitored(context, "backfill", db, || shown(backfill::run(context, db, options)?))
 }

@@ -11,6 +11,7 @@ mod forget;
 mod generate;
 mod import;
 mod init;
+mod monitored;
 mod predict;
 mod recommend;
 mod report;
@@ -20,7 +21,6 @@ mod runs;
 mod settings;
 mod similar;
 mod tune;
-mod watched;
 
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Outcome;
-use super::watched::watched;
+use super::monitored::monitored;
 use crate::catalog::rejects::Rejects;
 use crate::cli::Target;
 use crate::context::Context;
@@ -18,7 +18,7 @@ use crate::run_summary::{RunKind, RunStatus};
 /// # Errors
 /// [`crate::error::Kind::Failed`] if there is no previous set.
 pub fn rollback(context: Context<'_>, args: &Target) -> Result<Outcome> {
-    watched(context, "rollback", &args.db, || {
+    monitored(context, "rollback", &args.db, || {
         let mut database = context.open(&args.db)?;
         let _lock = Lock::take(&database)?;
         let device = Device::Cpu.to_string();

@@ -1,6 +1,6 @@
 //! `nightshelf run`: the nightly job.
 
-use super::watched::watched;
+use super::monitored::monitored;
 use super::{Outcome, as_json};
 use crate::cli::Run;
 use crate::context::Context;
@@ -15,7 +15,7 @@ pub fn run(context: Context<'_>, args: &Run) -> Result<Outcome> {
         _ => return Ok(Outcome { text: context.config.to_toml(), ..Outcome::default() }),
     };
     let options = Options { dry_run: args.dry_run, force: args.force };
-    watched(context, "run", db, || shown(night::run(context, db, options)?))
+    monitored(context, "run", db, || shown(night::run(context, db, options)?))
 }
 
 pub(super) fn shown(Finished { summary, refusal }: Finished) -> Result<(RunStatus, Outcome)> {

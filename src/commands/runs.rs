@@ -11,11 +11,11 @@ use crate::cli::Runs;
 use crate::context::Context;
 use crate::database::runs;
 use crate::error::Result;
-use crate::run_summary::{Entry, RunStatus};
+use crate::run_summary::{RunRecord, RunStatus};
 use crate::text::{count, plain};
 
 /// A figure of a run: its heading, its value, and its format.
-type Figure = (&'static str, fn(&Entry) -> Option<f64>, fn(f64) -> String);
+type Figure = (&'static str, fn(&RunRecord) -> Option<f64>, fn(f64) -> String);
 
 const FIGURES: [Figure; 7] = [
     ("seconds", |run| run.timings.as_ref()?.total(), |seconds| format!("{seconds:.1}")),
@@ -54,8 +54,8 @@ pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
     let mut notes = String::new();
     for (place, run) in entries.iter().enumerate().skip(first) {
         // Only published runs are compared: a run that had nothing to do is not better for taking less time.
-        let is_published = |run: &Entry| run.status == RunStatus::Published;
-        let is_like_it = |other: &&Entry| other.kind == run.kind && is_published(other);
+        let is_published = |run: &RunRecord| run.status == RunStatus::Published;
+        let is_like_it = |other: &&RunRecord| other.kind == run.kind && is_published(other);
         let before = entries[..place].iter().rev().find(is_like_it).filter(|_| is_published(run));
         let changes: Vec<_> =
             FIGURES.iter().map(|(_, figure, _)| Some((figure(run)?, before.and_then(figure)))).collect();
@@ -93,7 +93,7 @@ fn trend(now: f64, before: Option<f64>) -> String {
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]
-    run: &'a Entry,
+    run: &'a RunRecord,
     change: BTreeMap<&'static str, f64>,
 }
 

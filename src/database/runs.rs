@@ -11,7 +11,7 @@ use crate::database::publish::slots::{LISTS, POPULAR, Slot};
 use crate::database::table::Table;
 use crate::database::{Database, lists, own_tables, quote};
 use crate::error::{Error, Kind, Result};
-use crate::run_summary::{Counts, Entry, RunKind, RunStatus, RunSummary};
+use crate::run_summary::{Counts, RunKind, RunRecord, RunStatus, RunSummary};
 
 /// Begins a run: adds a row with the status `running`. Other rows with that status are of runs that died,
 /// because the caller holds the lock; they are marked as interrupted.
@@ -36,8 +36,8 @@ pub fn begin(database: &mut Database, kind: RunKind, device: &str, config: &Conf
 }
 
 /// Marks a run that completed, in the transaction that publishes its set, if there is one.
-pub fn finished(transaction: &Transaction<'_>, run_id: i64, outcome: &Outcome<'_>) -> Result<()> {
-    let RunSummary { status, counts, metrics, timings, .. } = outcome.summary;
+pub fn finished(transaction: &Transaction<'_>, run_id: i64, ending: &Ending<'_>) -> Result<()> {
+    let RunSummary { status, counts, metrics, timings, .. } = ending.summary;
     transaction.execute(
         "UPDATE nightshelf_runs SET status = ?2, finished_at = ?3, counts = ?4, metrics = ?5, \
          timings = ?6, input_digest = ?7, error = ?8 WHERE run_id = ?1",
@@ -48,8 +48,8 @@ pub fn finished(transaction: &Transaction<'_>, run_id: i64, outcome: &Outcome<'_
             json(counts)?,
             json(metrics)?,
             json(timings)?,
-            outcome.input_digest,
-            outcome.error
+            ending.input_digest,
+            ending.error
         ],
     )?;
     Ok(())
@@ -57,7 +57,7 @@ pub fn finished(transaction: &Transaction<'_>, run_id: i64, outcome: &Outcome<'_
 
 /// What a completed run writes into its row.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome<'a> {
+pub struct Ending<'a> {
     pub summary: &'a RunSummary,
     /// Equal for equal ratings.
     pub input_digest: &'a str,
@@ -179,15 +179,15 @@ fn word<T: DeserializeOwned + Default>(row: &Row<'_>, column: usize) -> rusqlite
 }
 
 /// The last `runs` runs, newest first.
-pub fn last(database: &Database, runs: u32) -> Result<Vec<Entry>> {
+pub fn last(database: &Database, runs: u32) -> Result<Vec<RunRecord>> {
     entries(database, "ORDER BY run_id DESC LIMIT ?1", i64::from(runs))
 }
 
-pub fn entry(database: &Database, run_id: i64) -> Result<Option<Entry>> {
+pub fn entry(database: &Database, run_id: i64) -> Result<Option<RunRecord>> {
     Ok(entries(database, "WHERE run_id = ?1", run_id)?.pop())
 }
 
-fn entries(database: &Database, which: &str, parameter: i64) -> Result<Vec<Entry>> {
+fn entries(database: &Database, which: &str, parameter: i64) -> Result<Vec<RunRecord>> {
     database.read("looking up the last runs", |connection| {
         if Table::find(connection, "nightshelf_runs")?.is_none() {
             return Ok(Vec::new());
@@ -202,7 +202,7 @@ fn entries(database: &Database, which: &str, parameter: i64) -> Result<Vec<Entry
                 let text: Option<String> = row.get(column)?;
                 Ok(text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok()).map(|time| time.to_utc()))
             };
-            Ok(Entry {
+            Ok(RunRecord {
                 run_id: row.get(0)?,
                 kind: word(row, 1)?,
                 status: word(row, 2)?,

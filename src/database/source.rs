@@ -38,7 +38,7 @@ pub struct Reading {
 }
 
 pub fn read(database: &Database, config: &Config) -> Result<Reading> {
-    read_watched(database, config, |_, _| Ok(()))
+    read_with_progress(database, config, |_, _| Ok(()))
 }
 
 /// Reads all ratings. Now and then it calls `watch` with the number of rows so far and about how many there
@@ -47,7 +47,7 @@ pub fn read(database: &Database, config: &Config) -> Result<Reading> {
 /// # Errors
 /// What `watch` returns; [`Kind::Config`] if the table or a column does not exist, naming the nearest that
 /// does.
-pub fn read_watched(
+pub fn read_with_progress(
     database: &Database,
     config: &Config,
     watch: impl Fn(u64, u64) -> Result<()>,

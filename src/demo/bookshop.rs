@@ -39,7 +39,7 @@ const OPENED: i64 = 1_704_067_200;
 const OPEN_FOR: i64 = 1_000 * DAY;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Book {
+pub struct InventedBook {
     /// As the catalogue spells it: ISBN-13 or ISBN-10, with hyphens or without.
     pub isbn: String,
     /// Unique.
@@ -85,7 +85,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bookshop {
     /// Genre by genre.
-    pub books: Vec<Book>,
+    pub books: Vec<InventedBook>,
     /// Ids, with gaps as in any real table, and names.
     pub readers: Vec<(i64, String)>,
     /// Oldest first.
@@ -136,7 +136,7 @@ impl Bookshop {
 
 /// A book, and what decides who reads it and how it is rated.
 struct Item {
-    book: Book,
+    book: InventedBook,
     isbn: Isbn,
     genre: usize,
     author: usize,
@@ -158,7 +158,7 @@ fn stock(rng: &mut ChaCha8Rng) -> Vec<Item> {
             let mut year = rng.random_range(1950..2010);
             for _ in 0..rng.random_range(3..=8) {
                 let isbn = fresh(&mut isbns, || Isbn(rng.random_range(0..200_000_000)));
-                let book = Book {
+                let book = InventedBook {
                     isbn: isbn.catalogued(year, rng),
                     title: fresh(&mut titles, || title(lists, rng)),
                     author: name.clone(),
@@ -437,7 +437,9 @@ mod tests {
         let books = Bookshop::new(7).books;
         let titles: HashSet<&str> = books.iter().map(|book| book.title.as_str()).collect();
         // Without prefix and check digit: an ISBN-10 and its ISBN-13 are one book.
-        let bare = |book: &Book| book.isbn.replace('-', "").chars().rev().skip(1).take(9).collect::<String>();
+        let bare = |book: &InventedBook| {
+            book.isbn.replace('-', "").chars().rev().skip(1).take(9).collect::<String>()
+        };
         let isbns: HashSet<String> = books.iter().map(bare).collect();
         assert_eq!((titles.len(), isbns.len()), (books.len(), books.len()));
         assert!(books.iter().all(|book| is_valid(&book.isbn)));

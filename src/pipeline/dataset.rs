@@ -49,7 +49,7 @@ impl<'a> Job<'a> {
             // Without max_memory, this is the only check: to count a view or a large table first takes long.
             memory_budget::check_reading(config, rows)
         };
-        let reading = self.clock.time(Stage::Read, || source::read_watched(database, config, watch))?;
+        let reading = self.clock.time(Stage::Read, || source::read_with_progress(database, config, watch))?;
         drop(bar);
         let rows = reading.rows;
         self.rejects = reading.rejects;

@@ -19,7 +19,7 @@ use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::split_files;
 use crate::quality::metrics::{self, RankingFigures};
 use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
-use crate::run_summary::Figures;
+use crate::run_summary::QualityFigures;
 use crate::text::count;
 
 /// Readers are grouped by their training ratings, books by their training readers: the least of each group.
@@ -76,7 +76,7 @@ pub struct SplitSummary {
 pub struct ModelFigures {
     pub name: String,
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: QualityFigures,
     pub coverage: Option<f64>,
     #[serde(flatten)]
     pub details: Option<Details>,

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::database::lock::Lock;
 use crate::database::publish::{self, Draft, Labels, rehearsal, slots};
-use crate::database::runs::{self, Outcome};
+use crate::database::runs::{self, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::device::{self, Device};
@@ -70,13 +70,13 @@ pub fn run(context: Context<'_>, db: &Path, options: Options) -> Result<Finished
     database.read("looking at the database", slots::refuse_foreign_tables)?;
     let mut night = Night { device, force: options.force, job: Job::new(context) };
     if options.dry_run {
-        return night.rehearse(&database);
+        return night.dry_run(&database);
     }
     let _lock = Lock::take(&database)?;
     let run_id = runs::begin(&mut database, RunKind::Nightly, &device.to_string(), config)?;
     failpoint::reach("night.begun");
     let done = night.job.load(&database).and_then(|dataset| match night.unchanged(&database, &dataset)? {
-        Some(rows) => night.leave(&mut database, run_id, &dataset, rows),
+        Some(rows) => night.skip(&mut database, run_id, &dataset, rows),
         None => night.finish(&mut database, run_id, dataset),
     });
     done.map_err(|error| {
@@ -101,7 +101,7 @@ fn stopped(error: Error) -> Error {
 ///
 /// # Errors
 /// As [`run`].
-pub fn go_on(
+pub fn run_loaded(
     job: Job<'_>,
     device: Device,
     database: &mut Database,
@@ -157,7 +157,7 @@ impl Night<'_> {
     }
 
     /// Records in the history that there was nothing to do.
-    fn leave(&self, database: &mut Database, run_id: i64, dataset: &Dataset, rows: u64) -> Result<Finished> {
+    fn skip(&self, database: &mut Database, run_id: i64, dataset: &Dataset, rows: u64) -> Result<Finished> {
         let summary = self.summary(Some(run_id), RunStatus::Unchanged, dataset, rows, Metrics::default());
         self.note(database, "noting that nothing has changed", dataset, &summary, None)?;
         self.job.context.console.say(
@@ -174,7 +174,7 @@ impl Night<'_> {
         let outlook = std::thread::scope(|scope| {
             // Empties the unused slots. If this fails, it is tried again when they are needed.
             let beside = database.again();
-            scope.spawn(move || beside.and_then(|mut database| publish::make_room(&mut database)));
+            scope.spawn(move || beside.and_then(|mut database| publish::empty_unused_slots(&mut database)));
             self.fit(database, dataset)
         });
         match outlook? {
@@ -191,7 +191,7 @@ impl Night<'_> {
     }
 
     /// A dry run: does all but publishing, and writes nothing.
-    fn rehearse(&mut self, database: &Database) -> Result<Finished> {
+    fn dry_run(&mut self, database: &Database) -> Result<Finished> {
         let dataset = self.job.load(database)?;
         self.rehearse_publishing(database, 0, &dataset)?;
         let finished = match self.fit(database, dataset)? {
@@ -297,7 +297,7 @@ impl Night<'_> {
                     runs::finished(
                         transaction,
                         run_id,
-                        &Outcome { summary: &summary, input_digest, error: None },
+                        &Ending { summary: &summary, input_digest, error: None },
                     )
                 },
             )?;
@@ -337,7 +337,7 @@ impl Night<'_> {
         let run_id = summary.run_id.unwrap_or_default();
         database.write(doing, |transaction| {
             runs::note_rejects(transaction, run_id, rejects)?;
-            runs::finished(transaction, run_id, &Outcome { summary, input_digest, error })
+            runs::finished(transaction, run_id, &Ending { summary, input_digest, error })
         })?;
         Ok(())
     }

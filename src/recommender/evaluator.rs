@@ -19,7 +19,7 @@ use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
 use crate::recommender::training::{self, Models, View};
-use crate::run_summary::Figures;
+use crate::run_summary::QualityFigures;
 
 /// The held-out ratings, and how to measure on them.
 #[derive(Clone, Copy, Debug)]
@@ -217,13 +217,13 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The figures of all readers together: means over readers, and novelty.
-    pub fn figures(&self, predictions: &Predictions, k: usize) -> Figures {
+    pub fn figures(&self, predictions: &Predictions, k: usize) -> QualityFigures {
         let train = &self.holdout.split.train;
         let lists = predictions.lists.as_ref();
         let mean = self.by_reader(predictions, k).map(|figures| RankingFigures::average(&figures));
         let errors = self.errors(predictions);
         let popularity = train.users_per_item();
-        Figures {
+        QualityFigures {
             k,
             rmse: errors.map(|errors| errors.0),
             mae: errors.map(|errors| errors.1),

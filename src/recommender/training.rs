@@ -79,7 +79,7 @@ pub fn fit(
     let start = start.filter(|_| model.solver == Solver::Als);
     let epochs = if start.is_some() { final_epochs(model.epochs).max(1) } else { model.epochs };
     let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
-    let (ranking, losses) = watched(view, "train", epochs, |watch| {
+    let (ranking, losses) = with_progress(view, "train", epochs, |watch| {
         fit_ranking(&*engine, confidence, config.parameters(), items, watch)
     })?;
     let Some(scale) = scale.filter(|_| !rated.is_empty()) else {
@@ -88,7 +88,7 @@ pub fn fit(
     let epochs = rating_epochs.flatten();
     let stars = Stars { rated, ranking: &ranking, scale, epochs };
     let most = epochs.unwrap_or(config.rating.rating_epochs);
-    let (rating, _) = watched(View { held_out: "", ..view }, "stars", most, |watch| {
+    let (rating, _) = with_progress(View { held_out: "", ..view }, "stars", most, |watch| {
         fit_rating(&*engine, stars, config.parameters(), watch)
     })?;
     Ok(Models { ranking, rating: Some(rating), losses })
@@ -148,7 +148,7 @@ pub struct View<'a> {
 
 /// Runs `fit`, a training of `epochs` epochs, and shows its progress. Returns the model, and the mean loss of
 /// a rating after each epoch.
-fn watched<T>(
+fn with_progress<T>(
     view: View<'_>,
     stage: &str,
     epochs: usize,

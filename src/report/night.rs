@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Local, Utc};
 
-use crate::run_summary::{Entry, Figures, GateMetrics, RunStatus, Stage, Timings};
+use crate::run_summary::{GateMetrics, QualityFigures, RunRecord, RunStatus, Stage, Timings};
 use crate::text::{count, plain};
 
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ const STAGES: [(Stage, &str); 8] = [
 
 impl Night {
     /// What the page shows of a run.
-    pub fn of(entry: &Entry) -> Self {
+    pub fn of(entry: &RunRecord) -> Self {
         let counts = entry.counts.clone().unwrap_or_default();
         let metrics = entry.metrics.clone().unwrap_or_default();
         let timings = entry.timings.clone().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Night {
                 ("last passes, over everything".to_owned(), all),
             ],
         };
-        let Figures { ndcg, recall, precision, hit_rate, mrr, map, rmse, mae, .. } =
+        let QualityFigures { ndcg, recall, precision, hit_rate, mrr, map, rmse, mae, .. } =
             metrics.figures.clone().unwrap_or_default();
         let figures = [
             (ndcg, "nDCG@20: are the hidden books in the first 20, and far up?"),
@@ -149,7 +149,7 @@ impl Night {
 
 impl Run {
     /// `figure` is the one that the published night was judged by; other figures cannot be compared with it.
-    pub fn of(entry: &Entry, figure: Option<&str>) -> Self {
+    pub fn of(entry: &RunRecord, figure: Option<&str>) -> Self {
         let gate = entry.metrics.as_ref().and_then(|metrics| metrics.gate.as_ref());
         let quality = |gate: &GateMetrics| {
             let model = gate.model.and_then(drawable).filter(|_| gate.figure.as_deref() == figure)?;
@@ -168,7 +168,7 @@ impl Run {
     }
 }
 
-fn gate(entry: &Entry) -> Option<Gate> {
+fn gate(entry: &RunRecord) -> Option<Gate> {
     let gate = entry.metrics.as_ref()?.gate.as_ref()?;
     let pair = |[low, high]: [f64; 2]| Some([drawable(low)?, drawable(high)?]);
     let lead = gate.lead?;

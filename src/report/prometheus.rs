@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::files;
-use crate::run_summary::{Entry, RunKind, RunStatus, Timings};
+use crate::run_summary::{RunKind, RunRecord, RunStatus, Timings};
 
 /// The command that has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct Attempt<'a> {
 }
 
 /// Writes the figures into `file`, replacing it in one step.
-pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, entries: &[Entry]) -> Result<()> {
+pub fn write(file: &Path, db: &Path, attempt: &Attempt<'_>, entries: &[RunRecord]) -> Result<()> {
     let before = fs::read_to_string(file).unwrap_or_default();
     let text = exposition(&db.to_string_lossy(), attempt, entries, &before);
     // Readable for the collector, which runs as another user, whatever our umask says. It takes only names
@@ -35,8 +35,8 @@ pub fn leave(file: &Path, db: &Path, attempt: &Attempt<'_>, entries: &[Entry]) -
 }
 
 /// The file's text; `before` is its old text, from which the last attempts of other commands are kept.
-fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) -> String {
-    let mut page = Page { text: String::new(), db: escaped(db) };
+fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[RunRecord], before: &str) -> String {
+    let mut page = Exposition { text: String::new(), db: escaped(db) };
     let now = Utc::now().timestamp_millis() as f64 / 1e3;
     for (name, help, value) in [
         ("exit_code", "Exit code of the last attempt.", f64::from(attempt.code)),
@@ -54,7 +54,7 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
     }
 
     let last = |kind| entries.iter().find(|entry| entry.kind == kind && entry.is_good());
-    let kinds: Vec<&Entry> =
+    let kinds: Vec<&RunRecord> =
         [RunKind::Nightly, RunKind::Backfill, RunKind::Rollback].into_iter().filter_map(last).collect();
     page.about(
         "last_success_timestamp_seconds",
@@ -83,7 +83,7 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
     }
 
     // The input of the last good run of any kind, and the figures of the last training.
-    let came_in = |entry: &Entry| entry.counts.clone().filter(|counts| counts.users.is_some());
+    let came_in = |entry: &RunRecord| entry.counts.clone().filter(|counts| counts.users.is_some());
     if let Some(counts) = entries.iter().filter(|entry| entry.is_good()).find_map(came_in) {
         page.about("ratings", "Rows of the ratings table, by what became of them.");
         page.numbers("ratings", &counts.ratings);
@@ -92,7 +92,8 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
         page.about("items", "Books with a rating.");
         page.value("items", counts.items);
     }
-    let is_trained = |entry: &&Entry| entry.kind == RunKind::Nightly && entry.status == RunStatus::Published;
+    let is_trained =
+        |entry: &&RunRecord| entry.kind == RunKind::Nightly && entry.status == RunStatus::Published;
     if let Some(run) = entries.iter().find(is_trained) {
         page.about("recommendations", "Rows that the last published night wrote.");
         page.value("recommendations", run.counts.as_ref().and_then(|counts| counts.recommendations));
@@ -103,12 +104,12 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[Entry], before: &str) 
 }
 
 /// The text so far: gauges about one database.
-struct Page {
+struct Exposition {
     text: String,
     db: String,
 }
 
-impl Page {
+impl Exposition {
     fn about(&mut self, name: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP nightshelf_{name} {help}\n# TYPE nightshelf_{name} gauge");
     }

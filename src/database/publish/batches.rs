@@ -24,9 +24,9 @@ const COUNTED: usize = 200_000;
 
 /// The columns that a table's rows are stored by: the rowid, or the primary key where there is none. Reading
 /// a table in this order visits each row once, whatever indexes it has.
-struct Key(Vec<String>);
+struct RowKey(Vec<String>);
 
-impl Key {
+impl RowKey {
     fn of(connection: &Connection, table: &str) -> Result<Self> {
         let sql = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE";
         let without_rowid: bool = connection.query_row(sql, [table], |row| row.get(0))?;
@@ -88,7 +88,7 @@ pub fn clear(database: &mut Database, slot: Slot) -> Result<()> {
     for Published { name, .. } in PUBLISHED {
         let name = slot.name(name);
         let found = database.read(looking, |connection| match Shape::find(connection, &name)? {
-            Some(shape) => Ok(Some((shape.indexes.len() as u64, Key::of(connection, &name)?))),
+            Some(shape) => Ok(Some((shape.indexes.len() as u64, RowKey::of(connection, &name)?))),
             None => Ok(None),
         })?;
         let Some((indexes, key)) = found else {
@@ -138,7 +138,7 @@ fn rows(database: &Database, name: &str) -> Result<u64> {
         return database.read("counting rows", |connection| count(connection, &format!("FROM {table}"), &[]));
     }
     // In goes, because without WAL nobody can commit during a read.
-    let key = database.read("counting rows", |connection| Key::of(connection, name))?;
+    let key = database.read("counting rows", |connection| RowKey::of(connection, name))?;
     let (mut counted, mut reached, mut batch) = (0, Vec::new(), BatchSize::new(COUNTED));
     loop {
         let (since, rows) = (std::time::Instant::now(), batch.rows as u64);
@@ -200,7 +200,7 @@ pub fn copy(database: &mut Database, from: Slot, to: Slot) -> Result<()> {
         let (source, target) = (from.name(name), to.name(name));
         let found = database.read("looking at the set from before", |connection| {
             match columns_in_both(connection, &source, &target)? {
-                Some(columns) => Ok(Some((columns, Key::of(connection, &source)?))),
+                Some(columns) => Ok(Some((columns, RowKey::of(connection, &source)?))),
                 None => Ok(None),
             }
         })?;

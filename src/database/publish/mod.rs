@@ -235,7 +235,7 @@ fn check_all_are_there(database: &Database, slot: Slot, written: u64) -> Result<
 
 /// Empties the slots that are not in use; one of them may hold the set before the previous one. This runs
 /// during other work, so that nobody waits for it. [`Draft::begin`] does what is left.
-pub fn make_room(database: &mut Database) -> Result<()> {
+pub fn empty_unused_slots(database: &mut Database) -> Result<()> {
     free_slots(database)?;
     scrub::clear(database)
 }

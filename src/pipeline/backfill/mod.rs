@@ -112,7 +112,7 @@ fn full_night(job: &mut Job<'_>, database: &mut Database, run_id: i64, dataset: 
     job.context.console.say(format!("device     {device}: {why}"));
     runs::becomes_nightly(database, run_id, &device.to_string())?;
     let job = Job { clock: std::mem::take(&mut job.clock), rejects: job.rejects.clone(), ..*job };
-    night::go_on(job, device, database, run_id, dataset)
+    night::run_loaded(job, device, database, run_id, dataset)
 }
 
 /// The run whose set is published, and its model or why that cannot be read; `None` before the first.

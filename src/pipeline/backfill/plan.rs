@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::database::Database;
 use crate::database::publish::Labels;
 use crate::database::publish::reader_lists::{self, Noted, Replacement};
-use crate::database::runs::{self, Current, Outcome};
+use crate::database::runs::{self, Current, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::machine;
 use crate::model::confidence::ConfidenceMatrix;
@@ -132,8 +132,8 @@ impl Plan {
         let summary = self.summary(job, Some(run_id), status, dataset.counts(rows.len() as u64));
         database.write("noting what was done", |transaction| {
             runs::note_rejects(transaction, run_id, &job.rejects)?;
-            let outcome = Outcome { summary: &summary, input_digest: &dataset.digest, error: None };
-            runs::finished(transaction, run_id, &outcome)
+            let ending = Ending { summary: &summary, input_digest: &dataset.digest, error: None };
+            runs::finished(transaction, run_id, &ending)
         })?;
         job.context.console.say(match nothing {
             true => "unchanged  every list is made from today's ratings".to_owned(),

@@ -21,7 +21,7 @@ use crate::pipeline::clock::Clock;
 use crate::pipeline::dataset::Dataset;
 use crate::quality::metrics;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
-use crate::run_summary::{Baseline, Before, Figures, GateMetrics, Losses, Metrics, Stage, Verdict};
+use crate::run_summary::{Baseline, Before, GateMetrics, Losses, Metrics, QualityFigures, Stage, Verdict};
 use crate::text::count;
 use past::{Past, Shrinkage};
 
@@ -43,7 +43,7 @@ pub struct Judgement {
     /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
     gate: GateMetrics,
-    figures: Option<Figures>,
+    figures: Option<QualityFigures>,
     coverage: Option<f64>,
     /// For the console.
     lines: Vec<String>,

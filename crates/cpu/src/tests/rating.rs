@@ -30,11 +30,8 @@ fn fitted(rated: &Interactions, ranking: &Factors) -> RatingModel {
     let parameters = Hyperparameters::default().resolve(rated);
     let interrupt = Interrupt::never();
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
-    {
-        let stars = Stars { rated, ranking, scale: (1.0, 10.0), epochs: None };
-        fit_rating(&*engine(), stars, &parameters, &watch)
-    }
-    .expect("fitted")
+    let stars = Stars { rated, ranking, scale: (1.0, 10.0), epochs: None };
+    fit_rating(&*engine(), stars, &parameters, &watch).expect("fitted")
 }
 
 #[test]

@@ -19,7 +19,7 @@ const HISTORY: u32 = 500;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a job, and logs how it ended, even if it failed.
-pub(super) fn watched(
+pub(super) fn monitored(
     context: Context<'_>,
     command: &str,
     db: &Path,
@@ -42,7 +42,7 @@ pub(super) fn watched(
         let entries = Database::open(db, PATIENCE, context.interrupt.clone())
             .and_then(|database| runs::last(&database, HISTORY))
             .unwrap_or_default();
-        if let Err(error) = prometheus::leave(Path::new(file), db, &attempt, &entries) {
+        if let Err(error) = prometheus::write(Path::new(file), db, &attempt, &entries) {
             // The job itself has not failed.
             console.warn(format!("no figures for Prometheus: {error}"));
         }
