@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::database::trials::{self, Trial};
 use crate::error::{Error, Kind, Result};
+use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::model::device::{self, Device};
 use crate::pipeline::dataset::{Dataset, Job};
@@ -249,6 +250,7 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         let (name, shown) = (self.runner.measure.name(), self.runner.measure.show(score));
         self.console.say(format!("trial {number:<4} {factors} factors: {name} {shown:.4}, {seconds:.1} s"));
         trials::note(self.database, &self.task, name, &trial)?;
+        failpoint::reach("tune.trial");
         self.made.push(trial);
         Ok(Some(score))
     }

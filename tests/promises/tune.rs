@@ -62,18 +62,9 @@ fn a_search_keeps_to_its_time_and_goes_on_after_a_stop() {
     tune(&shop, &["--trials", "18446744073709551615"]).failed(2, "--trials");
     assert!(!shop.folder.path().join("tuned.toml").exists());
     // Killed in the middle: what was done is kept.
-    let mut child = shop.start(&["tune", "--trials", "400"]);
-    let database = shop.open();
-    let count = "SELECT count(*) FROM nightshelf_trials";
-    let made = || database.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap_or_default();
-    while made() < 3 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let made = made();
+    shop.die_at("tune.trial@3", &["tune", "--trials", "9"]);
     let said = tune(&shop, &[]).ok().stderr;
-    assert!(said.contains(&format!("{made} trials were made before")), "{said}");
+    assert!(said.contains("3 trials were made before"), "{said}");
 }
 
 #[test]
