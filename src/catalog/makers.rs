@@ -7,7 +7,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::catalog::editions::{self, WorkKey};
 use crate::config::Config;
-use crate::model::data::{Editions, Group, Maker};
+use crate::catalog::ids::Items;
+use crate::catalog::language;
+use crate::model::data::{Descriptions, Editions, Group, Maker, UNKNOWN};
 
 /// An author or publisher with more books than this says nothing about taste. (Of 100, 300 and 1,000, 300 is
 /// the best on Book-Crossing.)
@@ -38,6 +40,13 @@ pub struct Related {
 }
 
 impl Related {
+    /// What is known of each of `items`.
+    pub fn descriptions(&self, items: &Items) -> Descriptions {
+        let language = |item: usize| items.isbn13(item).map_or(UNKNOWN, language::of_isbn13);
+        let languages = (0..items.len()).map(language).collect();
+        Descriptions::of_groups(&self.groups, items.len(), languages, Vec::new())
+    }
+
     /// The editions of which a list shows only one; empty if `one_edition` is off.
     pub fn editions(&self, config: &Config) -> Cow<'_, Editions> {
         match config.output.one_edition {

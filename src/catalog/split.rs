@@ -45,6 +45,15 @@ impl Scheme {
         }
     }
 
+    /// How to hold out once more, a `share` of what this leaves: so that what is learned there holds here.
+    pub fn inner(self, share: f64) -> Self {
+        match self {
+            Scheme::Time(_) | Scheme::LeaveLast(_) => Scheme::Time(share),
+            Scheme::Books(_) => Scheme::Books(share),
+            Scheme::Random(_) | Scheme::LeaveOne | Scheme::Readers(_) => Scheme::Random(share),
+        }
+    }
+
     /// The share that is held out; `None` for a scheme that holds out a number of ratings per reader.
     pub fn share(self) -> Option<f64> {
         match self {
@@ -60,6 +69,8 @@ impl Scheme {
 #[derive(Clone, Debug, Default)]
 pub struct Split {
     pub train: Interactions,
+    /// The time of each of its entries, as [`Encoded::moments`]; empty if no time is known.
+    pub moments: Vec<f64>,
     /// `train` and the known ratings of readers who are not in it; `None` if there are no such readers.
     with_newcomers: Option<Interactions>,
     /// The held-out items of each user, rising. Codes past the items of `train` are books that the model
@@ -72,6 +83,9 @@ pub struct Split {
     /// Users whose lists can be judged: they have known and held-out ratings. [`Split::draw`] puts them in
     /// random order, so that the first few are a fair sample.
     pub readers: Vec<u32>,
+    /// Whether each user is of the half that a ranker may learn from while the other half judges it; the same half
+    /// every night. [`Split::draw`] fills it.
+    pub learns: Vec<bool>,
 }
 
 impl Split {
@@ -95,8 +109,18 @@ impl Split {
     /// # Errors
     /// [`Kind::NoRatings`] if one part would be empty, or if the scheme needs times and there are none.
     pub fn draw(ratings: &Encoded, scheme: Scheme, seed: u64) -> Result<Self> {
-        let rows = &ratings.interactions;
-        let draw = Draw::new(&ratings.users, &ratings.items, seed);
+        Self::draw_from(&ratings.interactions, &ratings.moments, (&ratings.users, &ratings.items), scheme, seed)
+    }
+
+    /// As [`Split::draw`], of rows and their times in the codes of `users` and `items`.
+    pub fn draw_from(
+        rows: &Interactions,
+        moments: &[f64],
+        (users, items): (&Users, &Items),
+        scheme: Scheme,
+        seed: u64,
+    ) -> Result<Self> {
+        let draw = Draw::new(users, items, seed);
         let mut part = vec![Part::Train; rows.len()];
         match scheme {
             Scheme::Random(share) => {
@@ -106,10 +130,10 @@ impl Split {
                 for_each(rows, |_, item, at| hold_out(&mut part[at], draw.item(item) < share));
             }
             Scheme::Time(share) => {
-                let mut moments = times(ratings)?.to_vec();
-                moments.sort_unstable_by(f64::total_cmp);
-                let cut = moments[((1.0 - share) * (moments.len() - 1) as f64).round() as usize];
-                for_each(rows, |_, _, at| hold_out(&mut part[at], ratings.moments[at] >= cut));
+                let mut sorted = times(moments)?.to_vec();
+                sorted.sort_unstable_by(f64::total_cmp);
+                let cut = sorted[((1.0 - share) * (sorted.len() - 1) as f64).round() as usize];
+                for_each(rows, |_, _, at| hold_out(&mut part[at], moments[at] >= cut));
             }
             Scheme::LeaveOne => {
                 of_each_user(
@@ -120,7 +144,7 @@ impl Split {
                 );
             }
             Scheme::LeaveLast(count) => {
-                let moments = times(ratings)?;
+                let moments = times(moments)?;
                 let latest = |_, _, at: usize| -moments[at];
                 of_each_user(rows, |own| if own > count { count } else { 0 }, latest, &mut part);
             }
@@ -137,15 +161,18 @@ impl Split {
                 });
             }
         }
-        let mut split = Self::of_parts(rows, &part)?;
+        let mut split = Self::of_parts(rows, moments, &part)?;
         split.readers = split.judged().collect();
         let order = |user: &u32| draw.of([0, draw.users[*user as usize]]);
         split.readers.sort_by(|a, b| order(a).total_cmp(&order(b)));
+        split.learns = draw.users.iter().map(|user| draw.of([1, *user]) < 0.5).collect();
         Ok(split)
     }
 
-    fn of_parts(rows: &Interactions, part: &[Part]) -> Result<Self> {
+    fn of_parts(rows: &Interactions, moments: &[f64], part: &[Part]) -> Result<Self> {
         let train = rows.filter_places(|at| part[at] == Part::Train);
+        let moments = moments.iter().zip(part).filter(|(_, part)| **part == Part::Train);
+        let moments = moments.map(|(moment, _)| *moment).collect();
         let known =
             part.contains(&Part::Newcomer).then(|| rows.filter_places(|at| part[at] != Part::HeldOut));
         let mut held_out = vec![Vec::new(); rows.user_count()];
@@ -164,8 +191,15 @@ impl Split {
             return Err(Error::new(Kind::NoRatings, format!("these ratings, so split, leave {what}"))
                 .hint("another --split or --share may, or more ratings"));
         }
-        let readers = Vec::new();
-        Ok(Self { train, with_newcomers: known, held_out, held_out_ratings, held_out_count, readers })
+        Ok(Self {
+            train,
+            moments,
+            with_newcomers: known,
+            held_out,
+            held_out_ratings,
+            held_out_count,
+            ..Self::default()
+        })
     }
 
     /// The ratings that each list is made from, and must not repeat.
@@ -233,8 +267,8 @@ fn of_each_user(
     }
 }
 
-fn times(ratings: &Encoded) -> Result<&[f64]> {
-    match ratings.moments.as_slice() {
+fn times(moments: &[f64]) -> Result<&[f64]> {
+    match moments {
         [] => Err(Error::new(Kind::NoRatings, "there is no time to split by")
             .hint("the ratings need a column rated_at; --split random and leave-one-out do without")),
         moments => Ok(moments),

@@ -24,7 +24,7 @@ pub fn similar(context: Context<'_>, args: &Similar) -> Result<Outcome> {
     let lookup = Lookup::open(context, &args.target.db)?;
     let model = lookup.model()?;
     let item = lookup.book(&model.books, &args.book.isbn)?;
-    let (items, readers) = (&model.books.items, &model.books.popularity.readers);
+    let (items, readers) = (&model.books.items, &model.books.popularity.traits.readers);
     let near = neighbours(&model, item, config.output.top);
     let titles = &lookup.titles;
     let row = |(place, (other, likeness)): (usize, &(u32, f32))| {
@@ -63,7 +63,7 @@ pub fn similar(context: Context<'_>, args: &Similar) -> Result<Outcome> {
 /// The `n` books with the greatest likeness: the cosine with `item`, times r / (r + [`SUPPORT`]) for r
 /// readers. Of each other work only one edition is taken.
 fn neighbours(model: &StoredModel, item: u32, n: usize) -> Vec<(u32, f32)> {
-    let (factors, readers) = (&model.ranking, &model.books.popularity.readers);
+    let (factors, readers) = (&model.ranking, &model.books.popularity.traits.readers);
     let own = factors.item(item as usize);
     let length = |row: &[f32]| dot(row, row).sqrt();
     let likeness = |other: u32| {

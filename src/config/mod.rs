@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::model::hyperparameters::{Minibatch, Model, Objective, Rating, Solver};
+pub use crate::model::ranker::{Kind as RankerKind, Settings as Ranker};
 
 /// The most factors per reader and book.
 pub const MOST_FACTORS: usize = 4096;
@@ -36,6 +37,8 @@ pub struct Config {
     pub rating: Rating,
     /// Settings of the `adam` and `sgd` solvers.
     pub minibatch: Minibatch,
+    /// What orders the candidates that the models find.
+    pub ranker: Ranker,
     /// What is published.
     pub output: Output,
     /// When a night's lists are not published.
@@ -254,6 +257,7 @@ impl Config {
             ("epochs", self.model.epochs, 1_000_000),
             ("rating_epochs", self.rating.rating_epochs, 1_000_000),
             ("batch_size", self.minibatch.batch_size, 1 << 30),
+            ("ranker_epochs", self.ranker.ranker_epochs, 100_000),
             ("top", self.output.top, 10_000),
             ("popular", self.output.popular, 1_000_000),
         ];
@@ -268,6 +272,8 @@ impl Config {
             ("user_damping", self.rating.user_damping),
             ("item_damping", self.rating.item_damping),
             ("learning_rate", self.minibatch.learning_rate),
+            ("ranker_learning_rate", self.ranker.ranker_learning_rate),
+            ("neighbour_regularization", self.model.neighbour_regularization),
         ];
         for (name, value) in above_zero {
             if !(value.is_finite() && value > 0.0) {
@@ -288,6 +294,16 @@ impl Config {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(format!("{name} is {value}, but must be 0 or more"));
             }
+        }
+        let most = 1_000;
+        if self.model.neighbours > most {
+            return Err(format!("neighbours is {}, but must be {most} at most", self.model.neighbours));
+        }
+        if let Some(wrong) = self.ranker.hidden.iter().find(|width| !(1..=most).contains(*width)) {
+            return Err(format!("hidden has a layer of {wrong}, but layers are from 1 to {most} wide"));
+        }
+        if self.ranker.hidden.len() > 8 {
+            return Err(format!("hidden has {} layers, but may have 8 at most", self.ranker.hidden.len()));
         }
         let shares = [
             ("new_books", self.output.new_books),

@@ -22,7 +22,9 @@ use crate::catalog::popularity::Popularity;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::Editions;
+use crate::model::data::{Descriptions, Editions, HALF_LIVES, Interactions, ItemTraits, Recency};
+use crate::model::neighbours::Neighbours;
+use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::{failpoint, sidecar};
 
@@ -32,10 +34,11 @@ const MANIFEST: &str = "manifest.json";
 const FACTORS: &str = "factors.safetensors";
 const USERS: &str = "users.parquet";
 const ITEMS: &str = "items.parquet";
-const FILES: [&str; 3] = [USERS, ITEMS, FACTORS];
+const NEIGHBOURS: &str = "neighbours.parquet";
+const FILES: [&str; 4] = [USERS, ITEMS, FACTORS, NEIGHBOURS];
 
 /// Raised whenever an older nightshelf would misread the files.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ pub struct StoredModel {
     pub books: StoredItems,
     /// A row for each code.
     pub ranking: Factors,
+    pub neighbours: Neighbours,
+    /// `None` to order by factors alone.
+    pub ranker: Option<Ranker>,
     /// `None` where nothing was rated.
     pub rating: Option<RatingModel>,
 }
@@ -131,6 +137,8 @@ impl StoredItems {
         let mut column = |name: &str| frame.drop_in_place(name);
         let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
+        let (authors, publishers, languages) =
+            (column("author")?, column("publisher")?, column("language")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
         };
@@ -139,8 +147,28 @@ impl StoredItems {
         };
         let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
         let editions = Editions::of_works(counts(&works)?);
+        let descriptions = Descriptions {
+            authors: counts(&authors)?,
+            publishers: counts(&publishers)?,
+            languages: counts(&languages)?,
+            years: Vec::new(),
+        };
+        let recency = match frame.column("age").is_ok() {
+            false => None,
+            true => {
+                let mut column = |name: &str| numbers(&frame.drop_in_place(name)?);
+                let ages = column("age")?;
+                let mut recent = vec![[0.0; HALF_LIVES.len()]; ages.len()];
+                for (place, half_life) in HALF_LIVES.iter().enumerate() {
+                    let sums = column(&recent_column(*half_life))?;
+                    recent.iter_mut().zip(sums).for_each(|(recent, sum)| recent[place] = sum);
+                }
+                Some(Recency { readers: recent, ages })
+            }
+        };
+        let traits = ItemTraits { readers: counts(&readers)?, descriptions, recency };
         Ok(Self {
-            popularity: Popularity::counted(counts(&readers)?, counts(&stars)?, ties, editions),
+            popularity: Popularity::counted(traits, counts(&stars)?, ties, editions),
             weights: numbers(&weights)?,
             item_scales: numbers(&item_scales)?,
             items: Items::new(frame)?,
@@ -150,7 +178,18 @@ impl StoredItems {
     fn frame(&self) -> Result<DataFrame> {
         let Self { items, popularity, weights, item_scales } = self;
         let mut frame = items.frame()?;
-        frame.with_column(Column::new("readers".into(), &popularity.readers))?;
+        let ItemTraits { readers, descriptions, recency } = &popularity.traits;
+        frame.with_column(Column::new("readers".into(), readers))?;
+        frame.with_column(Column::new("author".into(), &descriptions.authors))?;
+        frame.with_column(Column::new("publisher".into(), &descriptions.publishers))?;
+        frame.with_column(Column::new("language".into(), &descriptions.languages))?;
+        if let Some(recency) = recency {
+            frame.with_column(Column::new("age".into(), &recency.ages))?;
+            for (place, half_life) in HALF_LIVES.iter().enumerate() {
+                let sums: Vec<f32> = recency.readers.iter().map(|sums| sums[place]).collect();
+                frame.with_column(Column::new(recent_column(*half_life).into(), sums))?;
+            }
+        }
         frame.with_column(Column::new("stars".into(), &popularity.stars))?;
         frame.with_column(Column::new("ties".into(), &popularity.ties))?;
         frame.with_column(Column::new("work".into(), popularity.editions.works(items.len())))?;
@@ -158,6 +197,11 @@ impl StoredItems {
         frame.with_column(Column::new("lift".into(), item_scales))?;
         Ok(frame)
     }
+}
+
+/// The column of readers, each counted half after so many days.
+fn recent_column(half_life: f32) -> String {
+    format!("recent_{half_life}")
 }
 
 /// The content of `manifest.json`.
@@ -170,6 +214,7 @@ struct Manifest {
     users: usize,
     items: usize,
     files: BTreeMap<String, Seal>,
+    ranker: Option<Ranker>,
     config: Config,
 }
 
@@ -254,6 +299,7 @@ impl StoredModel {
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         safetensors::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
+        write_parquet(&folder.join(NEIGHBOURS), neighbours_frame(self.neighbours.rows())?)?;
         let mut files = BTreeMap::new();
         for name in FILES {
             let path = folder.join(name);
@@ -269,6 +315,7 @@ impl StoredModel {
             users: self.readers.users.len(),
             items: self.books.items.len(),
             files,
+            ranker: self.ranker.clone(),
             config: (*self.config).clone(),
         };
         let text = serde_json::to_string_pretty(&manifest)
@@ -293,7 +340,16 @@ impl StoredModel {
             .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
         // The manifest has no seal of its own, and somebody may have edited it.
         manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
+        let neighbours = parquet(&files[NEIGHBOURS]).map_err(Error::from);
+        let neighbours = neighbours
+            .and_then(|frame| neighbours_of(&frame, books.items.len()))
+            .map_err(|error| damaged(&folder, NEIGHBOURS, &error.to_string()))?;
+        if manifest.ranker.as_ref().is_some_and(|ranker| !ranker.is_sound()) {
+            return Err(damaged(&folder, MANIFEST, "the ranker is no ranker"));
+        }
         let model = Self {
+            neighbours,
+            ranker: manifest.ranker,
             run_id,
             input_digest: manifest.input_digest,
             config: manifest.config.into(),
@@ -427,6 +483,33 @@ pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
 
 fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
     ParquetReader::new(Cursor::new(bytes)).finish()
+}
+
+/// A row for each weight: the book, its neighbour, the weight.
+fn neighbours_frame(rows: &Interactions) -> Result<DataFrame> {
+    let books: Vec<u32> = (0..rows.user_count())
+        .flat_map(|item| std::iter::repeat_n(item as u32, rows.of(item).0.len()))
+        .collect();
+    let columns = vec![
+        Column::new("book".into(), books),
+        Column::new("neighbour".into(), &rows.items),
+        Column::new("weight".into(), &rows.ratings),
+    ];
+    Ok(DataFrame::new_infer_height(columns)?)
+}
+
+fn neighbours_of(frame: &DataFrame, items: usize) -> Result<Neighbours> {
+    let codes = |name: &str| -> Result<Vec<u32>> {
+        Ok(frame.column(name)?.u32()?.iter().map(Option::unwrap_or_default).collect())
+    };
+    let weights: Vec<f32> = frame.column("weight")?.f32()?.iter().map(Option::unwrap_or_default).collect();
+    let (books, neighbours) = (codes("book")?, codes("neighbour")?);
+    if books.iter().chain(&neighbours).any(|item| *item as usize >= items) {
+        return Err(Error::new(Kind::Io, "it has books that are not among the books"));
+    }
+    let triples: Vec<(u32, u32, f32)> =
+        books.into_iter().zip(neighbours).zip(weights).map(|((book, near), weight)| (book, near, weight)).collect();
+    Ok(Neighbours::of_rows(Interactions::from_triples(items, items, &triples).0))
 }
 
 fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {

@@ -15,15 +15,20 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::Result;
 use crate::model::device;
+use crate::model::ranker::{Feature, Ranker};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::split_files;
 use crate::quality::metrics::{self, RankingFigures};
-use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
+use crate::recommender::evaluator::{Choice, Evaluator, Holdout, Predictions};
+use crate::recommender::ranking::Lesson;
 use crate::run_summary::QualityFigures;
 use crate::text::count;
 
 /// Readers are grouped by their training ratings, books by their training readers: the least of each group.
 const GROUPS: [usize; 4] = [1, 6, 21, 101];
+
+/// The models whose lists are measured alone, and what they are ordered by.
+const PARTS: [(&str, Feature); 2] = [("factors", Feature::Factors), ("neighbours", Feature::Neighbours)];
 
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -144,9 +149,32 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     if let Some(seed) = new_books_seed {
         models.insert(0, evaluator.random(seed));
     }
-    models.push(evaluator.fit("nightshelf", config)?.0);
-    for (name, config) in request.variants {
-        models.push(evaluator.fit(name, config)?.0);
+    let scheme = match request.source {
+        Source::Database { scheme, .. } => scheme,
+        Source::Files { .. } => Scheme::Random(config.gate.holdout),
+    };
+    let lesson =
+        Lesson { ratings: &ratings, split: Some(&split), related: &related, scheme, device, interrupt };
+    let own = ("nightshelf".to_owned(), config.clone());
+    for (name, config) in std::iter::once(&own).chain(request.variants) {
+        let choice = lesson.ranker(config)?;
+        let model = evaluator.fit(name, config)?;
+        if let Some(Choice { lead, why, .. }) = &choice {
+            let lead = lead.map_or(String::new(), |lead| {
+                let [low, high] = lead.interval;
+                format!(", nDCG@20 {:+.4} ({low:+.4} to {high:+.4}) beside the blend", lead.mean)
+            });
+            console.say(format!("ranker     {why}{lead}"));
+            // What each part adds.
+            if name == "nightshelf" {
+                for (part, feature) in PARTS.into_iter().filter(|(part, _)| model.has(part)) {
+                    models.push(evaluator.predict(part, &model, Some(&Ranker::only(feature)))?);
+                }
+                models.push(evaluator.predict("blend", &model, Some(&Ranker::blend()))?);
+            }
+        }
+        let ranker = choice.as_ref().map(|choice| &choice.ranker);
+        models.push(evaluator.predict(name, &model, ranker)?);
     }
     let sheet = Sheet { evaluator: &evaluator, split: &split };
     let rows = models.iter().flat_map(|model| request.k.iter().map(|k| sheet.figures(model, *k)));

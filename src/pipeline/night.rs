@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::catalog::encode::Encoded;
 use crate::catalog::recommendation::Origin;
+use crate::catalog::split::Scheme;
 use crate::config::ResolvedConfig;
 use crate::context::Context;
 use crate::database::Database;
@@ -19,6 +20,7 @@ use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::gate::{self, Judgement};
 use crate::pipeline::lists::make_lists;
 use crate::pipeline::train::train;
+use crate::recommender::ranking::Lesson;
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
 use crate::recommender::training::Trained;
 use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
@@ -197,10 +199,10 @@ impl Night<'_> {
         let finished = match self.fit(database, dataset)? {
             Outlook::Refused(refused) => self.refused(None, &refused.0, &refused.1),
             Outlook::Fit(tonight) => {
-                let Tonight { config, dataset, trained, mut metrics, .. } = *tonight;
+                let Tonight { config, dataset, mut trained, mut metrics, .. } = *tonight;
                 let interactions = &dataset.ratings.interactions;
                 let editions = dataset.related.editions(&config).into_owned();
-                let popularity = trained.popularity(interactions, editions);
+                let popularity = trained.popularity(editions);
                 let fitted = trained.fitted(interactions);
                 let lists = ListMaker::new(fitted, &popularity, Origin::Model, &config, self.device)?;
                 let statistics = make_lists(&mut self.job, &lists, dataset.memory, |_| Ok(()))?;
@@ -229,8 +231,20 @@ impl Night<'_> {
         let config = ResolvedConfig::new(context.config, &ratings.interactions);
         let confidence = ConfidenceMatrix::new(&ratings.interactions, &dataset.related.groups, &config.model);
         let (mut metrics, held_out) = (judgement.metrics(), judgement.in_short());
-        let Judgement { quality, start, .. } = judgement;
-        let trained = train(&mut self.job, self.device, ratings, &config, confidence, start, &held_out)?;
+        let Judgement { quality, start, mut ranker, .. } = judgement;
+        if ranker.is_none() {
+            let lesson = Lesson {
+                ratings,
+                split: None,
+                related: &dataset.related,
+                scheme: Scheme::Random(config.gate.holdout),
+                device: self.device,
+                interrupt: context.interrupt,
+            };
+            ranker = clock.time(Stage::Train, || lesson.ranker(&config))?.map(|choice| choice.ranker);
+        }
+        let books = (ratings, &dataset.related);
+        let trained = train(&mut self.job, self.device, books, &config, confidence, start, ranker, &held_out)?;
         metrics.loss = trained.losses.last().copied();
         metrics.losses =
             Some(Losses { all: Some(trained.losses.clone()), ..metrics.losses.unwrap_or_default() });
@@ -257,11 +271,13 @@ impl Night<'_> {
             },
             books: StoredItems {
                 items: items.clone(),
-                popularity: trained.popularity(interactions, editions),
+                popularity: trained.popularity(editions),
                 weights: trained.confidence.item_weights().to_vec(),
                 item_scales: std::mem::take(&mut trained.item_scales),
             },
             ranking: std::mem::take(&mut trained.ranking),
+            neighbours: std::mem::take(&mut trained.neighbours),
+            ranker: trained.ranker.take(),
             rating: trained.rating.take(),
         };
         let books = &model.books;
@@ -273,6 +289,9 @@ impl Night<'_> {
             let fitted = Fitted {
                 interactions,
                 ranking: &model.ranking,
+                neighbours: &model.neighbours,
+                ranker: model.ranker.as_ref(),
+                idle: &trained.idle,
                 item_scales: &books.item_scales,
                 weighted: trained.confidence.rows(),
                 rating: model.rating.as_ref(),

@@ -20,7 +20,9 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
     for_each_rating(train, config, |place, user, isbn, rating| {
         columns.push(user, isbn, rating, place);
     })?;
-    let train = encode::encode(encode::normalise(columns, config)?)?;
+    let mut train = encode::encode(encode::normalise(columns, config)?)?;
+    // The place of a line says which of two ratings counts, but not when it was given.
+    train.moments.clear();
     if train.interactions.is_empty() {
         return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
     }

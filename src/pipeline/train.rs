@@ -1,11 +1,13 @@
 //! The stage `train`: trains both models on all ratings.
 
 use crate::catalog::encode::Encoded;
+use crate::catalog::makers::Related;
 use crate::config::ResolvedConfig;
 use crate::error::Result;
 use crate::model::Start;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::device::Device;
+use crate::model::ranker::Ranker;
 use crate::pipeline::dataset::Job;
 use crate::recommender::training::{Trained, Training};
 use crate::run_summary::Stage;
@@ -15,15 +17,16 @@ use crate::run_summary::Stage;
 pub fn train(
     job: &mut Job<'_>,
     device: Device,
-    ratings: &Encoded,
+    (ratings, related): (&Encoded, &Related),
     config: &ResolvedConfig,
     confidence: ConfidenceMatrix,
     start: Option<Start>,
+    ranker: Option<Ranker>,
     held_out: &str,
 ) -> Result<Trained> {
     let (console, interrupt) = (job.context.console, job.context.interrupt);
-    let training = Training { device, interrupt, ratings, config, held_out };
-    let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, start))?;
+    let training = Training { device, interrupt, ratings, related, config, held_out };
+    let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, start, ranker))?;
     let model = &config.model;
     let loss = trained.losses.last().map_or(String::new(), |loss| format!(", loss {loss:.4}"));
     // The log has a line for each of these epochs; the gate's model took the others.

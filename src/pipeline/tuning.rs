@@ -24,6 +24,8 @@ use crate::model::device::{self, Device};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::search_space::SearchSpace;
 use crate::quality::metrics;
+use crate::model::ranker::Ranker;
+use crate::recommender::training::has_ranker;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
 use crate::run_summary::Lead;
 
@@ -162,7 +164,10 @@ impl TrialRunner<'_> {
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
-        let (predictions, _) = evaluator.fit("trial", config)?;
+        let model = evaluator.fit("trial", config)?;
+        // A ranker of each trial's own would take longer than the trial.
+        let blend = has_ranker(config).then(Ranker::blend);
+        let predictions = evaluator.predict("trial", &model, blend.as_ref())?;
         let (_, figures) = self.measure.by_reader(&evaluator, &predictions);
         match figures.is_empty() {
             true => Err(Error::new(Kind::NoRatings, "there are too few ratings to tune by")),

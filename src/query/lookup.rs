@@ -77,7 +77,7 @@ impl<'a> Lookup<'a> {
 
     /// Books that may be meant: with these words in the title, or else with a key at most two edits away.
     fn books_like(&self, books: &StoredItems, word: &str, key: Option<&str>) -> Vec<String> {
-        let (items, readers) = (&books.items, &books.popularity.readers);
+        let (items, readers) = (&books.items, &books.popularity.traits.readers);
         let titled = self.titles.search(word);
         let mut found: Vec<(usize, Reverse<u32>, u32)> = match titled.is_empty() {
             false => titled

@@ -9,6 +9,8 @@ use crate::model::Factors;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Interactions;
 use crate::model::fold_in::{self, Unsolved};
+use crate::model::neighbours::Neighbours;
+use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
@@ -32,7 +34,11 @@ pub struct KnownReader {
     rated: Interactions,
     confidence: ConfidenceMatrix,
     ranking: Factors,
+    neighbours: Neighbours,
+    ranker: Option<Ranker>,
     rating: Option<RatingModel>,
+    /// Days since the reader last read anything, if that is known.
+    idle: Vec<f32>,
 }
 
 impl KnownReader {
@@ -62,7 +68,8 @@ impl KnownReader {
         ratings: &encode::Encoded,
         user: u32,
     ) -> Result<Self> {
-        let StoredModel { run_id, config, readers, books, mut ranking, mut rating, .. } = model;
+        let StoredModel { run_id, config, readers, books, neighbours, ranker, mut ranking, mut rating, .. } =
+            model;
         let codes = ratings.items.codes_in(&books.items);
         let (items, stars) = ratings.interactions.of(user as usize);
         let known = items.iter().zip(stars);
@@ -109,7 +116,10 @@ impl KnownReader {
             rated,
             confidence,
             ranking,
+            neighbours,
+            ranker,
             rating,
+            idle: Vec::new(),
         })
     }
 
@@ -125,6 +135,9 @@ impl KnownReader {
         Fitted {
             interactions: &self.interactions,
             ranking: &self.ranking,
+            neighbours: &self.neighbours,
+            ranker: self.ranker.as_ref(),
+            idle: &self.idle,
             item_scales: &self.books.item_scales,
             weighted: self.confidence.rows(),
             rating: self.rating.as_ref(),

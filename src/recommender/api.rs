@@ -19,6 +19,7 @@ use crate::model::device::{self, Device};
 use crate::quality::metrics::RankingFigures;
 use crate::recommender::evaluator::{Evaluator, Holdout};
 use crate::recommender::lists::ListMaker;
+use crate::recommender::ranking::Lesson;
 use crate::recommender::training::{Trained, Training};
 
 /// Decides which ratings [`evaluate`] holds out.
@@ -97,9 +98,14 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let config = ResolvedConfig::new(config, interactions);
         let confidence = ConfidenceMatrix::new(interactions, &[], &config.model);
         let interrupt = &Interrupt::never();
-        let training = Training { device, interrupt, ratings: &encoded, config: &config, held_out: "" };
-        let trained = training.fit(&Console::silent(), confidence, None)?;
-        let popularity = trained.popularity(interactions, Editions::default());
+        let related = &Related::default();
+        let training =
+            Training { device, interrupt, ratings: &encoded, related, config: &config, held_out: "" };
+        let (ratings, scheme) = (&encoded, Scheme::Random(config.gate.holdout));
+        let ranker = Lesson { ratings, split: None, related, scheme, device, interrupt }.ranker(&config)?;
+        let ranker = ranker.map(|choice| choice.ranker);
+        let mut trained = training.fit(&Console::silent(), confidence, None, ranker)?;
+        let popularity = trained.popularity(Editions::default());
         Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }
 
@@ -204,7 +210,18 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
     };
     let (console, interrupt) = (Console::silent(), Interrupt::never());
     let evaluator = Evaluator::new(holdout, device, &console, &interrupt);
-    let (model, _) = evaluator.fit("model", config)?;
+    let scheme = Scheme::Random(config.gate.holdout);
+    let related = &Related::default();
+    let lesson = Lesson {
+        ratings: &encoded,
+        split: Some(&split),
+        related,
+        scheme,
+        device,
+        interrupt: &interrupt,
+    };
+    let ranker = lesson.ranker(config)?.map(|choice| choice.ranker);
+    let model = evaluator.predict("model", &evaluator.fit("model", config)?, ranker.as_ref())?;
     let figures = |answers| Figures {
         lists: RankingFigures::average(&evaluator.by_reader(answers, k).unwrap_or_default()),
         rmse: evaluator.errors(answers).map(|(rmse, _)| rmse),

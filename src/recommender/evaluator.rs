@@ -4,22 +4,28 @@
 
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
+use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
-use crate::config::{Config, Objective, ResolvedConfig};
+use crate::config::{Config, Objective, RankerKind, ResolvedConfig};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::candidates::CandidateSearch;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
-use crate::model::top_k::{TopK, Wanted};
+use crate::model::neighbours::Neighbours;
+use crate::model::ranker::{Examples, Ranker};
+use crate::model::rating::RatingModel;
 use crate::model::{Factors, Start};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
-use crate::recommender::training::{self, Models, View};
-use crate::run_summary::QualityFigures;
+use crate::recommender::engine::engine;
+use crate::recommender::lists::{Fitted, ListSearch, Shelves};
+use crate::recommender::training::{self, Models, View, has_ranker, with_progress};
+use crate::run_summary::{Lead, QualityFigures};
 
 /// The held-out ratings, and how to measure on them.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,12 @@ pub struct Holdout<'a> {
     pub most_readers: usize,
 }
 
+/// Enough readers for a ranker to learn from: more take memory, and change little.
+const EXAMPLES: usize = 6_000;
+
+/// With fewer readers than this to learn from, the blend serves better.
+const FEWEST_EXAMPLES: usize = 100;
+
 /// Trains models, takes their predictions, and measures them.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
@@ -45,13 +57,67 @@ pub struct Evaluator<'a> {
     device: Device,
     console: &'a Console,
     interrupt: &'a Interrupt,
-    readers: &'a [u32],
+    readers: Vec<u32>,
     /// What is known of `readers`, in their order.
     known: Interactions,
     /// The training pairs with stars.
     rated: Interactions,
     /// Whether the log gets a line for each epoch.
     tells_epochs: bool,
+}
+
+/// A model that was trained on what is not held out. Its users are [`Evaluator::readers`], in their order.
+#[derive(Debug)]
+pub struct HoldoutModel {
+    pub config: ResolvedConfig,
+    ranking: Factors,
+    item_scales: Vec<f32>,
+    neighbours: Neighbours,
+    rating: Option<RatingModel>,
+    rated: Interactions,
+    idle: Vec<f32>,
+    popularity: Popularity,
+    rating_epochs: Option<usize>,
+    losses: Vec<f64>,
+    /// Predicted stars for each of [`Split::held_out_ratings`].
+    stars: Option<Vec<f32>>,
+}
+
+impl HoldoutModel {
+    fn fitted<'a>(&'a self, known: &'a Interactions, ranker: Option<&'a Ranker>) -> Fitted<'a> {
+        Fitted {
+            interactions: known,
+            ranking: &self.ranking,
+            item_scales: &self.item_scales,
+            neighbours: &self.neighbours,
+            ranker,
+            weighted: known,
+            rating: self.rating.as_ref(),
+            rated: &self.rated,
+            idle: &self.idle,
+        }
+    }
+
+    /// Whether it has the part of this name.
+    pub fn has(&self, part: &str) -> bool {
+        part != "neighbours" || !self.neighbours.is_empty()
+    }
+
+    /// What another training may start from.
+    pub fn into_start(self) -> Start {
+        Start { items: self.ranking.items, rating_epochs: self.rating_epochs, losses: self.losses }
+    }
+}
+
+/// What orders the lists, and who judged it.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub ranker: Ranker,
+    /// Places of the readers that it did not learn from.
+    pub judges: Vec<u32>,
+    /// Of the learned ranker on the blend, for the judges; `None` if none was learned.
+    pub lead: Option<Lead>,
+    pub why: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +134,7 @@ impl<'a> Evaluator<'a> {
         let Split { readers, train, .. } = holdout.split;
         let readers = &readers[..readers.len().min(holdout.most_readers)];
         let (known, rated) = (holdout.split.known().select(readers), train.rated());
-        Self { holdout, device, console, interrupt, readers, known, rated, tells_epochs: true }
+        Self { holdout, device, console, interrupt, readers: readers.to_vec(), known, rated, tells_epochs: true }
     }
 
     /// Without a log line for each epoch.
@@ -77,8 +143,8 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Codes of the readers whose lists are measured.
-    pub fn readers(&self) -> &'a [u32] {
-        self.readers
+    pub fn readers(&self) -> &[u32] {
+        &self.readers
     }
 
     /// What is known of [`Evaluator::readers`], in their order.
@@ -118,79 +184,176 @@ impl<'a> Evaluator<'a> {
         Predictions { name: "book averages".into(), lists: None, stars }
     }
 
-    /// Trains a model on what is not held out. Returns its predictions, and what another training may start
-    /// from.
-    pub fn fit(&self, name: &str, config: &Config) -> Result<(Predictions, Start)> {
-        let Holdout { split, related: Related { groups, .. }, scale, .. } = self.holdout;
-        let config = &ResolvedConfig::new(config, &split.train);
-        let confidence = ConfidenceMatrix::new(&split.train, groups, &config.model);
+    /// Trains a model on what is not held out.
+    pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
+        let Holdout { split, related, scale, items, .. } = self.holdout;
+        let config = ResolvedConfig::new(config, &split.train);
+        let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
-        let Models { mut ranking, mut rating, losses } =
-            training::fit(view, self.device, config, &confidence, &self.rated, scale, None)?;
+        let Models { mut ranking, neighbours, mut rating, losses } =
+            training::fit(view, self.device, &config, &confidence, &self.rated, scale, None)?;
+        let known = split.known();
         let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
         if !unsolved.users.is_empty() {
-            let known = split.known();
-            let confidence = ConfidenceMatrix::new(known, groups, &config.model);
-            fold_in::solve_ranking(
-                &mut ranking,
-                &confidence,
-                &unsolved,
-                config.parameters(),
-                self.interrupt,
-            )?;
+            let confidence = ConfidenceMatrix::new(known, &related.groups, &config.model);
+            let parameters = config.parameters();
+            fold_in::solve_ranking(&mut ranking, &confidence, &unsolved, parameters, interrupt)?;
             if let Some(model) = &mut rating {
-                fold_in::solve_rating(
-                    model,
-                    &known.rated(),
-                    &ranking,
-                    &unsolved,
-                    config.parameters(),
-                    self.interrupt,
-                )?;
+                fold_in::solve_rating(model, &known.rated(), &ranking, &unsolved, parameters, interrupt)?;
             }
         }
-        let rating_epochs = rating.as_ref().map(|model| model.epochs);
         let stars =
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
-        let (lists, items) = match (config.model.objective, rating) {
-            (Objective::Ranking, _) => {
-                let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
-                let factors = ranking.only(self.readers);
-                (Some(self.lists(&factors, &item_scales, config)?), factors.items)
-            }
-            (Objective::Rating, Some(model)) => {
-                let factors = model.as_products().only(self.readers);
-                (Some(self.lists(&factors, &[], config)?), ranking.items)
-            }
-            (Objective::Rating, None) => (None, ranking.items),
-        };
-        Ok((Predictions { name: name.into(), lists, stars }, Start { items, rating_epochs, losses }))
+        let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
+        let editions = related.editions(&config).into_owned();
+        let (traits, idle) = popularity::traits(&split.train, &split.moments, items, related);
+        let idle_of = |reader: &u32| idle.get(*reader as usize).copied().unwrap_or_default();
+        Ok(HoldoutModel {
+            item_scales,
+            neighbours,
+            popularity: Popularity::new(&self.rated, confidence.rows(), editions, traits),
+            idle: self.readers.iter().map(idle_of).collect(),
+            rating_epochs: rating.as_ref().map(|model| model.epochs),
+            ranking: ranking.only(&self.readers),
+            rating: rating.map(|model| model.only(&self.readers)),
+            rated: known.rated().select(&self.readers),
+            losses,
+            stars,
+            config,
+        })
     }
 
-    /// `factors` has the users `self.readers`, in their order.
-    fn lists(
+    /// The lists of a trained model, in the order of `ranker` if there is one, and its stars.
+    pub fn predict(&self, name: &str, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Predictions> {
+        self.predict_at(&self.places(), name, model, ranker)
+    }
+
+    /// The same for the readers at some places: predictions of [`Evaluator::only`] these.
+    pub fn predict_at(
         &self,
-        factors: &Factors,
-        item_scales: &[f32],
-        config: &ResolvedConfig,
-    ) -> Result<Vec<Vec<u32>>> {
-        let (popularity, n) = (self.holdout.split.train.users_per_item(), self.holdout.longest);
-        // A book that nobody has rated, held out or not, cannot be a hit.
-        let is_new = |item: u32| {
-            let item = item as usize;
-            self.holdout.items.is_rated(item).then(|| popularity[item] == 0)
+        places: &[u32],
+        name: &str,
+        model: &HoldoutModel,
+        ranker: Option<&Ranker>,
+    ) -> Result<Predictions> {
+        let lists = match (model.config.model.objective, &model.rating) {
+            (Objective::Rating, None) => None,
+            _ => Some(self.lists(model, ranker, places)?),
         };
+        Ok(Predictions { name: name.to_owned(), lists, stars: model.stars.clone() })
+    }
+
+    /// The place of each of [`Evaluator::readers`].
+    fn places(&self) -> Vec<u32> {
+        (0..self.readers.len() as u32).collect()
+    }
+
+    /// The lists of the readers at some places.
+    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>, places: &[u32]) -> Result<Vec<Vec<u32>>> {
+        let top = self.holdout.longest;
         let new = match self.holdout.only_new {
-            true => n,
-            false => (n as f64 * config.output.new_books) as usize,
+            true => top,
+            false => (top as f64 * model.config.output.new_books) as usize,
         };
-        let wanted = Wanted { n, new, is_new: &is_new };
-        let users = Vec::from_iter(0..self.known.user_count() as u32);
-        let editions = self.holdout.related.editions(config);
-        let best = TopK::new(factors, item_scales, &editions, self.device, &wanted)?;
-        let lists = best.of(factors, &self.known, &users, self.interrupt, &|_| ())?;
+        let is_new = |item: u32| self.is_new(model, item);
+        let shelves = Shelves { top, new, is_new: &is_new };
+        let fitted = model.fitted(&self.known, ranker);
+        let search = ListSearch::new(fitted, &model.popularity, &model.config, self.device, &shelves)?;
+        let lists = search.of(places, self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
+    }
+
+    /// A book that nobody has rated, held out or not, cannot be a hit.
+    fn is_new(&self, model: &HoldoutModel, item: u32) -> Option<bool> {
+        let is_new = model.popularity.traits.readers[item as usize] == 0;
+        self.holdout.items.is_rated(item as usize).then_some(is_new)
+    }
+
+    /// Fits a ranker to what the readers at `places` picked; `None` if too few of them picked anything that is
+    /// among their candidates.
+    fn learn(&self, model: &HoldoutModel, places: &[u32]) -> Result<Option<Ranker>> {
+        let is_new = |item: u32| self.is_new(model, item);
+        let new = if self.holdout.only_new { usize::MAX } else { self.holdout.longest / 5 };
+        let stage = model.fitted(&self.known, None).first_stage(&model.popularity);
+        let search = CandidateSearch::new(stage, &is_new, new, self.device)?;
+        let seed = model.config.model.seed;
+        let mut examples = Examples::new();
+        for places in places.chunks(EXAMPLES) {
+            let found = search.of(places, self.interrupt, &|_| (), |place, found| {
+                let held_out = &self.holdout.split.held_out[self.readers[place as usize] as usize];
+                let picked = |item: &u32| held_out.binary_search(item).is_ok();
+                let picked: Vec<bool> = found.items.iter().map(picked).collect();
+                let mut examples = Examples::new();
+                examples.add(&found.features, &picked, seed ^ u64::from(self.readers[place as usize]));
+                examples
+            })?;
+            found.iter().for_each(|more| examples.append(more));
+            if examples.users() >= EXAMPLES {
+                break;
+            }
+        }
+        if examples.users() < FEWEST_EXAMPLES {
+            return Ok(None);
+        }
+        let engine = engine(self.device)?;
+        let settings = &model.config.ranker;
+        let Self { console, interrupt, .. } = *self;
+        let view = View { console, interrupt, name: "", tells_epochs: false, held_out: "" };
+        let (ranker, _) = with_progress(view, "ranker", settings.ranker_epochs, |watch| {
+            engine.fit_ranker(&examples, settings, seed, watch)
+        })?;
+        Ok(Some(ranker))
+    }
+
+    /// Fits a ranker to what all readers picked.
+    pub fn learn_from_all(&self, model: &HoldoutModel) -> Result<Option<Ranker>> {
+        self.learn(model, &self.places())
+    }
+
+    /// Fits a ranker and asks the readers that it did not learn from whether it serves them better than the plain
+    /// blend. `None` if lists have no ranker.
+    pub fn choose_ranker(&self, model: &HoldoutModel) -> Result<Option<Choice>> {
+        if !has_ranker(&model.config) {
+            return Ok(None);
+        }
+        let everybody = self.places();
+        let blend = |why: &'static str| Choice {
+            ranker: Ranker::blend(),
+            judges: everybody.clone(),
+            lead: None,
+            why,
+        };
+        if model.config.ranker.kind == RankerKind::None {
+            return Ok(Some(blend("the plain blend, as set")));
+        }
+        let learns = |place: &u32| self.holdout.split.learns[self.readers[*place as usize] as usize];
+        let (learners, judges): (Vec<u32>, Vec<u32>) = everybody.iter().partition(|place| learns(place));
+        let Some(ranker) = self.learn(model, &learners)? else {
+            return Ok(Some(blend("the plain blend: too few picks to learn from")));
+        };
+        let judge = self.only(&judges);
+        let ndcg = |ranker: &Ranker| -> Result<Vec<f64>> {
+            let predictions = self.predict_at(&judges, "", model, Some(ranker))?;
+            let figures = judge.by_reader(&predictions, self.holdout.longest).unwrap_or_default();
+            Ok(figures.into_iter().map(|figures| figures.ndcg).collect())
+        };
+        let lead = metrics::lead(&ndcg(&ranker)?, &ndcg(&Ranker::blend())?, model.config.model.seed);
+        if lead.interval[0] <= 0.0 {
+            let why = "the plain blend: the learned ranker is not better beyond doubt";
+            return Ok(Some(Choice { lead: Some(lead), ..blend(why) }));
+        }
+        Ok(Some(Choice { ranker, judges, lead: Some(lead), why: "learned" }))
+    }
+
+    /// The same for some of the readers, by their places.
+    pub fn only(&self, places: &[u32]) -> Self {
+        Self {
+            readers: places.iter().map(|place| self.readers[*place as usize]).collect(),
+            known: self.known.select(places),
+            rated: self.rated.clone(),
+            ..*self
+        }
     }
 
     /// Predicted stars, limited to the scale.
@@ -222,7 +385,7 @@ impl<'a> Evaluator<'a> {
         let lists = predictions.lists.as_ref();
         let mean = self.by_reader(predictions, k).map(|figures| RankingFigures::average(&figures));
         let errors = self.errors(predictions);
-        let popularity = train.users_per_item();
+        let readers = train.users_per_item();
         QualityFigures {
             k,
             rmse: errors.map(|errors| errors.0),
@@ -233,7 +396,7 @@ impl<'a> Evaluator<'a> {
             map: mean.map(|mean| mean.map),
             mrr: mean.map(|mean| mean.mrr),
             hit_rate: mean.map(|mean| mean.hit_rate),
-            novelty: lists.map(|lists| metrics::novelty(lists, k, &popularity, train.user_count())),
+            novelty: lists.map(|lists| metrics::novelty(lists, k, &readers, train.user_count())),
         }
     }
 

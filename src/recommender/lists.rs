@@ -11,8 +11,11 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::attribution::Attribution;
+use crate::model::candidates::{CandidateSearch, FirstStage};
 use crate::model::data::Interactions;
 use crate::model::device::Device;
+use crate::model::neighbours::Neighbours;
+use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model::top_k::{Scored, TopK, Wanted};
 
@@ -28,20 +31,48 @@ pub struct Fitted<'a> {
     pub ranking: &'a Factors,
     /// For each book, what a product of factors is multiplied by to give a score.
     pub item_scales: &'a [f32],
+    pub neighbours: &'a Neighbours,
+    /// What orders the candidates of both; `None` to order by factors alone.
+    pub ranker: Option<&'a Ranker>,
     /// What readers have read, with confidence weights in the place of ratings.
     pub weighted: &'a Interactions,
     /// The model of stars, if anything was rated.
     pub rating: Option<&'a RatingModel>,
     /// The pairs with stars.
     pub rated: &'a Interactions,
+    /// Days since each reader last read anything; empty where ratings have no times.
+    pub idle: &'a [f32],
 }
 
-impl Fitted<'_> {
+impl<'a> Fitted<'a> {
+    /// What proposes candidates.
+    pub fn first_stage(&self, popularity: &'a Popularity) -> FirstStage<'a> {
+        FirstStage {
+            factors: self.ranking,
+            item_scales: self.item_scales,
+            neighbours: self.neighbours,
+            traits: &popularity.traits,
+            editions: &popularity.editions,
+            idle: self.idle,
+            known: self.interactions,
+        }
+    }
+
     /// Predicted stars; `None` if neither reader nor book has any, since it would only be the mean.
     pub fn stars(&self, popularity: &Popularity, user: usize, item: u32) -> Option<f32> {
         let known = popularity.stars[item as usize] > 0 || !self.rated.of(user).0.is_empty();
         self.rating.filter(|_| known).map(|model| model.stars(user, item as usize))
     }
+}
+
+/// Which books lists may have.
+pub struct Shelves<'a> {
+    /// Entries in a list.
+    pub top: usize,
+    /// How many of those may be books without readers.
+    pub new: usize,
+    /// Whether a book is new, given its code; `None` for a book that no list may have.
+    pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
 }
 
 /// Figures of all lists together, counted while they are made.
@@ -70,13 +101,32 @@ impl ListStatistics {
     }
 }
 
-pub struct ListMaker<'a> {
+/// Finds the best books of readers.
+pub struct ListSearch<'a> {
     fitted: Fitted<'a>,
     popularity: &'a Popularity,
-    origin: Origin,
     config: &'a ResolvedConfig,
-    /// Factors, search and reasons; `None` if there is nothing to rank by.
-    ranking: Option<(Cow<'a, Factors>, TopK<'a>, Attribution<'a>)>,
+    top: usize,
+    new: usize,
+    search: Search<'a>,
+}
+
+/// Makes rows of what is found, with reasons, and filled up.
+pub struct ListMaker<'a> {
+    search: ListSearch<'a>,
+    origin: Origin,
+    /// `None` if there is nothing to rank by.
+    attribution: Option<Attribution<'a>>,
+}
+
+/// Where a list's entries come from.
+enum Search<'a> {
+    /// There is nothing to rank by.
+    Nowhere,
+    /// The greatest products of these factors.
+    Products(Cow<'a, Factors>, Box<TopK<'a>>),
+    /// Candidates of several models, in the order of a ranker.
+    Candidates(Box<CandidateSearch<'a>>, &'a Ranker),
 }
 
 impl<'a> ListMaker<'a> {
@@ -92,34 +142,25 @@ impl<'a> ListMaker<'a> {
         device: Device,
     ) -> Result<Self> {
         let top = config.output.top;
-        let is_new = |item: u32| Some(popularity.readers[item as usize] == 0);
         let new = (top as f64 * config.output.new_books) as usize;
-        let wanted = Wanted { n: top, new, is_new: &is_new };
-        let ranking = match (config.model.objective, fitted.rating) {
+        let is_new = |item: u32| Some(popularity.traits.readers[item as usize] == 0);
+        let shelves = Shelves { top, new, is_new: &is_new };
+        let search = ListSearch::new(fitted, popularity, config, device, &shelves)?;
+        let attribution = match (config.model.objective, fitted.rating) {
             (Objective::Ranking, _) => {
-                let attribution = Attribution::ranking(fitted.ranking, fitted.weighted, config.parameters())?;
-                Some((
-                    Cow::Borrowed(fitted.ranking),
-                    TopK::new(fitted.ranking, fitted.item_scales, &popularity.editions, device, &wanted)?,
-                    attribution,
-                ))
+                let own = Attribution::ranking(fitted.ranking, fitted.weighted, config.parameters())?;
+                Some(if fitted.neighbours.is_empty() { own } else { own.with_neighbours(fitted.neighbours) })
             }
             (Objective::Rating, Some(model)) => {
-                let products = model.as_products();
-                let best = TopK::new(&products, &[], &popularity.editions, device, &wanted)?;
-                Some((
-                    Cow::Owned(products),
-                    best,
-                    Attribution::stars(model, fitted.rated, config.parameters())?,
-                ))
+                Some(Attribution::stars(model, fitted.rated, config.parameters())?)
             }
             (Objective::Rating, None) => None,
         };
-        Ok(Self { fitted, popularity, origin, config, ranking })
+        Ok(Self { search, origin, attribution })
     }
 
     pub fn readers(&self) -> usize {
-        self.fitted.interactions.user_count()
+        self.search.fitted.interactions.user_count()
     }
 
     /// The lists of some readers, ordered by reader and rank. `done` is told how many more readers are
@@ -133,11 +174,17 @@ impl<'a> ListMaker<'a> {
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Recommendation>> {
-        let Self { fitted, popularity, config, .. } = self;
+        let ListSearch { fitted, popularity, top, .. } = &self.search;
         let interactions = fitted.interactions;
-        let (lists, attribution) = self.ranked(readers.clone(), interrupt, done)?;
-        let top = config.output.top;
-        let mut rows = Vec::with_capacity(lists.len() * top.min(interactions.item_count));
+        let lists = {
+            let users: Vec<u32> = readers.clone().map(|user| user as u32).collect();
+            self.search.of(&users, interrupt, done)?
+        };
+        let attribution = match &self.attribution {
+            Some(attribution) => attribution.of(readers.start, &lists, interrupt)?,
+            None => vec![Vec::new(); lists.len()],
+        };
+        let mut rows = Vec::with_capacity(lists.len() * (*top).min(interactions.item_count));
         for (user, (list, attribution)) in readers.zip(lists.iter().zip(&attribution)) {
             let own = interactions.of(user).0;
             let known = list.iter().zip(attribution).map(|(entry, because)| (*entry, *because, self.origin));
@@ -145,7 +192,7 @@ impl<'a> ListMaker<'a> {
                 .beyond(own, list.iter().map(|entry| entry.item).collect())
                 // Below every score of the model: 0 says that nothing is known.
                 .map(|item| (Scored { item, score: 0.0 }, None, Origin::Popular));
-            for (place, (entry, because, origin)) in known.chain(filler).take(top).enumerate() {
+            for (place, (entry, because, origin)) in known.chain(filler).take(*top).enumerate() {
                 rows.push(Recommendation {
                     user: user as u32,
                     rank: place as u32 + 1,
@@ -159,21 +206,54 @@ impl<'a> ListMaker<'a> {
         }
         Ok(rows)
     }
+}
 
-    /// The model's own entries for each reader, and for each entry the reader's book that explains it.
-    #[expect(clippy::type_complexity, reason = "two lists of lists, side by side")]
-    fn ranked(
+impl<'a> ListSearch<'a> {
+    /// Prepares what all searches need.
+    ///
+    /// # Errors
+    /// [`Kind::NoDevice`] if there is no such device.
+    pub fn new(
+        fitted: Fitted<'a>,
+        popularity: &'a Popularity,
+        config: &'a ResolvedConfig,
+        device: Device,
+        shelves: &Shelves<'_>,
+    ) -> Result<Self> {
+        let Shelves { top, new, is_new } = *shelves;
+        let editions = &popularity.editions;
+        let wanted = Wanted { n: top, new, is_new };
+        let search = match (config.model.objective, fitted.rating, fitted.ranker) {
+            (Objective::Ranking, _, None) => {
+                let best = TopK::new(fitted.ranking, fitted.item_scales, editions, device, &wanted)?;
+                Search::Products(Cow::Borrowed(fitted.ranking), Box::new(best))
+            }
+            (Objective::Ranking, _, Some(ranker)) => {
+                let stage = fitted.first_stage(popularity);
+                Search::Candidates(Box::new(CandidateSearch::new(stage, is_new, new, device)?), ranker)
+            }
+            (Objective::Rating, Some(model), _) => {
+                let products = model.as_products();
+                let best = TopK::new(&products, &[], editions, device, &wanted)?;
+                Search::Products(Cow::Owned(products), Box::new(best))
+            }
+            (Objective::Rating, None, _) => Search::Nowhere,
+        };
+        Ok(Self { fitted, popularity, config, top, new, search })
+    }
+
+    /// The model's own entries for each of some readers, best first.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if a score is not finite.
+    pub fn of(
         &self,
-        readers: Range<usize>,
+        readers: &[u32],
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
-    ) -> Result<(Vec<Vec<Scored>>, Vec<Vec<Option<u32>>>)> {
+    ) -> Result<Vec<Vec<Scored>>> {
         let Self { fitted, popularity, config, .. } = self;
         let interactions = fitted.interactions;
-        let mut lists = vec![Vec::new(); readers.len()];
-        let Some((factors, best, attribution)) = &self.ranking else {
-            return Ok((lists, vec![Vec::new(); readers.len()]));
-        };
         let is_known = |user: &u32| match config.model.objective {
             // A reader whose books nobody else has read may have factors, but they mean nothing.
             Objective::Ranking => {
@@ -181,30 +261,62 @@ impl<'a> ListMaker<'a> {
             }
             Objective::Rating => !fitted.rated.of(*user as usize).0.is_empty(),
         };
-        let known: Vec<u32> = readers.clone().map(|user| user as u32).filter(is_known).collect();
+        let known: Vec<u32> = readers.iter().copied().filter(is_known).collect();
         done(readers.len() - known.len());
-        let found = best.of(factors, interactions, &known, interrupt, done)?;
+        let found = match &self.search {
+            Search::Nowhere => vec![Vec::new(); known.len()],
+            Search::Products(factors, best) => {
+                let mut lists = best.of(factors, interactions, &known, interrupt, done)?;
+                for (user, list) in known.iter().zip(&mut lists) {
+                    self.in_full(*user as usize, list);
+                }
+                lists
+            }
+            Search::Candidates(candidates, ranker) => {
+                candidates.of(&known, interrupt, done, |_, found| {
+                    let mut scores = Vec::with_capacity(found.items.len());
+                    ranker.score(&found.features, &mut scores);
+                    as_probabilities(&mut scores);
+                    candidates.best(found, &scores, self.top, self.new)
+                })?
+            }
+        };
         if found.iter().flatten().any(|entry| !entry.score.is_finite()) {
             return Err(Error::new(Kind::Failed, "recommending: a score is not finite"));
         }
-        for (user, mut list) in known.into_iter().zip(found) {
-            let user = user as usize;
-            match (config.model.objective, fitted.rating) {
-                (Objective::Rating, Some(model)) => {
-                    for entry in &mut list {
-                        entry.score = model.raw(user, entry.item as usize);
-                    }
-                    // The search leaves out a constant, the same for the whole list; with it, rounding may
-                    // change the order.
-                    list.sort();
+        let mut found = known.into_iter().zip(found).peekable();
+        let list = |user: &u32| found.next_if(|(known, _)| known == user).map(|(_, list)| list);
+        Ok(readers.iter().map(list).map(Option::unwrap_or_default).collect())
+    }
+
+    /// Completes the scores of a search by products, and leaves out what owes its score to noise.
+    fn in_full(&self, user: usize, list: &mut Vec<Scored>) {
+        let fitted = &self.fitted;
+        match (self.config.model.objective, fitted.rating) {
+            (Objective::Rating, Some(model)) => {
+                for entry in &mut *list {
+                    entry.score = model.raw(user, entry.item as usize);
                 }
-                _ => {
-                    list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize])
-                }
+                // The search leaves out a constant, the same for the whole list; with it, rounding may
+                // change the order.
+                list.sort();
             }
-            lists[user - readers.start] = list;
+            _ => list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize]),
         }
-        let because = attribution.of(readers.start, &lists, interrupt)?;
-        Ok((lists, because))
+    }
+}
+
+/// Turns scores into probabilities that add up to 1: the softmax that the ranker is fitted by. All are above 0, so
+/// that what is only popular stands below.
+fn as_probabilities(scores: &mut [f32]) {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|score| *score = (*score - most).exp());
+    let sum: f32 = scores.iter().sum();
+    for score in scores {
+        *score /= sum;
+        // Not `max`, which would hide a NaN.
+        if *score < f32::MIN_POSITIVE {
+            *score = f32::MIN_POSITIVE;
+        }
     }
 }

@@ -7,6 +7,7 @@ mod api;
 pub mod engine;
 pub mod evaluator;
 pub mod lists;
+pub mod ranking;
 pub mod training;
 
 pub use api::{Entry, Figures, Recommender, evaluate};

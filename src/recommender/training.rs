@@ -3,15 +3,18 @@
 use std::sync::Mutex;
 
 use crate::catalog::encode::Encoded;
-use crate::catalog::popularity::Popularity;
-use crate::config::{Objective, ResolvedConfig, Solver};
+use crate::catalog::makers::Related;
+use crate::catalog::popularity::{Popularity, traits};
+use crate::config::{Config, Objective, RankerKind, ResolvedConfig, Solver};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::als::final_epochs;
 use crate::model::confidence::ConfidenceMatrix;
-use crate::model::data::{Editions, Interactions};
+use crate::model::data::{Editions, Interactions, ItemTraits};
 use crate::model::device::Device;
+use crate::model::neighbours::Neighbours;
+use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model::{self, Factors, Stars, Start, Watch, fit_ranking, fit_rating};
 use crate::recommender::engine::engine;
@@ -21,6 +24,9 @@ use crate::recommender::lists::Fitted;
 #[derive(Debug)]
 pub struct Trained {
     pub ranking: Factors,
+    pub neighbours: Neighbours,
+    /// `None` to order by factors alone.
+    pub ranker: Option<Ranker>,
     /// The model of stars, if anything was rated.
     pub rating: Option<RatingModel>,
     /// As [`Fitted::item_scales`].
@@ -28,39 +34,55 @@ pub struct Trained {
     pub confidence: ConfidenceMatrix,
     /// The pairs with stars.
     pub rated: Interactions,
+    /// As [`Fitted::idle`].
+    pub idle: Vec<f32>,
+    /// What is known of the books.
+    traits: ItemTraits,
     /// The mean loss of a rating after each epoch over all ratings.
     pub losses: Vec<f64>,
 }
 
 impl Trained {
     pub fn fitted<'a>(&'a self, interactions: &'a Interactions) -> Fitted<'a> {
-        let Self { ranking, rating, item_scales, confidence, rated, .. } = self;
+        let Self { ranking, neighbours, ranker, rating, item_scales, confidence, rated, idle, .. } = self;
         Fitted {
             interactions,
             ranking,
             item_scales,
+            neighbours,
+            ranker: ranker.as_ref(),
             weighted: confidence.rows(),
             rating: rating.as_ref(),
             rated,
+            idle,
         }
     }
 
-    pub fn popularity(&self, interactions: &Interactions, editions: Editions) -> Popularity {
-        Popularity::new(interactions, &self.rated, self.confidence.rows(), editions)
+    /// What lists need to know about the books.
+    pub fn popularity(&mut self, editions: Editions) -> Popularity {
+        let traits = std::mem::take(&mut self.traits);
+        Popularity::new(&self.rated, self.confidence.rows(), editions, traits)
     }
 }
 
-/// Both models alone.
+/// The models alone.
 #[derive(Debug)]
 pub struct Models {
     pub ranking: Factors,
+    pub neighbours: Neighbours,
     /// The model of stars, if anything was rated.
     pub rating: Option<RatingModel>,
     /// The ranking model's mean loss of an observed pair after each epoch.
     pub losses: Vec<f64>,
 }
 
-/// Fits both models. With `start`, goes on from another training of nearly the same ratings if the solver is
+/// Whether lists are ordered by a ranker, be it the plain blend, and not by factors alone.
+pub fn has_ranker(config: &Config) -> bool {
+    config.model.objective == Objective::Ranking
+        && (config.model.neighbours > 0 || config.ranker.kind != RankerKind::None)
+}
+
+/// Fits all models. With `start`, goes on from another training of nearly the same ratings if the solver is
 /// `als`; the other solvers always begin anew. `scale` is that of the stars in `rated`.
 ///
 /// # Errors
@@ -82,8 +104,12 @@ pub fn fit(
     let (ranking, losses) = with_progress(view, "train", epochs, |watch| {
         fit_ranking(&*engine, confidence, config.parameters(), items, watch)
     })?;
+    let neighbours = {
+        let _spinner = view.console.spinner("neighbours");
+        Neighbours::fit(confidence, model, view.interrupt)?
+    };
     let Some(scale) = scale.filter(|_| !rated.is_empty()) else {
-        return Ok(Models { ranking, rating: None, losses });
+        return Ok(Models { ranking, neighbours, rating: None, losses });
     };
     let epochs = rating_epochs.flatten();
     let stars = Stars { rated, ranking: &ranking, scale, epochs };
@@ -91,7 +117,7 @@ pub fn fit(
     let (rating, _) = with_progress(View { held_out: "", ..view }, "stars", most, |watch| {
         fit_rating(&*engine, stars, config.parameters(), watch)
     })?;
-    Ok(Models { ranking, rating: Some(rating), losses })
+    Ok(Models { ranking, neighbours, rating: Some(rating), losses })
 }
 
 /// Trains on all ratings.
@@ -100,6 +126,7 @@ pub struct Training<'a> {
     pub device: Device,
     pub interrupt: &'a Interrupt,
     pub ratings: &'a Encoded,
+    pub related: &'a Related,
     pub config: &'a ResolvedConfig,
     /// The gate's result in short, shown beside the loss; may be empty.
     pub held_out: &'a str,
@@ -115,8 +142,9 @@ impl Training<'_> {
         console: &Console,
         confidence: ConfidenceMatrix,
         start: Option<Start>,
+        ranker: Option<Ranker>,
     ) -> Result<Trained> {
-        let Self { device, interrupt, ratings, config, held_out } = *self;
+        let Self { device, interrupt, ratings, related, config, held_out } = *self;
         let (rated, scale) = (ratings.interactions.rated(), ratings.scale);
         if (scale.is_none() || rated.is_empty()) && config.model.objective == Objective::Rating {
             return Err(Error::new(
@@ -126,10 +154,11 @@ impl Training<'_> {
             .hint("use --objective ranking, or look at implicit_rating under [source]"));
         }
         let view = View { console, interrupt, name: "", tells_epochs: true, held_out };
-        let Models { ranking, rating, losses } =
+        let Models { ranking, neighbours, rating, losses } =
             fit(view, device, config, &confidence, &rated, scale, start)?;
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
-        Ok(Trained { ranking, item_scales, confidence, rating, rated, losses })
+        let (traits, idle) = traits(&ratings.interactions, &ratings.moments, &ratings.items, related);
+        Ok(Trained { ranking, neighbours, ranker, item_scales, confidence, rating, rated, losses, idle, traits })
     }
 }
 
@@ -148,7 +177,7 @@ pub struct View<'a> {
 
 /// Runs `fit`, a training of `epochs` epochs, and shows its progress. Returns the model, and the mean loss of
 /// a rating after each epoch.
-fn with_progress<T>(
+pub fn with_progress<T>(
     view: View<'_>,
     stage: &str,
     epochs: usize,

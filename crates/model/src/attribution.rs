@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::kernels::Ridge;
 use crate::kernels::cpu::Prepared;
 use crate::kernels::row::RowSystem;
+use crate::neighbours::Neighbours;
 use crate::rating::{self, RatingModel};
 use crate::top_k::Scored;
 use crate::{Factors, als};
@@ -30,6 +31,8 @@ pub struct Attribution<'a> {
     penalties: Vec<f32>,
     unobserved_weight: f32,
     prepared: Prepared<'a>,
+    /// The other model whose terms count.
+    neighbours: Option<&'a Neighbours>,
 }
 
 impl<'a> Attribution<'a> {
@@ -42,7 +45,13 @@ impl<'a> Attribution<'a> {
             penalties: als::penalties(weighted, &parameters.model),
             unobserved_weight,
             prepared: Prepared::new(&factors.items, factors.width, unobserved_weight)?,
+            neighbours: None,
         })
+    }
+
+    /// Counts the terms of neighbours as well: each model's are shares of its own score.
+    pub fn with_neighbours(self, neighbours: &'a Neighbours) -> Self {
+        Self { neighbours: Some(neighbours), ..self }
     }
 
     /// For the rating model: how much each rated item contributes to x_u·y_i, the part beyond mean and
@@ -55,6 +64,7 @@ impl<'a> Attribution<'a> {
             weighted: false,
             unobserved_weight: 0.0,
             prepared: Prepared::new(&model.factors.items, model.factors.width, 0.0)?,
+            neighbours: None,
         })
     }
 
@@ -66,7 +76,7 @@ impl<'a> Attribution<'a> {
         lists: &[Vec<Scored>],
         interrupt: &Interrupt,
     ) -> Result<Vec<Vec<Option<u32>>>> {
-        let (ridge, prepared) = (&self.ridge(), &self.prepared);
+        let (ridge, prepared, neighbours) = (&self.ridge(), &self.prepared, self.neighbours);
         let blocks: Vec<Vec<Vec<Option<u32>>>> = lists
             .par_chunks(USERS)
             .enumerate()
@@ -76,7 +86,8 @@ impl<'a> Attribution<'a> {
                     interrupt.check()?;
                     let reasons = |(place, list): (usize, &Vec<Scored>)| {
                         let user = first + block * USERS + place;
-                        let explain = Explain { ridge, prepared, system, contributions, user, list };
+                        let explain =
+                            Explain { ridge, prepared, neighbours, system, contributions, user, list };
                         pulp::Arch::new().dispatch(explain)
                     };
                     Ok(lists.iter().enumerate().map(reasons).collect())
@@ -114,6 +125,7 @@ impl<'a> Attribution<'a> {
 struct Explain<'a> {
     ridge: &'a Ridge<'a>,
     prepared: &'a Prepared<'a>,
+    neighbours: Option<&'a Neighbours>,
     system: &'a mut RowSystem,
     contributions: &'a mut Vec<f32>,
     user: usize,
@@ -137,6 +149,14 @@ impl pulp::WithSimd for Explain<'_> {
         for (reason, entry) in reasons.iter_mut().zip(self.list) {
             let feature = &features[entry.item as usize * d..][..d];
             self.system.contributions(simd, feature, self.contributions);
+            if let Some(neighbours) = self.neighbours {
+                as_shares(self.contributions);
+                let weights = neighbours.terms(own, entry.item);
+                let sum: f32 = weights.iter().map(|weight| weight.max(0.0)).sum();
+                if sum > 0.0 {
+                    self.contributions.iter_mut().zip(weights).for_each(|(term, weight)| *term += weight / sum);
+                }
+            }
             *reason = greatest(own, self.contributions);
         }
         reasons
@@ -165,6 +185,14 @@ impl pulp::WithSimd for Terms<'_> {
             system.contributions(simd, &features[self.item as usize * d..][..d], &mut terms);
         }
         terms
+    }
+}
+
+/// Divides terms by the sum of those above 0.
+fn as_shares(terms: &mut [f32]) {
+    let sum: f32 = terms.iter().map(|term| term.max(0.0)).sum();
+    if sum > 0.0 {
+        terms.iter_mut().for_each(|term| *term /= sum);
     }
 }
 

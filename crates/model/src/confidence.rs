@@ -62,6 +62,11 @@ impl ConfidenceMatrix {
         Self { rows, users: interactions.user_count(), item_weights }
     }
 
+    pub fn from_rows(rows: Interactions, users: usize) -> Self {
+        let item_weights = vec![1.0; rows.item_count];
+        Self { rows, users, item_weights }
+    }
+
     /// The weight of each item's pairs, without the part for the user's activity.
     pub fn item_weights(&self) -> &[f32] {
         &self.item_weights

@@ -5,6 +5,7 @@ use crate::confidence::ConfidenceMatrix;
 use crate::error::Result;
 use crate::hyperparameters::{Resolved, Solver};
 use crate::kernels::{DeviceOf, Kernels};
+use crate::ranker::{self, Examples, Ranker, Settings};
 use crate::rating::{self, RatingModel};
 use crate::top_k::gpu_candidates::{CandidateSource, WriteRow};
 use crate::{Factors, Stars, Watch, als, minibatch};
@@ -21,6 +22,9 @@ pub trait Engine: Send + Sync {
 
     /// See [`crate::fit_rating`].
     fn fit_rating(&self, stars: Stars<'_>, parameters: &Resolved, watch: &Watch<'_>) -> Result<RatingModel>;
+
+    /// See [`ranker::fit`].
+    fn fit_ranker(&self, examples: &Examples, settings: &Settings, seed: u64, watch: &Watch<'_>) -> Result<Ranker>;
 
     /// See [`Kernels::candidates`].
     fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>>;
@@ -63,6 +67,10 @@ impl<K: Kernels> Engine for BurnEngine<K> {
                 Ok(RatingModel::from_rows(mean, rows, stars.scale))
             }
         }
+    }
+
+    fn fit_ranker(&self, examples: &Examples, settings: &Settings, seed: u64, watch: &Watch<'_>) -> Result<Ranker> {
+        ranker::fit::<K::Backend>(&self.device, examples, settings, seed, watch)
     }
 
     fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>> {

@@ -56,6 +56,10 @@ pub struct Model {
     pub author_weight: f64,
     /// The same for publishers.
     pub publisher_weight: f64,
+    /// K, the most neighbours of a book ([`crate::neighbours`]); 0 for factors alone.
+    pub neighbours: usize,
+    /// λ of the neighbours' weights.
+    pub neighbour_regularization: f64,
     pub seed: u64,
 }
 
@@ -74,6 +78,8 @@ impl Default for Model {
             length_exponent: -1.0,
             author_weight: 6.0,
             publisher_weight: 1.0,
+            neighbours: 50,
+            neighbour_regularization: 40.0,
             seed: 42,
         }
     }

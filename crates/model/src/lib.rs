@@ -39,6 +39,7 @@
 pub mod als;
 pub mod attribution;
 pub mod biases;
+pub mod candidates;
 pub mod confidence;
 pub mod data;
 pub mod device;
@@ -49,7 +50,9 @@ pub mod hyperparameters;
 pub mod interrupt;
 pub mod kernels;
 pub mod minibatch;
+pub mod neighbours;
 pub mod panics;
+pub mod ranker;
 pub mod rating;
 pub mod tensors;
 pub mod top_k;

@@ -85,7 +85,7 @@ pub fn books(lookup: &Lookup<'_>, model: StoredModel) -> Result<DataFrame> {
         column("isbn", &|item| Some(items.spelling(item).to_owned())),
         column("isbn13", &|item| items.isbn13(item).map(str::to_owned)),
         column("title", &|item| titles.title(items.spelling(item))),
-        Column::new("readers".into(), &model.books.popularity.readers),
+        Column::new("readers".into(), &model.books.popularity.traits.readers),
         Column::new("lift".into(), &model.books.item_scales),
         factors(&model.ranking.items, model.ranking.width),
     ])?)

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{Base, Options, STAGES};
 use crate::catalog::encode::Encoded;
 use crate::catalog::ids::{UserId, UserRef};
-use crate::catalog::popularity::Popularity;
+use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::config::Config;
 use crate::console::Console;
@@ -159,24 +159,32 @@ impl Plan {
         let interactions = &ratings.interactions;
         let confidence = ConfidenceMatrix::new(interactions, &dataset.related.groups, &config.model);
         let rated = interactions.rated();
-        let (ranking, rating) = job.clock.time(Stage::FoldIn, || -> Result<_> {
+        let (ranking, neighbours, rating) = job.clock.time(Stage::FoldIn, || -> Result<_> {
             let mut ranking = self.model.ranking.recoded(&self.users, &self.items);
             fold_in::solve_ranking(&mut ranking, &confidence, unsolved, config.parameters(), interrupt)?;
             let mut rating = self.model.rating.take().map(|model| model.recoded(&self.users, &self.items));
             if let Some(model) = &mut rating {
                 fold_in::solve_rating(model, &rated, &ranking, unsolved, config.parameters(), interrupt)?;
             }
-            Ok((ranking, rating))
+            let mut neighbours = self.model.neighbours.recoded(&self.items);
+            neighbours.solve(&confidence, &unsolved.items, &config.model, interrupt)?;
+            Ok((ranking, neighbours, rating))
         })?;
         let mut rows = job.clock.time(Stage::Recommend, || {
             let editions = dataset.related.editions(config).into_owned();
-            let popularity = Popularity::new(interactions, &rated, confidence.rows(), editions);
+            let Encoded { moments, items, .. } = ratings;
+            let (traits, idle) = popularity::traits(interactions, moments, items, &dataset.related);
+            let idle: Vec<f32> = self.chosen.iter().filter_map(|user| idle.get(*user as usize)).copied().collect();
+            let popularity = Popularity::new(&rated, confidence.rows(), editions, traits);
             let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {
                 interactions: &interactions.select(&self.chosen),
                 item_scales: &item_scales,
                 ranking: &ranking.only(&self.chosen),
+                neighbours: &neighbours,
+                ranker: self.model.ranker.as_ref(),
+                idle: &idle,
                 weighted: &confidence.rows().select(&self.chosen),
                 rating: rating.as_ref(),
                 rated: &rated.select(&self.chosen),

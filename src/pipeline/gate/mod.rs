@@ -17,11 +17,12 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Start;
 use crate::model::als::final_epochs;
 use crate::model::device::Device;
+use crate::model::ranker::Ranker;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::dataset::Dataset;
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
-use crate::run_summary::{Baseline, Before, GateMetrics, Losses, Metrics, QualityFigures, Stage, Verdict};
+use crate::recommender::evaluator::{Choice, Evaluator, Holdout, Measure};
+use crate::run_summary::{Baseline, Before, GateMetrics, Lead, Losses, Metrics, QualityFigures, Stage, Verdict};
 use crate::text::count;
 use past::{Past, Shrinkage};
 
@@ -42,6 +43,8 @@ pub struct Judgement {
     objections: Vec<String>,
     /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
+    /// What orders the lists; `None` if nothing was judged, or lists have no ranker.
+    pub ranker: Option<Ranker>,
     gate: GateMetrics,
     figures: Option<QualityFigures>,
     coverage: Option<f64>,
@@ -206,6 +209,13 @@ pub fn judge(
     Ok(judgement)
 }
 
+fn ranker_line(lead: Option<Lead>, why: &str) -> String {
+    let lead = lead.map_or(String::new(), |Lead { mean, interval: [low, high] }| {
+        format!("; nDCG@20 {mean:+.4} beside the plain blend ({low:+.4} to {high:+.4})")
+    });
+    format!("ordered by {why}{lead}")
+}
+
 /// Trains a model with tonight's settings without the held-out ratings, and judges it.
 fn examine(
     context: Context<'_>,
@@ -238,7 +248,23 @@ fn examine(
         config.model.epochs -= final_epochs(config.model.epochs);
     }
     let config = &config;
-    let (model, start) = evaluator.fit("hold-out", config)?;
+    let mut lines = Vec::new();
+    let fitted = evaluator.fit("hold-out", config)?;
+    let choice = evaluator.choose_ranker(&fitted)?;
+    let (evaluator, model, ranker) = match choice {
+        None => {
+            let model = evaluator.predict("hold-out", &fitted, None)?;
+            (evaluator, model, None)
+        }
+        // Nobody judges a ranker that has learned from them; when it is judged, all may teach.
+        Some(Choice { ranker, judges, lead, why }) => {
+            lines.push(ranker_line(lead, why));
+            let model = evaluator.predict_at(&judges, "hold-out", &fitted, Some(&ranker))?;
+            let is_learned = lead.is_some_and(|lead| lead.interval[0] > 0.0);
+            let better = if is_learned { evaluator.learn_from_all(&fitted)? } else { None };
+            (evaluator.only(&judges), model, Some(better.unwrap_or(ranker)))
+        }
+    };
     let measure = Measure::of(config.model.objective);
     let (baseline, name) = match measure {
         Measure::Lists => (evaluator.popularity(), Baseline::Popularity),
@@ -260,10 +286,12 @@ fn examine(
         gate,
         figures: Some(evaluator.figures(&model, Measure::LENGTH)),
         coverage: evaluator.coverage(&model, Measure::LENGTH),
-        start: Some(start),
+        start: Some(fitted.into_start()),
+        ranker,
         ..Judgement::default()
     };
     judgement.compare_with_baseline(measure, &ours, name, &theirs);
+    judgement.lines.append(&mut lines);
     match past.map(|past| (past.current.run_id, past.quality_of(&readers, ratings, config))) {
         None => judgement.lines.push("no run before to compare with".into()),
         Some((run, Err(why))) => {

@@ -2,9 +2,11 @@
 
 mod editions;
 mod interactions;
+mod traits;
 
 pub use editions::{ALONE, Editions};
 pub use interactions::Interactions;
+pub use traits::{Descriptions, HALF_LIVES, ItemTraits, Recency, UNKNOWN, idle_days};
 
 /// Who made a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -300,7 +300,7 @@ fn fifths(space: &mut [f32], d: usize) -> [&mut [f32]; 5] {
 
 /// Cholesky factor of a small matrix in place: lower triangle, column by column.
 #[inline(always)]
-fn cholesky<S: Simd>(simd: S, matrix: &mut [f32], size: usize) {
+pub(crate) fn cholesky<S: Simd>(simd: S, matrix: &mut [f32], size: usize) {
     for column in 0..size {
         let (done, rest) = matrix.split_at_mut(column * size);
         let current = &mut rest[column..size];
@@ -315,7 +315,7 @@ fn cholesky<S: Simd>(simd: S, matrix: &mut [f32], size: usize) {
 
 /// Solves LLᵀ x = b in place of b.
 #[inline(always)]
-fn substitute<S: Simd>(simd: S, factor: &[f32], unknowns: &mut [f32], size: usize) {
+pub(crate) fn substitute<S: Simd>(simd: S, factor: &[f32], unknowns: &mut [f32], size: usize) {
     for column in 0..size {
         let (solved, rest) = unknowns.split_at_mut(column + 1);
         let value = &mut solved[column];

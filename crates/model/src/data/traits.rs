@@ -1,0 +1,88 @@
+//! What is known of items and users besides who read what.
+
+use super::{Group, Interactions, Maker};
+
+/// The code of no author, publisher or language.
+pub const UNKNOWN: u32 = u32::MAX;
+
+/// Half-lives, in days, by which recent readers are counted.
+pub const HALF_LIVES: [f32; 5] = [15.0, 30.0, 90.0, 180.0, 365.0];
+
+/// Seconds.
+const DAY: f64 = 86_400.0;
+
+/// What the table of books says, by item code; shorter than the items where nothing is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Descriptions {
+    /// [`UNKNOWN`], or a number that items of one author share.
+    pub authors: Vec<u32>,
+    /// The same of publishers.
+    pub publishers: Vec<u32>,
+    /// The same of languages.
+    pub languages: Vec<u32>,
+    /// The year of publication; NaN where it is unknown.
+    pub years: Vec<f32>,
+}
+
+impl Descriptions {
+    /// Authors and publishers from groups; an item in several is of the first.
+    pub fn of_groups(groups: &[Group], items: usize, languages: Vec<u32>, years: Vec<f32>) -> Self {
+        let codes = |maker: Maker| {
+            let mut codes = vec![UNKNOWN; items];
+            for (code, group) in groups.iter().enumerate().filter(|(_, group)| group.maker == maker) {
+                for item in &group.items {
+                    let of_item = &mut codes[*item as usize];
+                    *of_item = (*of_item).min(code as u32);
+                }
+            }
+            codes
+        };
+        Self { authors: codes(Maker::Author), publishers: codes(Maker::Publisher), languages, years }
+    }
+}
+
+/// How an item was read lately, as seen at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recency {
+    /// For each item its readers, each counted by 2^(−age / half-life), for each of [`HALF_LIVES`].
+    pub readers: Vec<[f32; HALF_LIVES.len()]>,
+    /// Days since each item was first read.
+    pub ages: Vec<f32>,
+}
+
+impl Recency {
+    /// As seen at `now`. `moments`, in seconds, has the time of each entry of `interactions`; what is later than now,
+    /// or of unknown time, does not count.
+    pub fn at(now: f64, interactions: &Interactions, moments: &[f64]) -> Self {
+        let items = interactions.item_count;
+        let (mut readers, mut ages) = (vec![[0.0f64; HALF_LIVES.len()]; items], vec![0.0f32; items]);
+        for (item, moment) in interactions.items.iter().zip(moments) {
+            let days = (now - moment) / DAY;
+            if (0.0..f64::INFINITY).contains(&days) {
+                let item = *item as usize;
+                for (sum, half_life) in readers[item].iter_mut().zip(HALF_LIVES) {
+                    *sum += (-days / f64::from(half_life)).exp2();
+                }
+                ages[item] = ages[item].max(days as f32);
+            }
+        }
+        Self { readers: readers.into_iter().map(|sums| sums.map(|sum| sum as f32)).collect(), ages }
+    }
+}
+
+/// Days from each user's last entry to `now`; 0 where its time is unknown.
+pub fn idle_days(now: f64, interactions: &Interactions, moments: &[f64]) -> Vec<f32> {
+    let last = |own: &[usize]| moments[own[0]..own[1]].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let days = |last: f64| if last.is_finite() { ((now - last) / DAY).max(0.0) as f32 } else { 0.0 };
+    interactions.offsets.windows(2).map(|own| days(last(own))).collect()
+}
+
+/// What is known of every item at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ItemTraits {
+    /// Readers of each item.
+    pub readers: Vec<u32>,
+    pub descriptions: Descriptions,
+    /// `None` where ratings have no times.
+    pub recency: Option<Recency>,
+}
