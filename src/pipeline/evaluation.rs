@@ -19,8 +19,8 @@ use crate::model::ranker::{Feature, Ranker};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::split_files;
 use crate::quality::metrics::{self, RankingFigures};
-use crate::recommender::evaluator::{Choice, Evaluator, Holdout, Predictions};
-use crate::recommender::ranking::Lesson;
+use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
+use crate::recommender::ranking::{Learned, Lesson};
 use crate::run_summary::QualityFigures;
 use crate::text::count;
 
@@ -159,7 +159,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;
         let model = evaluator.fit(name, config)?;
-        if let Some(Choice { lead, why, .. }) = &choice {
+        if let Some(Learned { lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {
                 let [low, high] = lead.interval;
                 format!(", nDCG@20 {:+.4} ({low:+.4} to {high:+.4}) beside the blend", lead.mean)

@@ -10,7 +10,7 @@ use crate::config::{Config, Objective, RankerKind, ResolvedConfig};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::model::candidates::CandidateSearch;
+use crate::model::candidates::{CandidateSearch, Candidates};
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Interactions;
 use crate::model::device::Device;
@@ -44,8 +44,11 @@ pub struct Holdout<'a> {
     pub most_readers: usize,
 }
 
-/// Enough readers for a ranker to learn from: more take memory, and change little.
-const EXAMPLES: usize = 6_000;
+/// Most readers for a ranker to learn from: more take time, and change little.
+const EXAMPLES: usize = 3_000;
+
+/// With fewer readers than this, those who have judged a ranker teach it afterwards.
+const ENOUGH_EXAMPLES: usize = 1_000;
 
 /// With fewer readers than this to learn from, the blend serves better.
 const FEWEST_EXAMPLES: usize = 100;
@@ -115,6 +118,8 @@ pub struct Choice {
     pub ranker: Ranker,
     /// Places of the readers that it did not learn from.
     pub judges: Vec<u32>,
+    /// The judges' lists, in this order.
+    pub predictions: Predictions,
     /// Of the learned ranker on the blend, for the judges; `None` if none was learned.
     pub lead: Option<Lead>,
     pub why: &'static str,
@@ -226,20 +231,9 @@ impl<'a> Evaluator<'a> {
 
     /// The lists of a trained model, in the order of `ranker` if there is one, and its stars.
     pub fn predict(&self, name: &str, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Predictions> {
-        self.predict_at(&self.places(), name, model, ranker)
-    }
-
-    /// The same for the readers at some places: predictions of [`Evaluator::only`] these.
-    pub fn predict_at(
-        &self,
-        places: &[u32],
-        name: &str,
-        model: &HoldoutModel,
-        ranker: Option<&Ranker>,
-    ) -> Result<Predictions> {
         let lists = match (model.config.model.objective, &model.rating) {
             (Objective::Rating, None) => None,
-            _ => Some(self.lists(model, ranker, places)?),
+            _ => Some(self.lists(model, ranker)?),
         };
         Ok(Predictions { name: name.to_owned(), lists, stars: model.stars.clone() })
     }
@@ -249,18 +243,22 @@ impl<'a> Evaluator<'a> {
         (0..self.readers.len() as u32).collect()
     }
 
-    /// The lists of the readers at some places.
-    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>, places: &[u32]) -> Result<Vec<Vec<u32>>> {
+    /// The length of a list, and how many of it may be new books.
+    fn lengths(&self, model: &HoldoutModel) -> (usize, usize) {
         let top = self.holdout.longest;
-        let new = match self.holdout.only_new {
-            true => top,
-            false => (top as f64 * model.config.output.new_books) as usize,
-        };
+        match self.holdout.only_new {
+            true => (top, top),
+            false => (top, (top as f64 * model.config.output.new_books) as usize),
+        }
+    }
+
+    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Vec<Vec<u32>>> {
+        let (top, new) = self.lengths(model);
         let is_new = |item: u32| self.is_new(model, item);
         let shelves = Shelves { top, new, is_new: &is_new };
         let fitted = model.fitted(&self.known, ranker);
         let search = ListSearch::new(fitted, &model.popularity, &model.config, self.device, &shelves)?;
-        let lists = search.of(places, self.interrupt, &|_| ())?;
+        let lists = search.of(&self.places(), self.interrupt, &|_| ())?;
         Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
     }
 
@@ -270,80 +268,91 @@ impl<'a> Evaluator<'a> {
         self.holdout.items.is_rated(item as usize).then_some(is_new)
     }
 
-    /// Fits a ranker to what the readers at `places` picked; `None` if too few of them picked anything that is
-    /// among their candidates.
-    fn learn(&self, model: &HoldoutModel, places: &[u32]) -> Result<Option<Ranker>> {
-        let is_new = |item: u32| self.is_new(model, item);
-        let new = if self.holdout.only_new { usize::MAX } else { self.holdout.longest / 5 };
-        let stage = model.fitted(&self.known, None).first_stage(&model.popularity);
-        let search = CandidateSearch::new(stage, &is_new, new, self.device)?;
-        let seed = model.config.model.seed;
-        let mut examples = Examples::new();
-        for places in places.chunks(EXAMPLES) {
-            let found = search.of(places, self.interrupt, &|_| (), |place, found| {
-                let held_out = &self.holdout.split.held_out[self.readers[place as usize] as usize];
-                let picked = |item: &u32| held_out.binary_search(item).is_ok();
-                let picked: Vec<bool> = found.items.iter().map(picked).collect();
-                let mut examples = Examples::new();
-                examples.add(&found.features, &picked, seed ^ u64::from(self.readers[place as usize]));
-                examples
-            })?;
-            found.iter().for_each(|more| examples.append(more));
-            if examples.users() >= EXAMPLES {
-                break;
-            }
-        }
-        if examples.users() < FEWEST_EXAMPLES {
-            return Ok(None);
-        }
-        let engine = engine(self.device)?;
-        let settings = &model.config.ranker;
-        let Self { console, interrupt, .. } = *self;
-        let view = View { console, interrupt, name: "", tells_epochs: false, held_out: "" };
-        let (ranker, _) = with_progress(view, "ranker", settings.ranker_epochs, |watch| {
-            engine.fit_ranker(&examples, settings, seed, watch)
-        })?;
-        Ok(Some(ranker))
-    }
-
-    /// Fits a ranker to what all readers picked.
-    pub fn learn_from_all(&self, model: &HoldoutModel) -> Result<Option<Ranker>> {
-        self.learn(model, &self.places())
-    }
-
-    /// Fits a ranker and asks the readers that it did not learn from whether it serves them better than the plain
+    /// Learns from one half of the readers, and asks the other half whether that serves them better than the plain
     /// blend. `None` if lists have no ranker.
     pub fn choose_ranker(&self, model: &HoldoutModel) -> Result<Option<Choice>> {
         if !has_ranker(&model.config) {
             return Ok(None);
         }
-        let everybody = self.places();
-        let blend = |why: &'static str| Choice {
-            ranker: Ranker::blend(),
-            judges: everybody.clone(),
-            lead: None,
-            why,
+        let blend = |why: &'static str, lead: Option<Lead>| -> Result<Option<Choice>> {
+            let (ranker, judges) = (Ranker::blend(), self.places());
+            let predictions = self.predict("", model, Some(&ranker))?;
+            Ok(Some(Choice { ranker, judges, predictions, lead, why }))
         };
         if model.config.ranker.kind == RankerKind::None {
-            return Ok(Some(blend("the plain blend, as set")));
+            return blend("the plain blend, as set", None);
         }
         let learns = |place: &u32| self.holdout.split.learns[self.readers[*place as usize] as usize];
-        let (learners, judges): (Vec<u32>, Vec<u32>) = everybody.iter().partition(|place| learns(place));
-        let Some(ranker) = self.learn(model, &learners)? else {
-            return Ok(Some(blend("the plain blend: too few picks to learn from")));
-        };
-        let judge = self.only(&judges);
-        let ndcg = |ranker: &Ranker| -> Result<Vec<f64>> {
-            let predictions = self.predict_at(&judges, "", model, Some(ranker))?;
-            let figures = judge.by_reader(&predictions, self.holdout.longest).unwrap_or_default();
-            Ok(figures.into_iter().map(|figures| figures.ndcg).collect())
-        };
-        let lead = metrics::lead(&ndcg(&ranker)?, &ndcg(&Ranker::blend())?, model.config.model.seed);
-        if lead.interval[0] <= 0.0 {
-            let why = "the plain blend: the learned ranker is not better beyond doubt";
-            return Ok(Some(Choice { lead: Some(lead), ..blend(why) }));
+        let (learners, judges): (Vec<u32>, Vec<u32>) = self.places().into_iter().partition(learns);
+        let shelf = |item: u32| self.is_new(model, item);
+        let (top, new) = self.lengths(model);
+        let stage = model.fitted(&self.known, None).first_stage(&model.popularity);
+        let search = CandidateSearch::new(stage, top, &shelf, new, self.device)?;
+        let mut examples = Examples::new();
+        for places in learners.chunks(EXAMPLES) {
+            if examples.users() < EXAMPLES {
+                let found = search.of(places, self.interrupt, &|_| (), |place, found| self.example(place, found))?;
+                found.iter().for_each(|more| examples.append(more));
+            }
         }
-        Ok(Some(Choice { ranker, judges, lead: Some(lead), why: "learned" }))
+        if examples.users() < FEWEST_EXAMPLES {
+            return blend("the plain blend: too few picks to learn from", None);
+        }
+        let (mut ranker, plain) = (self.fit_ranker(model, &examples)?, Ranker::blend());
+        let judged = search.of(&judges, self.interrupt, &|_| (), |place, found| {
+            let list = |ranker: &Ranker| -> Vec<u32> {
+                let mut scores = Vec::with_capacity(found.items.len());
+                ranker.score(&found.features, &mut scores);
+                search.best(found, &scores, top, new).into_iter().map(|entry| entry.item).collect()
+            };
+            (list(&ranker), list(&plain), self.example(place, found))
+        })?;
+        let (mut learned, mut blended, mut more) = (Vec::new(), Vec::new(), Examples::new());
+        for (ours, theirs, example) in judged {
+            learned.push(ours);
+            blended.push(theirs);
+            more.append(&example);
+        }
+        let judge = self.only(&judges);
+        let predictions = |lists: Vec<Vec<u32>>| Predictions {
+            name: String::new(),
+            lists: Some(lists),
+            stars: model.stars.clone(),
+        };
+        let (learned, blended) = (predictions(learned), predictions(blended));
+        let ndcg = |predictions: &Predictions| -> Vec<f64> {
+            let figures = judge.by_reader(predictions, top).unwrap_or_default();
+            figures.into_iter().map(|figures| figures.ndcg).collect()
+        };
+        let lead = metrics::lead(&ndcg(&learned), &ndcg(&blended), model.config.model.seed);
+        if lead.interval[0] <= 0.0 {
+            return blend("the plain blend: the learned ranker is not better beyond doubt", Some(lead));
+        }
+        if examples.users() < ENOUGH_EXAMPLES {
+            // Whoever judges has done so: now all may teach.
+            examples.append(&more);
+            ranker = self.fit_ranker(model, &examples)?;
+        }
+        Ok(Some(Choice { ranker, judges, predictions: learned, lead: Some(lead), why: "a learned ranker" }))
+    }
+
+    fn example(&self, place: u32, found: &Candidates) -> Examples {
+        let reader = self.readers[place as usize];
+        let held_out = &self.holdout.split.held_out[reader as usize];
+        let picked: Vec<bool> = found.items.iter().map(|item| held_out.binary_search(item).is_ok()).collect();
+        let mut example = Examples::new();
+        example.add(&found.features, &picked, u64::from(reader));
+        example
+    }
+
+    fn fit_ranker(&self, model: &HoldoutModel, examples: &Examples) -> Result<Ranker> {
+        let (engine, settings) = (engine(self.device)?, &model.config.ranker);
+        let Self { console, interrupt, .. } = *self;
+        let view = View { console, interrupt, name: "", tells_epochs: false, held_out: "" };
+        let (ranker, _) = with_progress(view, "ranker", settings.ranker_epochs, |watch| {
+            engine.fit_ranker(examples, settings, model.config.model.seed, watch)
+        })?;
+        Ok(ranker)
     }
 
     /// The same for some of the readers, by their places.

@@ -230,7 +230,7 @@ impl<'a> ListSearch<'a> {
             }
             (Objective::Ranking, _, Some(ranker)) => {
                 let stage = fitted.first_stage(popularity);
-                Search::Candidates(Box::new(CandidateSearch::new(stage, is_new, new, device)?), ranker)
+                Search::Candidates(Box::new(CandidateSearch::new(stage, top, is_new, new, device)?), ranker)
             }
             (Objective::Rating, Some(model), _) => {
                 let products = model.as_products();

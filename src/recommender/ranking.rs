@@ -11,9 +11,24 @@ use crate::model::device::Device;
 use crate::model::ranker::Ranker;
 use crate::recommender::evaluator::{Choice, Evaluator, Holdout, Measure};
 use crate::recommender::training::has_ranker;
+use crate::run_summary::Lead;
 
 /// Decides which ratings are held out: the same ones every time.
 const SEED: u64 = 30;
+
+/// What orders the lists, and how that was decided; see [`Choice`].
+#[derive(Clone, Debug)]
+pub struct Learned {
+    pub ranker: Ranker,
+    pub lead: Option<Lead>,
+    pub why: &'static str,
+}
+
+impl From<Choice> for Learned {
+    fn from(Choice { ranker, lead, why, .. }: Choice) -> Self {
+        Self { ranker, lead, why }
+    }
+}
 
 /// What a ranker is learned from.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +50,12 @@ impl Lesson<'_> {
     ///
     /// # Errors
     /// Those of [`Evaluator::fit`].
-    pub fn ranker(&self, config: &Config) -> Result<Option<Choice>> {
+    pub fn ranker(&self, config: &Config) -> Result<Option<Learned>> {
         let Self { ratings, split, related, scheme, device, interrupt } = *self;
         if !has_ranker(config) {
             return Ok(None);
         }
-        let plain = |why| {
-            Ok(Some(Choice { ranker: Ranker::blend(), judges: Vec::new(), lead: None, why }))
-        };
+        let plain = |why| Ok(Some(Learned { ranker: Ranker::blend(), lead: None, why }));
         if config.ranker.kind == RankerKind::None {
             return plain("the plain blend, as set");
         }
@@ -71,14 +84,6 @@ impl Lesson<'_> {
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, device, &silent, interrupt);
         let model = evaluator.fit("ranker", config)?;
-        let choice = evaluator.choose_ranker(&model)?;
-        match choice {
-            // Whoever judges has done so: now all may teach.
-            Some(choice) if choice.lead.is_some_and(|lead| lead.interval[0] > 0.0) => {
-                let ranker = evaluator.learn_from_all(&model)?.unwrap_or(choice.ranker);
-                Ok(Some(Choice { ranker, ..choice }))
-            }
-            other => Ok(other),
-        }
+        evaluator.choose_ranker(&model).map(|choice| choice.map(Learned::from))
     }
 }

@@ -17,12 +17,12 @@ use crate::ranker::features::{self, Feature};
 use crate::top_k::{Scored, TopK, Wanted};
 use crate::{Factors, dot};
 
-/// How many the factors propose, and the neighbours. With twice as many a tenth more of what users pick is among
-/// the candidates, and the lists of ten and twenty stay as good as they are.
-const BY_MODEL: usize = 100;
-
-/// How many popularity and the user's authors propose.
-const BY_OTHERS: usize = 40;
+/// How many candidates factors, neighbours, popularity and the user's authors propose for a short list. With three
+/// times as many a tenth more of what users pick is among them, and the lists stay as good as they are.
+const BY_FACTORS: usize = 30;
+const BY_NEIGHBOURS: usize = 60;
+const BY_POPULARITY: usize = 40;
+const BY_AUTHORS: usize = 40;
 
 /// Users that one task goes through.
 const USERS: usize = 32;
@@ -55,6 +55,8 @@ pub struct Candidates {
 pub struct CandidateSearch<'a> {
     stage: FirstStage<'a>,
     top_k: TopK<'a>,
+    /// How many times as many candidates as for a short list.
+    longer: f64,
     /// Whether each item is new; `None` for one that no list may have.
     shelves: Vec<Option<bool>>,
     /// What most read now, best first.
@@ -78,19 +80,22 @@ struct Support {
 }
 
 impl<'a> CandidateSearch<'a> {
-    /// Prepares what all users need. `is_new` says whether an item is new, `None` for one that no list may have; at
+    /// Prepares what all users need for lists of `top`. `is_new` says whether an item is new, `None` for one that no list may have; at
     /// most `new` of those are candidates.
     ///
     /// # Errors
     /// [`crate::error::Error::NoDevice`] if there is no such device.
     pub fn new(
         stage: FirstStage<'a>,
+        top: usize,
         is_new: &(dyn Fn(u32) -> Option<bool> + Sync),
         new: usize,
         device: Device,
     ) -> Result<Self> {
         let FirstStage { factors, item_scales, traits, editions, .. } = stage;
-        let wanted = Wanted { n: BY_MODEL, new, is_new };
+        // A longer list takes as many more.
+        let longer = (top as f64 / 20.0).max(1.0);
+        let wanted = Wanted { n: (BY_FACTORS as f64 * longer) as usize, new, is_new };
         let top_k = TopK::new(factors, item_scales, editions, device, &wanted)?;
         let readers = |item: u32| traits.readers[item as usize];
         let mut popular: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
@@ -101,7 +106,7 @@ impl<'a> CandidateSearch<'a> {
         popular.par_sort_unstable_by(|a, b| {
             now(*b).total_cmp(&now(*a)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
         });
-        popular.truncate(50 * BY_OTHERS);
+        popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
         let mut written: Vec<(u32, u32)> =
             traits.descriptions.authors.iter().copied().zip(0..).filter(|(author, _)| *author != UNKNOWN).collect();
         written.sort_unstable_by_key(|(author, item)| (*author, std::cmp::Reverse(readers(*item)), *item));
@@ -115,7 +120,7 @@ impl<'a> CandidateSearch<'a> {
         of_authors.items = written.into_iter().map(|(_, item)| item).collect();
         of_authors.ratings = vec![0.0; of_authors.items.len()];
         let shelves = (0..traits.readers.len() as u32).map(is_new).collect();
-        Ok(Self { top_k, shelves, popular, of_authors, moments: Moments::of(factors, item_scales), stage })
+        Ok(Self { top_k, longer, shelves, popular, of_authors, moments: Moments::of(factors, item_scales), stage })
     }
 
     /// Gives `take` the candidates of each of `users` and returns what it makes of them, in the order of `users`.
@@ -182,16 +187,24 @@ impl<'a> CandidateSearch<'a> {
         found.items.extend(by_factors.iter().map(|entry| entry.item));
         let mut near: Vec<Scored> =
             support.touched.iter().map(|item| Scored { item: *item, score: support.of[*item as usize][0] }).collect();
-        near.retain(|entry| entry.score > 0.0 && may_show(&entry.item));
-        if near.len() > BY_MODEL {
-            near.select_nth_unstable(BY_MODEL);
-            near.truncate(BY_MODEL);
+        let count = |count: usize| (count as f64 * self.longer) as usize;
+        near.retain(|entry| entry.score > 0.0);
+        // Most are far from the best: only those near to it are looked up among the user's items.
+        let enough = count(BY_NEIGHBOURS) + 2 * own.len();
+        if near.len() > enough {
+            near.select_nth_unstable(enough);
+            near.truncate(enough);
+        }
+        near.retain(|entry| may_show(&entry.item));
+        if near.len() > count(BY_NEIGHBOURS) {
+            near.select_nth_unstable(count(BY_NEIGHBOURS));
+            near.truncate(count(BY_NEIGHBOURS));
         }
         found.items.extend(near.iter().map(|entry| entry.item));
-        found.items.extend(self.popular.iter().copied().filter(|item| may_show(item)).take(BY_OTHERS));
+        found.items.extend(self.popular.iter().copied().filter(|item| may_show(item)).take(count(BY_POPULARITY)));
         let own_authors = self.counted(&self.stage.traits.descriptions.authors, own);
         let written = own_authors.iter().flat_map(|(author, _)| self.of_authors.of(*author as usize).0).copied();
-        found.items.extend(written.filter(|item| may_show(item)).take(BY_OTHERS));
+        found.items.extend(written.filter(|item| may_show(item)).take(count(BY_AUTHORS)));
         found.items.sort_unstable();
         found.items.dedup();
         self.describe(user, &own_authors, support, found);

@@ -68,7 +68,7 @@ impl Default for Model {
         Self {
             objective: Objective::Ranking,
             solver: Solver::Als,
-            factors: 128,
+            factors: 64,
             epochs: 16,
             regularization: 0.0,
             unobserved_weight: 0.0,

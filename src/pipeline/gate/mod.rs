@@ -256,13 +256,10 @@ fn examine(
             let model = evaluator.predict("hold-out", &fitted, None)?;
             (evaluator, model, None)
         }
-        // Nobody judges a ranker that has learned from them; when it is judged, all may teach.
-        Some(Choice { ranker, judges, lead, why }) => {
+            // Nobody judges a ranker that has learned from them.
+        Some(Choice { ranker, judges, predictions, lead, why }) => {
             lines.push(ranker_line(lead, why));
-            let model = evaluator.predict_at(&judges, "hold-out", &fitted, Some(&ranker))?;
-            let is_learned = lead.is_some_and(|lead| lead.interval[0] > 0.0);
-            let better = if is_learned { evaluator.learn_from_all(&fitted)? } else { None };
-            (evaluator.only(&judges), model, Some(better.unwrap_or(ranker)))
+            (evaluator.only(&judges), predictions, Some(ranker))
         }
     };
     let measure = Measure::of(config.model.objective);

@@ -15,9 +15,9 @@ use crate::Watch;
 use crate::error::Result;
 use crate::tensors::{numbers, table};
 
-/// Candidates of a user that a step looks at: all that were picked, and others at random. Of 30 to 250 candidates,
-/// more than 100 are hardly better, and take longer.
-const CANDIDATES: usize = 100;
+/// Candidates of a user to learn from: all that were picked, and others at random. With 100 or 200 the lists are no
+/// better.
+const CANDIDATES: usize = 50;
 
 /// Users in a step.
 const BATCH: usize = 32;
