@@ -18,7 +18,7 @@ const MOST_BOOKS: usize = 300;
 /// Who made a book and what it is called, in forms that can be compared.
 #[derive(Clone, Debug)]
 pub struct Particulars {
-    pub author: Option<String>,
+    pub authors: Vec<String>,
     publisher: Option<String>,
     name: Option<WorkKey>,
 }
@@ -27,7 +27,8 @@ impl Particulars {
     pub fn new(title: Option<&str>, author: Option<&str>, publisher: Option<&str>) -> Self {
         let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
         let name = title.zip(author).and_then(|(title, author)| WorkKey::new(title, author));
-        Self { author: maker(author), publisher: maker(publisher), name }
+        let authors = author.into_iter().flat_map(people).filter_map(|author| maker(Some(author))).collect();
+        Self { authors, publisher: maker(publisher), name }
     }
 }
 
@@ -66,10 +67,11 @@ pub struct Groups {
 impl Groups {
     /// `item` is the book's code, if it has one.
     pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
-        let Particulars { author, publisher, name } = particulars;
-        for (maker, name) in [(Maker::Author, author), (Maker::Publisher, publisher)] {
-            if let (Some(name), Some(item)) = (name, item) {
-                self.by_name.entry((maker, name)).or_default().push(item);
+        let Particulars { authors, publisher, name } = particulars;
+        if let Some(item) = item {
+            let authors = authors.into_iter().map(|name| (Maker::Author, name));
+            for maker in authors.chain(publisher.map(|name| (Maker::Publisher, name))) {
+                self.by_name.entry(maker).or_default().push(item);
             }
         }
         self.named.extend(name.map(|name| (name, item)));
@@ -90,6 +92,26 @@ impl Groups {
         groups.sort_unstable_by(|a, b| (a.maker, &a.items).cmp(&(b.maker, &b.items)));
         Related { groups, editions: editions::of_names(self.named) }
     }
+}
+
+/// Words that begin a last name of several words.
+const PARTICLES: [&str; 14] =
+    ["da", "de", "del", "della", "der", "di", "du", "la", "le", "st", "st.", "ten", "van", "von"];
+
+/// The people in a field of authors: `A. Lindgren; B. Collodi`, `J.K. Rowling, Mary GrandPré`. A comma stands between
+/// people if there are several words on each side of it; `Tolkien, J. R. R.` and `Le Guin, Ursula K.` are one.
+fn people(field: &str) -> Vec<&str> {
+    let several = field.split([';', '&', '/']).flat_map(|part| part.split(" and "));
+    let in_part = |part: &'_ str| -> Vec<&str> {
+        let names: Vec<&str> = part.split(',').collect();
+        let words = |name: &str| name.split_whitespace().count();
+        let first = part.split_whitespace().next().unwrap_or_default().to_lowercase();
+        match names.iter().all(|name| words(name) > 1) && !PARTICLES.contains(&first.as_str()) {
+            true => names,
+            false => vec![part],
+        }
+    };
+    several.flat_map(in_part).collect()
 }
 
 /// A name in a form that can be compared: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` become the same.
@@ -122,8 +144,11 @@ mod tests {
         }
         groups.add(Some(7), Particulars::new(Some("Letters"), None, Some("J.R.R. Tolkien")));
         groups.add(Some(8), Particulars::new(None, Some("Emile Zola"), None));
+        groups.add(Some(9), Particulars::new(None, Some("Mary GrandPré, J.R.R. Tolkien"), None));
+        groups.add(Some(10), Particulars::new(None, Some("Le Guin, Ursula K.; Mary Grandpre"), None));
+        groups.add(Some(11), Particulars::new(None, Some("Ursula K. Le Guin"), None));
         let found = groups.finish().groups;
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
-        assert_eq!(found, [author(&[3, 5]), author(&[4, 8])]);
+        assert_eq!(found, [author(&[3, 5, 9]), author(&[4, 8]), author(&[9, 10]), author(&[10, 11])]);
     }
 }

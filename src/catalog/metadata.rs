@@ -37,7 +37,7 @@ impl BookTable {
         };
         let item = match codes.get(key.as_str()) {
             Some(code) => *code,
-            None if particulars.author.is_none() => return,
+            None if particulars.authors.is_empty() => return,
             None => {
                 let next = (codes.len() + self.unrated.len()) as u32;
                 let code = *self.codes.entry(key.clone()).or_insert(next);
@@ -58,12 +58,12 @@ impl BookTable {
             .books
             .iter()
             .filter(|book| book.item < rated)
-            .filter_map(|book| book.particulars.author.as_deref())
+            .flat_map(|book| book.particulars.authors.iter().map(String::as_str))
             .collect();
         let mut joins = vec![false; self.unrated.len()];
         for book in self.books.iter().filter(|book| with_unrated && book.item >= rated) {
             joins[(book.item - rated) as usize] |=
-                book.particulars.author.as_deref().is_some_and(|author| known.contains(author));
+                book.particulars.authors.iter().any(|author| known.contains(author.as_str()));
         }
         // Provisional codes to final ones; `None` for books that stay outside.
         let mut codes: Vec<Option<u32>> = (0..rated).map(Some).collect();

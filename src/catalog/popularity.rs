@@ -15,8 +15,8 @@ pub struct Popularity {
     /// others.
     pub ties: Vec<bool>,
     pub editions: Editions,
-    /// The books that have readers, those with most first.
-    by_readers: Vec<u32>,
+    /// As [`order`].
+    order: Vec<u32>,
 }
 
 /// What is known of all books, and for how many days each reader has read nothing (empty without times), as seen
@@ -37,8 +37,34 @@ pub fn traits(
         return (traits, Vec::new());
     };
     let now = moments.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    traits.recency = Some(Recency::at(now, interactions, &moments));
-    (traits, data::idle_days(now, interactions, &moments))
+    traits.recency = Some(Recency::at(now, interactions.item_count, &interactions.items, &moments));
+    let last = data::last_moments(interactions, &moments);
+    (traits, last.into_iter().map(|last| data::days_between(last, now)).collect())
+}
+
+/// The half-life by which the most popular books are found, as a place in [`HALF_LIVES`]: 30 days. Where a shop was
+/// replayed, it was the best of 15, 30 and 90.
+const OF_LATE: usize = 1;
+
+/// The readers that a book counts as having, where books are ordered by popularity: those of late where there are
+/// times.
+pub fn weight(traits: &ItemTraits, item: u32) -> f32 {
+    match &traits.recency {
+        Some(recency) => recency.readers[item as usize][OF_LATE],
+        None => traits.readers[item as usize] as f32,
+    }
+}
+
+/// The books that have readers, most popular first.
+pub fn order(traits: &ItemTraits) -> Vec<u32> {
+    // A book that nobody has read is not popular.
+    let readers = |item: u32| traits.readers[item as usize];
+    let mut order: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
+    order.sort_unstable_by(|a, b| {
+        let (one, other) = (weight(traits, *a), weight(traits, *b));
+        other.total_cmp(&one).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
+    });
+    order
 }
 
 impl Popularity {
@@ -55,24 +81,20 @@ impl Popularity {
 
     /// From stored counts.
     pub fn counted(traits: ItemTraits, stars: Vec<u32>, ties: Vec<bool>, editions: Editions) -> Self {
-        let readers = &traits.readers;
-        // A book that nobody has read is not popular.
-        let mut by_readers: Vec<u32> = (0..readers.len() as u32).collect();
-        by_readers.retain(|item| readers[*item as usize] > 0);
-        by_readers.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-        Self { traits, stars, ties, editions, by_readers }
+        let order = order(&traits);
+        Self { traits, stars, ties, editions, order }
     }
 
-    /// The `n` books with most readers, and how many they have.
-    pub fn best(&self, n: usize) -> Vec<(u32, u32)> {
-        self.beyond(&[], Vec::new()).take(n).map(|item| (item, self.traits.readers[item as usize])).collect()
+    /// The `n` most popular books, and how many readers they have (where there are times, of late).
+    pub fn best(&self, n: usize) -> Vec<(u32, f32)> {
+        self.beyond(&[], Vec::new()).take(n).map(|item| (item, weight(&self.traits, item))).collect()
     }
 
-    /// Books with most readers first, without any edition of the books in `own` (rising) or `listed`, and
+    /// Most popular books first, without any edition of the books in `own` (rising) or `listed`, and
     /// with one edition of each work.
     pub fn beyond<'a>(&'a self, own: &'a [u32], listed: Vec<u32>) -> impl Iterator<Item = u32> + 'a {
         let mut shown = listed;
-        self.by_readers.iter().copied().filter(move |item| {
+        self.order.iter().copied().filter(move |item| {
             let is_shown = |other: u32| self.editions.are_one(*item, other);
             let is_new = !self.editions.has(own, *item) && !shown.iter().copied().any(is_shown);
             if is_new && !self.editions.of(*item).is_empty() {

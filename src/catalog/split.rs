@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::catalog::encode::Encoded;
 use crate::catalog::ids::{Items, UserRef, Users};
+use crate::catalog::times;
 use crate::error::{Error, Kind, Result};
 use crate::model::data::Interactions;
 
@@ -45,6 +46,15 @@ impl Scheme {
         }
     }
 
+    /// How a night holds out a `share` of ratings with these times: the newest, if most times are known, since lists are
+    /// to foretell the future.
+    pub fn of_night(moments: &[f64], share: f64) -> Self {
+        match times::unit(moments) {
+            Some(_) => Scheme::Time(share),
+            None => Scheme::Random(share),
+        }
+    }
+
     /// How to hold out once more, a `share` of what this leaves: so that what is learned there holds here.
     pub fn inner(self, share: f64) -> Self {
         match self {
@@ -65,12 +75,23 @@ impl Scheme {
     }
 }
 
+/// A held-out rating and its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Later {
+    /// As [`Encoded::moments`].
+    pub moment: f64,
+    pub user: u32,
+    pub item: u32,
+}
+
 /// Ratings in the codes of one [`Encoded`], in two parts.
 #[derive(Clone, Debug, Default)]
 pub struct Split {
     pub train: Interactions,
     /// The time of each of its entries, as [`Encoded::moments`]; empty if no time is known.
     pub moments: Vec<f64>,
+    /// If every held-out rating is newer than every other: the held-out ratings, oldest first.
+    pub later: Vec<Later>,
     /// `train` and the known ratings of readers who are not in it; `None` if there are no such readers.
     with_newcomers: Option<Interactions>,
     /// The held-out items of each user, rising. Codes past the items of `train` are books that the model
@@ -162,6 +183,14 @@ impl Split {
             }
         }
         let mut split = Self::of_parts(rows, moments, &part)?;
+        if matches!(scheme, Scheme::Time(_)) {
+            for_each(rows, |user, item, at| {
+                if part[at] == Part::HeldOut {
+                    split.later.push(Later { moment: moments[at], user: user as u32, item });
+                }
+            });
+            split.later.sort_by(|a, b| a.moment.total_cmp(&b.moment));
+        }
         split.readers = split.judged().collect();
         let order = |user: &u32| draw.of([0, draw.users[*user as usize]]);
         split.readers.sort_by(|a, b| order(a).total_cmp(&order(b)));

@@ -5,10 +5,15 @@
 /// A column of times is in seconds, or in thousandths, millionths or billionths of them, as databases and
 /// languages write them; the newest one tells, since it lies between 1973 and 5138.
 pub fn in_seconds(moments: &[f64]) -> Option<Vec<f64>> {
+    unit(moments).map(|unit| moments.iter().map(|moment| moment / unit).collect())
+}
+
+/// How many of the column's units make a second; `None` as in [`in_seconds`].
+pub fn unit(moments: &[f64]) -> Option<f64> {
     let newest = moments.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let unit = [1.0, 1e3, 1e6, 1e9].into_iter().find(|unit| (1e8..1e11).contains(&(newest / unit)))?;
     let known = moments.iter().filter(|moment| moment.is_finite()).count();
-    (2 * known > moments.len()).then(|| moments.iter().map(|moment| moment / unit).collect())
+    (2 * known > moments.len()).then_some(unit)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::query::{KnownReader, Lookup, id_json};
 use crate::text::{count, plain};
 
-/// Shows the score, the place among all unread books, and the predicted stars with their parts.
+/// Shows the score, the place among the reader's candidates (without a ranker, all unread books), and the predicted stars with their parts.
 ///
 /// # Errors
 /// [`crate::error::Kind::NoInput`] if the reader or the book is unknown; the hint names similar ones.
@@ -25,12 +25,18 @@ pub fn predict(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     };
     let items = &reader.books.items;
     let spelling = items.spelling(item as usize);
-    let (score, stars, own) = (reader.score(item), reader.stars(item), reader.own(item));
-    let unread = (0..items.len() as u32).filter(|other| !reader.has(*other));
-    let (all, ahead) = unread.fold((0u32, 0u32), |(all, ahead), other| {
-        (all + 1, ahead + u32::from(other != item && reader.score(other) > score))
-    });
-    let place = (!reader.has(item)).then_some(ahead + 1);
+    let (stars, own) = (reader.stars(item), reader.own(item));
+    let (score, place, all) = match reader.judged(item, context.interrupt)? {
+        Some(judged) => (judged.score, judged.place, judged.candidates),
+        None => {
+            let score = reader.score(item);
+            let unread = (0..items.len() as u32).filter(|other| !reader.has(*other));
+            let (all, ahead) = unread.fold((0u32, 0u32), |(all, ahead), other| {
+                (all + 1, ahead + u32::from(other != item && reader.score(other) > score))
+            });
+            (score, ahead + 1, all)
+        }
+    };
     let listed = lists::of(&lookup.database, reader.id.borrow())?;
     let listed =
         listed.iter().find(|row| keys::key(&row.isbn, config).as_deref() == Some(items.key(item as usize)));
@@ -48,8 +54,9 @@ pub fn predict(context: Context<'_>, args: &Pair) -> Result<Outcome> {
         Some(stars) if stars.is_nan() => "has read it already, without giving stars".to_owned(),
         Some(stars) => format!("has read it already, and gave it {stars}"),
         None if reader.has(item) => "has read another edition of it already".to_owned(),
-        None => format!("score {score:.4}: place {} of {} unread books", count(ahead + 1), count(all)),
+        None => format!("score {score:.4}: place {} of {} that come into question", count(place), count(all)),
     }];
+    let place = (!reader.has(item)).then_some(place);
     match (stars, parts, fitted.rating) {
         (Some(stars), Some(parts), Some(model)) => {
             let (low, high) = model.scale;

@@ -168,14 +168,15 @@ fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result
         Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| not_a("a whole number"))?),
         Value::Float(_) => Value::Float(text.trim().parse().map_err(|_| not_a("a number"))?),
         Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| not_a("true or false"))?),
-        Value::Array(_) => text
-            .trim_matches(['[', ']', ' '])
-            .split(',')
-            .filter(|part| !part.trim().is_empty())
-            .map(|part| part.trim().parse().map(Value::Float))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Value::Array)
-            .map_err(|_| not_a("a list of numbers, such as 1,10"))?,
+        Value::Array(numbers) => {
+            let number = |part: &str| match is_whole(numbers) {
+                true => part.parse().ok().map(Value::Integer),
+                false => part.parse().ok().map(Value::Float),
+            };
+            let parts = text.trim_matches(['[', ']', ' ']).split(',').map(str::trim);
+            let numbers: Option<Vec<Value>> = parts.filter(|part| !part.is_empty()).map(number).collect();
+            Value::Array(numbers.ok_or_else(|| not_a("a list of numbers, such as 1,10"))?)
+        }
         _ => Value::String(text.to_owned()),
     };
     let keys = Table::from_iter([(key.to_owned(), value)]);
@@ -187,11 +188,16 @@ fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result
 fn widen(value: &mut Value, default: &Value) {
     match (&mut *value, default) {
         (Value::Integer(whole), Value::Float(_)) => *value = Value::Float(*whole as f64),
-        (Value::Array(values), Value::Array(_)) => {
+        (Value::Array(values), Value::Array(numbers)) if !is_whole(numbers) => {
             values.iter_mut().for_each(|value| widen(value, &Value::Float(0.0)));
         }
         _ => {}
     }
+}
+
+/// Whether a list is one of whole numbers; lists that are empty by default are not.
+fn is_whole(numbers: &[Value]) -> bool {
+    matches!(numbers.first(), Some(Value::Integer(_)))
 }
 
 fn all_keys(defaults: &Table) -> impl Iterator<Item = &String> {

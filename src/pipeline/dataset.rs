@@ -71,6 +71,7 @@ impl<'a> Job<'a> {
             users: (ratings.users.len() + related.groups.len()) as u64,
             items: ratings.items.len() as u64,
             factors: config.model.factors as u64,
+            neighbours: config.model.neighbours as u64,
             top: config.output.top as u64,
         };
         let memory = MemoryBudget::new(config, need)?;

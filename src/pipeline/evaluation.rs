@@ -143,6 +143,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         only_new: new_books_seed.is_some(),
         longest: request.k.iter().copied().max().unwrap_or(1),
         most_readers: usize::MAX,
+        windows: 1,
     };
     let evaluator = Evaluator::new(holdout, device, console, interrupt);
     let mut models = vec![evaluator.popularity(), evaluator.nearest()?, evaluator.damped_bias()];
@@ -154,7 +155,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         Source::Files { .. } => Scheme::Random(config.gate.holdout),
     };
     let lesson =
-        Lesson { ratings: &ratings, split: Some(&split), related: &related, scheme, device, interrupt };
+        Lesson { ratings: &ratings, split: Some(&split), related: &related, scheme, windows: 1, device, interrupt };
     let own = ("nightshelf".to_owned(), config.clone());
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;
@@ -238,7 +239,7 @@ struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn figures(&self, predictions: &Predictions, k: usize) -> ModelFigures {
-        let details = match (self.evaluator.by_reader(predictions, k), &predictions.lists) {
+        let details = match (self.evaluator.by_case(predictions, k), &predictions.lists) {
             (Some(by_reader), Some(lists)) => Some(Details {
                 intervals: metrics::intervals(&by_reader, k as u64).into_iter().collect(),
                 by_activity: self.by_activity(&by_reader),
@@ -258,7 +259,7 @@ impl Sheet<'_> {
     fn by_activity(&self, by_reader: &[RankingFigures]) -> Vec<ActivityGroup> {
         let mut groups = vec![Vec::new(); GROUPS.len()];
         for (place, figures) in by_reader.iter().enumerate() {
-            if let Some(group) = group(self.evaluator.known().of(place).0.len()) {
+            if let Some(group) = group(self.evaluator.cases().known.of(place).0.len()) {
                 groups[group].push(*figures);
             }
         }
@@ -274,7 +275,7 @@ impl Sheet<'_> {
     fn by_popularity(&self, lists: &[Vec<u32>], k: usize) -> Vec<PopularityGroup> {
         let popularity = self.split.train.users_per_item();
         let mut groups = vec![(0usize, 0usize); GROUPS.len() + 1];
-        for (list, reader) in lists.iter().zip(self.evaluator.readers()) {
+        for (list, reader) in lists.iter().zip(&self.evaluator.cases().readers) {
             let list = &list[..k.min(list.len())];
             for item in &self.split.held_out[*reader as usize] {
                 let readers = popularity.get(*item as usize).copied().unwrap_or_default() as usize;

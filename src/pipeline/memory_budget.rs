@@ -16,8 +16,17 @@ const BASE: u64 = 64 << 20;
 /// times; text ids and times add up to 24.
 const PER_RATING: u64 = 100;
 
-/// Bytes for each reader and each book, without factors: ids, keys, spellings, digests, marks.
-const PER_ROW: u64 = 160;
+/// Bytes for each reader and each book, without factors: ids, keys, spellings, digests, marks, traits.
+const PER_ROW: u64 = 200;
+
+/// Bytes for each weight of a neighbour: by book and by neighbour, a code and a number.
+const PER_WEIGHT: u64 = 16;
+
+/// Bytes for each rating while neighbours are fitted: the weighed rows, without rare books, and by book.
+const PER_WEIGHED: u64 = 24;
+
+/// Bytes of systems that are built together while neighbours are fitted, at most.
+const SYSTEMS: u64 = 128 << 20;
 
 /// Bytes for each entry of a list: 40, in each of the three tiles that exist at a time.
 const PER_ENTRY: u64 = 3 * 40;
@@ -34,6 +43,8 @@ pub struct Workload {
     pub items: u64,
     /// Numbers in a row of factors.
     pub factors: u64,
+    /// The most neighbours of a book.
+    pub neighbours: u64,
     /// Entries in a list.
     pub top: u64,
 }
@@ -45,12 +56,20 @@ impl Workload {
     }
 
     /// The least bytes that are enough for a whole night: both models of all readers and books at once, the
-    /// books' factors once more quantized to bytes, and lists for 64 readers at a time.
+    /// books' factors once more quantized to bytes, the neighbours, and lists for 64 readers at a time.
     pub fn least(self) -> u64 {
         let rows = PER_ROW * (self.users + self.items);
         let models = 2 * 4 * self.factors * (self.users + self.items);
         let quantized = self.factors * self.items;
-        self.to_read() + rows + models + quantized + PER_ENTRY * 64 * self.top
+        // Only a book that two have read has neighbours.
+        let books = self.items.min(self.ratings / 2);
+        let weights = PER_WEIGHT * self.neighbours * books;
+        let systems = 2 * self.neighbours * (self.neighbours + 1) * books;
+        let neighbours = match self.neighbours {
+            0 => 0,
+            _ => weights + PER_WEIGHED * self.ratings + systems.min(SYSTEMS),
+        };
+        self.to_read() + rows + models + quantized + neighbours + PER_ENTRY * 64 * self.top
     }
 }
 
@@ -88,7 +107,7 @@ impl MemoryBudget {
 /// # Errors
 /// [`Kind::Config`] if they do not.
 pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
-    let need = Workload { ratings, users: 0, items: 0, factors: 0, top: 0 }.to_read();
+    let need = Workload { ratings, users: 0, items: 0, factors: 0, neighbours: 0, top: 0 }.to_read();
     let most = Most::find(config);
     if need > most.bytes {
         let reading = format!("reading {} ratings", count(ratings));
@@ -128,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_least_that_is_named_is_enough() {
-        let need = Workload { ratings: 748_237, users: 85_000, items: 221_000, factors: 64, top: 10 };
+        let need = Workload { ratings: 748_237, users: 85_000, items: 221_000, factors: 64, neighbours: 50, top: 10 };
         let mut config = Config::default();
         assert_eq!(MemoryBudget::new(&config, need).expect("no bound").tile(), 8192);
         config.compute.max_memory = "10M".into();

@@ -20,7 +20,7 @@ use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::gate::{self, Judgement};
 use crate::pipeline::lists::make_lists;
 use crate::pipeline::train::train;
-use crate::recommender::ranking::Lesson;
+use crate::recommender::ranking::{Lesson, WINDOWS};
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
 use crate::recommender::training::Trained;
 use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
@@ -237,7 +237,8 @@ impl Night<'_> {
                 ratings,
                 split: None,
                 related: &dataset.related,
-                scheme: Scheme::Random(config.gate.holdout),
+                scheme: Scheme::of_night(&ratings.moments, config.gate.holdout),
+                windows: WINDOWS,
                 device: self.device,
                 interrupt: context.interrupt,
             };

@@ -95,7 +95,7 @@ pub fn search(
     let pairs = rows.user_count() as f64 * rows.item_count as f64;
     let grouped = !dataset.related.groups.is_empty();
     let space = SearchSpace::new(config, &ResolvedConfig::new(config, rows), pairs, grouped);
-    let split = Split::draw(&dataset.ratings, Scheme::Random(SHARE), SEARCH_SEED)?;
+    let split = Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), SEARCH_SEED)?;
     let made = trials::of(&database, &task)?;
     if !made.is_empty() {
         console.say(format!("resumed    {} trials were made before", made.len()));
@@ -125,7 +125,7 @@ pub fn search(
         Error::new(Kind::Failed, "there was no time for a single trial").hint("allow more with --minutes")
     })?;
     let found = variant(&best.pairs())?;
-    let fresh = Split::draw(&dataset.ratings, Scheme::Random(SHARE), CONFIRM_SEED)?;
+    let fresh = Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), CONFIRM_SEED)?;
     let runner = TrialRunner { dataset: &dataset, split: &fresh, device, measure, interrupt };
     let (before, after, lead) = runner.compare(config, &found)?;
     let [before, after] = [before, after].map(|mean| measure.show(mean));
@@ -161,6 +161,7 @@ impl TrialRunner<'_> {
             scale: self.dataset.ratings.scale.filter(|_| config.model.objective == Objective::Rating),
             longest: Measure::LENGTH,
             most_readers: Measure::MOST_READERS,
+            windows: 1,
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);

@@ -6,14 +6,6 @@ use rand::seq::SliceRandom;
 
 use crate::model::data::Interactions;
 
-/// One list for everyone, books with most readers in `train` first, without each user's books in `known`.
-pub fn popularity(train: &Interactions, known: &Interactions, n: usize) -> Vec<Vec<u32>> {
-    let readers = train.users_per_item();
-    let mut order: Vec<u32> = (0..readers.len() as u32).collect();
-    order.sort_by_key(|item| (std::cmp::Reverse(readers[*item as usize]), *item));
-    unseen(&order, known, n)
-}
-
 /// One random order for everyone, without each user's books in `known`.
 pub fn random(known: &Interactions, n: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> = (0..known.item_count as u32).collect();
@@ -21,7 +13,8 @@ pub fn random(known: &Interactions, n: usize, seed: u64) -> Vec<Vec<u32>> {
     unseen(&order, known, n)
 }
 
-fn unseen(order: &[u32], known: &Interactions, n: usize) -> Vec<Vec<u32>> {
+/// The first `n` books of one order for everyone, without each user's books in `known`.
+pub fn unseen(order: &[u32], known: &Interactions, n: usize) -> Vec<Vec<u32>> {
     let list = |user| {
         let own = known.of(user).0;
         order.iter().filter(|item| own.binary_search(item).is_err()).take(n).copied().collect()

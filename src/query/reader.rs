@@ -2,19 +2,22 @@
 
 use crate::catalog::encode;
 use crate::catalog::ids::UserId;
+use crate::catalog::recommendation::Origin;
 use crate::config::{Objective, ResolvedConfig};
 use crate::database::source;
 use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Interactions;
+use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
-use crate::recommender::lists::Fitted;
+use crate::recommender::lists::{Fitted, Judged, ListMaker};
 
 /// A reader, as the only user of both models, with the codes of the model's books.
 #[derive(Debug)]
@@ -157,7 +160,33 @@ impl KnownReader {
         self.books.popularity.editions.has(self.interactions.of(0).0, item)
     }
 
-    /// What lists are ordered by.
+    /// The book as the ranker sees it; `None` if lists have no ranker, or the model knows none of the reader's books.
+    pub fn judged(&self, item: u32, interrupt: &Interrupt) -> Result<Option<Judged>> {
+        Ok(self.judged_all(&[item], interrupt)?.pop().flatten())
+    }
+
+    /// What lists are ordered by, of some books.
+    pub fn scores(&self, items: &[u32], interrupt: &Interrupt) -> Result<Vec<f32>> {
+        let judged = self.judged_all(items, interrupt)?.into_iter().zip(items);
+        Ok(judged.map(|(judged, item)| judged.map_or_else(|| self.score(*item), |judged| judged.score)).collect())
+    }
+
+    fn judged_all(&self, items: &[u32], interrupt: &Interrupt) -> Result<Vec<Option<Judged>>> {
+        let ties = &self.books.popularity.ties;
+        if self.ranker.is_none() || !self.interactions.of(0).0.iter().any(|own| ties[*own as usize]) {
+            return Ok(vec![None; items.len()]);
+        }
+        let (books, device) = (&self.books, Device::Cpu);
+        let lists = ListMaker::new(self.fitted(), &books.popularity, Origin::FoldIn, &self.config, device)?;
+        items.iter().map(|item| lists.judged(0, *item, interrupt)).collect()
+    }
+
+    /// Whether neighbours have a say in the lists.
+    pub fn by_neighbours(&self) -> bool {
+        self.ranker.is_some() && !self.neighbours.is_empty()
+    }
+
+    /// What lists without a ranker are ordered by.
     pub fn score(&self, item: u32) -> f32 {
         match (self.config.model.objective, &self.rating) {
             (Objective::Rating, Some(model)) => model.raw(0, item as usize),

@@ -102,7 +102,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let training =
             Training { device, interrupt, ratings: &encoded, related, config: &config, held_out: "" };
         let (ratings, scheme) = (&encoded, Scheme::Random(config.gate.holdout));
-        let ranker = Lesson { ratings, split: None, related, scheme, device, interrupt }.ranker(&config)?;
+        let ranker = Lesson { ratings, split: None, related, scheme, windows: 1, device, interrupt }.ranker(&config)?;
         let ranker = ranker.map(|choice| choice.ranker);
         let mut trained = training.fit(&Console::silent(), confidence, None, ranker)?;
         let popularity = trained.popularity(Editions::default());
@@ -207,6 +207,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
         only_new: false,
         longest: k.min(encoded.items.len()),
         most_readers: usize::MAX,
+        windows: 1,
     };
     let (console, interrupt) = (Console::silent(), Interrupt::never());
     let evaluator = Evaluator::new(holdout, device, &console, &interrupt);
@@ -217,13 +218,14 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
         split: Some(&split),
         related,
         scheme,
+        windows: 1,
         device,
         interrupt: &interrupt,
     };
     let ranker = lesson.ranker(config)?.map(|choice| choice.ranker);
     let model = evaluator.predict("model", &evaluator.fit("model", config)?, ranker.as_ref())?;
     let figures = |answers| Figures {
-        lists: RankingFigures::average(&evaluator.by_reader(answers, k).unwrap_or_default()),
+        lists: RankingFigures::average(&evaluator.by_case(answers, k).unwrap_or_default()),
         rmse: evaluator.errors(answers).map(|(rmse, _)| rmse),
     };
     Ok((figures(&model), figures(&evaluator.popularity())))

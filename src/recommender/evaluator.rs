@@ -2,17 +2,19 @@
 //!
 //! `evaluate`, the gate and `tune` all measure here, so their figures can be compared.
 
+use std::collections::HashMap;
+
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
-use crate::config::{Config, Objective, RankerKind, ResolvedConfig};
+use crate::config::{Config, Objective, ResolvedConfig};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::model::candidates::{CandidateSearch, Candidates};
+use crate::model::candidates::CandidateSearch;
 use crate::model::confidence::ConfidenceMatrix;
-use crate::model::data::Interactions;
+use crate::model::data::{Interactions, ItemTraits};
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::neighbours::Neighbours;
@@ -22,10 +24,11 @@ use crate::model::{Factors, Start};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
-use crate::recommender::engine::engine;
+use crate::recommender::cases::{Cases, Window};
 use crate::recommender::lists::{Fitted, ListSearch, Shelves};
-use crate::recommender::training::{self, Models, View, has_ranker, with_progress};
-use crate::run_summary::{Lead, QualityFigures};
+use crate::recommender::engine::engine;
+use crate::recommender::training::{self, Models, View, with_progress};
+use crate::run_summary::QualityFigures;
 
 /// The held-out ratings, and how to measure on them.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +45,9 @@ pub struct Holdout<'a> {
     pub longest: usize,
     /// The most readers whose lists are measured.
     pub most_readers: usize,
+    /// Into how many windows what is held out is cut, if it is the newest part; see [`Cases`].
+    pub windows: usize,
 }
-
-/// Most readers for a ranker to learn from: more take time, and change little.
-const EXAMPLES: usize = 3_000;
-
-/// With fewer readers than this, those who have judged a ranker teach it afterwards.
-const ENOUGH_EXAMPLES: usize = 1_000;
-
-/// With fewer readers than this to learn from, the blend serves better.
-const FEWEST_EXAMPLES: usize = 100;
 
 /// Trains models, takes their predictions, and measures them.
 #[derive(Debug)]
@@ -60,16 +56,14 @@ pub struct Evaluator<'a> {
     device: Device,
     console: &'a Console,
     interrupt: &'a Interrupt,
-    readers: Vec<u32>,
-    /// What is known of `readers`, in their order.
-    known: Interactions,
+    cases: Cases,
     /// The training pairs with stars.
     rated: Interactions,
     /// Whether the log gets a line for each epoch.
     tells_epochs: bool,
 }
 
-/// A model that was trained on what is not held out. Its users are [`Evaluator::readers`], in their order.
+/// A model that was trained on what is not held out. Its users are the readers of the cases, in their order.
 #[derive(Debug)]
 pub struct HoldoutModel {
     pub config: ResolvedConfig,
@@ -78,8 +72,8 @@ pub struct HoldoutModel {
     neighbours: Neighbours,
     rating: Option<RatingModel>,
     rated: Interactions,
-    idle: Vec<f32>,
-    popularity: Popularity,
+    /// Of each window.
+    popularity: Vec<Popularity>,
     rating_epochs: Option<usize>,
     losses: Vec<f64>,
     /// Predicted stars for each of [`Split::held_out_ratings`].
@@ -87,18 +81,22 @@ pub struct HoldoutModel {
 }
 
 impl HoldoutModel {
-    fn fitted<'a>(&'a self, known: &'a Interactions, ranker: Option<&'a Ranker>) -> Fitted<'a> {
+    fn fitted<'a>(&'a self, cases: &'a Cases, ranker: Option<&'a Ranker>) -> Fitted<'a> {
         Fitted {
-            interactions: known,
+            interactions: &cases.known,
             ranking: &self.ranking,
             item_scales: &self.item_scales,
             neighbours: &self.neighbours,
             ranker,
-            weighted: known,
+            weighted: &cases.known,
             rating: self.rating.as_ref(),
             rated: &self.rated,
-            idle: &self.idle,
+            idle: &cases.idle,
         }
+    }
+
+    pub fn predictions(&self, name: &str, lists: Option<Vec<Vec<u32>>>) -> Predictions {
+        Predictions { name: name.to_owned(), lists, stars: self.stars.clone() }
     }
 
     /// Whether it has the part of this name.
@@ -112,23 +110,10 @@ impl HoldoutModel {
     }
 }
 
-/// What orders the lists, and who judged it.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    pub ranker: Ranker,
-    /// Places of the readers that it did not learn from.
-    pub judges: Vec<u32>,
-    /// The judges' lists, in this order.
-    pub predictions: Predictions,
-    /// Of the learned ranker on the blend, for the judges; `None` if none was learned.
-    pub lead: Option<Lead>,
-    pub why: &'static str,
-}
-
 #[derive(Clone, Debug)]
 pub struct Predictions {
     pub name: String,
-    /// A list for each of [`Evaluator::readers`]; `None` for a baseline of stars.
+    /// A list for each of [`Evaluator::cases`]; `None` for a baseline of stars.
     pub lists: Option<Vec<Vec<u32>>>,
     /// Predicted stars for each of [`Split::held_out_ratings`]; `None` if there are none.
     pub stars: Option<Vec<f32>>,
@@ -136,10 +121,9 @@ pub struct Predictions {
 
 impl<'a> Evaluator<'a> {
     pub fn new(holdout: Holdout<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
-        let Split { readers, train, .. } = holdout.split;
-        let readers = &readers[..readers.len().min(holdout.most_readers)];
-        let (known, rated) = (holdout.split.known().select(readers), train.rated());
-        Self { holdout, device, console, interrupt, readers: readers.to_vec(), known, rated, tells_epochs: true }
+        let Holdout { split, items, related, most_readers, windows, .. } = holdout;
+        let cases = Cases::new(split, items, related, most_readers, windows);
+        Self { holdout, device, console, interrupt, cases, rated: split.train.rated(), tells_epochs: true }
     }
 
     /// Without a log line for each epoch.
@@ -147,31 +131,30 @@ impl<'a> Evaluator<'a> {
         Self { tells_epochs: false, ..self }
     }
 
-    /// Codes of the readers whose lists are measured.
-    pub fn readers(&self) -> &[u32] {
-        &self.readers
+    /// Who is asked, and what they picked.
+    pub fn cases(&self) -> &Cases {
+        &self.cases
     }
 
-    /// What is known of [`Evaluator::readers`], in their order.
-    pub fn known(&self) -> &Interactions {
-        &self.known
-    }
-
-    /// Baseline: the most popular books.
+    /// Baseline: the most popular books; where there are times, of late.
     pub fn popularity(&self) -> Predictions {
-        let lists = baselines::popularity(&self.holdout.split.train, &self.known, self.holdout.longest);
+        let lists = self.cases.windows.iter().flat_map(|window| {
+            let known = self.cases.known.select(&Vec::from_iter(window.cases.clone()));
+            baselines::unseen(&popularity::order(&window.traits), &known, self.holdout.longest)
+        });
+        let lists = lists.collect();
         Predictions { name: "popularity".into(), lists: Some(lists), stars: None }
     }
 
     /// Baseline: random books.
     pub fn random(&self, seed: u64) -> Predictions {
-        let lists = baselines::random(&self.known, self.holdout.longest, seed);
+        let lists = baselines::random(&self.cases.known, self.holdout.longest, seed);
         Predictions { name: "random".into(), lists: Some(lists), stars: None }
     }
 
     /// Baseline: the books nearest to those that were read.
     pub fn nearest(&self) -> Result<Predictions> {
-        let lists = knn::lists(&self.holdout.split.train, &self.known, self.holdout.longest, self.interrupt)?;
+        let lists = knn::lists(&self.holdout.split.train, &self.cases.known, self.holdout.longest, self.interrupt)?;
         Ok(Predictions { name: "item-kNN".into(), lists: Some(lists), stars: None })
     }
 
@@ -191,7 +174,7 @@ impl<'a> Evaluator<'a> {
 
     /// Trains a model on what is not held out.
     pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
-        let Holdout { split, related, scale, items, .. } = self.holdout;
+        let Holdout { split, related, scale, .. } = self.holdout;
         let config = ResolvedConfig::new(config, &split.train);
         let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
@@ -212,17 +195,18 @@ impl<'a> Evaluator<'a> {
             rating.as_ref().and_then(|model| self.stars(|user, item| model.stars_if_known(user, item)));
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
         let editions = related.editions(&config).into_owned();
-        let (traits, idle) = popularity::traits(&split.train, &split.moments, items, related);
-        let idle_of = |reader: &u32| idle.get(*reader as usize).copied().unwrap_or_default();
+        let readers = &self.cases.readers;
+        let popularity = |window: &Window| {
+            Popularity::new(&self.rated, confidence.rows(), editions.clone(), window.traits.clone())
+        };
         Ok(HoldoutModel {
             item_scales,
             neighbours,
-            popularity: Popularity::new(&self.rated, confidence.rows(), editions, traits),
-            idle: self.readers.iter().map(idle_of).collect(),
+            popularity: self.cases.windows.iter().map(popularity).collect(),
             rating_epochs: rating.as_ref().map(|model| model.epochs),
-            ranking: ranking.only(&self.readers),
-            rating: rating.map(|model| model.only(&self.readers)),
-            rated: known.rated().select(&self.readers),
+            ranking: ranking.only(readers),
+            rating: rating.map(|model| model.only(readers)),
+            rated: known.rated().select(readers),
             losses,
             stars,
             config,
@@ -235,117 +219,19 @@ impl<'a> Evaluator<'a> {
             (Objective::Rating, None) => None,
             _ => Some(self.lists(model, ranker)?),
         };
-        Ok(Predictions { name: name.to_owned(), lists, stars: model.stars.clone() })
+        Ok(model.predictions(name, lists))
     }
 
-    /// The place of each of [`Evaluator::readers`].
-    fn places(&self) -> Vec<u32> {
-        (0..self.readers.len() as u32).collect()
+    pub fn holdout(&self) -> &Holdout<'a> {
+        &self.holdout
     }
 
-    /// The length of a list, and how many of it may be new books.
-    fn lengths(&self, model: &HoldoutModel) -> (usize, usize) {
-        let top = self.holdout.longest;
-        match self.holdout.only_new {
-            true => (top, top),
-            false => (top, (top as f64 * model.config.output.new_books) as usize),
-        }
+    pub fn interrupt(&self) -> &'a Interrupt {
+        self.interrupt
     }
 
-    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Vec<Vec<u32>>> {
-        let (top, new) = self.lengths(model);
-        let is_new = |item: u32| self.is_new(model, item);
-        let shelves = Shelves { top, new, is_new: &is_new };
-        let fitted = model.fitted(&self.known, ranker);
-        let search = ListSearch::new(fitted, &model.popularity, &model.config, self.device, &shelves)?;
-        let lists = search.of(&self.places(), self.interrupt, &|_| ())?;
-        Ok(lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect())
-    }
-
-    /// A book that nobody has rated, held out or not, cannot be a hit.
-    fn is_new(&self, model: &HoldoutModel, item: u32) -> Option<bool> {
-        let is_new = model.popularity.traits.readers[item as usize] == 0;
-        self.holdout.items.is_rated(item as usize).then_some(is_new)
-    }
-
-    /// Learns from one half of the readers, and asks the other half whether that serves them better than the plain
-    /// blend. `None` if lists have no ranker.
-    pub fn choose_ranker(&self, model: &HoldoutModel) -> Result<Option<Choice>> {
-        if !has_ranker(&model.config) {
-            return Ok(None);
-        }
-        let blend = |why: &'static str, lead: Option<Lead>| -> Result<Option<Choice>> {
-            let (ranker, judges) = (Ranker::blend(), self.places());
-            let predictions = self.predict("", model, Some(&ranker))?;
-            Ok(Some(Choice { ranker, judges, predictions, lead, why }))
-        };
-        if model.config.ranker.kind == RankerKind::None {
-            return blend("the plain blend, as set", None);
-        }
-        let learns = |place: &u32| self.holdout.split.learns[self.readers[*place as usize] as usize];
-        let (learners, judges): (Vec<u32>, Vec<u32>) = self.places().into_iter().partition(learns);
-        let shelf = |item: u32| self.is_new(model, item);
-        let (top, new) = self.lengths(model);
-        let stage = model.fitted(&self.known, None).first_stage(&model.popularity);
-        let search = CandidateSearch::new(stage, top, &shelf, new, self.device)?;
-        let mut examples = Examples::new();
-        for places in learners.chunks(EXAMPLES) {
-            if examples.users() < EXAMPLES {
-                let found = search.of(places, self.interrupt, &|_| (), |place, found| self.example(place, found))?;
-                found.iter().for_each(|more| examples.append(more));
-            }
-        }
-        if examples.users() < FEWEST_EXAMPLES {
-            return blend("the plain blend: too few picks to learn from", None);
-        }
-        let (mut ranker, plain) = (self.fit_ranker(model, &examples)?, Ranker::blend());
-        let judged = search.of(&judges, self.interrupt, &|_| (), |place, found| {
-            let list = |ranker: &Ranker| -> Vec<u32> {
-                let mut scores = Vec::with_capacity(found.items.len());
-                ranker.score(&found.features, &mut scores);
-                search.best(found, &scores, top, new).into_iter().map(|entry| entry.item).collect()
-            };
-            (list(&ranker), list(&plain), self.example(place, found))
-        })?;
-        let (mut learned, mut blended, mut more) = (Vec::new(), Vec::new(), Examples::new());
-        for (ours, theirs, example) in judged {
-            learned.push(ours);
-            blended.push(theirs);
-            more.append(&example);
-        }
-        let judge = self.only(&judges);
-        let predictions = |lists: Vec<Vec<u32>>| Predictions {
-            name: String::new(),
-            lists: Some(lists),
-            stars: model.stars.clone(),
-        };
-        let (learned, blended) = (predictions(learned), predictions(blended));
-        let ndcg = |predictions: &Predictions| -> Vec<f64> {
-            let figures = judge.by_reader(predictions, top).unwrap_or_default();
-            figures.into_iter().map(|figures| figures.ndcg).collect()
-        };
-        let lead = metrics::lead(&ndcg(&learned), &ndcg(&blended), model.config.model.seed);
-        if lead.interval[0] <= 0.0 {
-            return blend("the plain blend: the learned ranker is not better beyond doubt", Some(lead));
-        }
-        if examples.users() < ENOUGH_EXAMPLES {
-            // Whoever judges has done so: now all may teach.
-            examples.append(&more);
-            ranker = self.fit_ranker(model, &examples)?;
-        }
-        Ok(Some(Choice { ranker, judges, predictions: learned, lead: Some(lead), why: "a learned ranker" }))
-    }
-
-    fn example(&self, place: u32, found: &Candidates) -> Examples {
-        let reader = self.readers[place as usize];
-        let held_out = &self.holdout.split.held_out[reader as usize];
-        let picked: Vec<bool> = found.items.iter().map(|item| held_out.binary_search(item).is_ok()).collect();
-        let mut example = Examples::new();
-        example.add(&found.features, &picked, u64::from(reader));
-        example
-    }
-
-    fn fit_ranker(&self, model: &HoldoutModel, examples: &Examples) -> Result<Ranker> {
+    /// Fits a ranker to examples, with the settings of a model.
+    pub fn fit_ranker(&self, model: &HoldoutModel, examples: &Examples) -> Result<Ranker> {
         let (engine, settings) = (engine(self.device)?, &model.config.ranker);
         let Self { console, interrupt, .. } = *self;
         let view = View { console, interrupt, name: "", tells_epochs: false, held_out: "" };
@@ -355,14 +241,49 @@ impl<'a> Evaluator<'a> {
         Ok(ranker)
     }
 
-    /// The same for some of the readers, by their places.
-    pub fn only(&self, places: &[u32]) -> Self {
-        Self {
-            readers: places.iter().map(|place| self.readers[*place as usize]).collect(),
-            known: self.known.select(places),
-            rated: self.rated.clone(),
-            ..*self
+    /// The length of a list, and how many of it may be new books.
+    pub fn lengths(&self, model: &HoldoutModel) -> (usize, usize) {
+        let top = self.holdout.longest;
+        match self.holdout.only_new {
+            true => (top, top),
+            false => (top, (top as f64 * model.config.output.new_books) as usize),
         }
+    }
+
+    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Vec<Vec<u32>>> {
+        let (top, new) = self.lengths(model);
+        let mut lists = Vec::with_capacity(self.cases.len());
+        for (window, popularity) in self.cases.windows.iter().zip(&model.popularity) {
+            let is_new = |item: u32| self.is_new(&window.traits, item);
+            let shelves = Shelves { top, new, is_new: &is_new };
+            let fitted = model.fitted(&self.cases, ranker);
+            let search = ListSearch::new(fitted, popularity, &model.config, self.device, &shelves)?;
+            let found = search.of(&Vec::from_iter(window.cases.clone()), self.interrupt, &|_| ())?;
+            lists.extend(found.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()));
+        }
+        Ok(lists)
+    }
+
+    /// A book that nobody has rated, held out or not, cannot be a hit.
+    fn is_new(&self, traits: &ItemTraits, item: u32) -> Option<bool> {
+        self.holdout.items.is_rated(item as usize).then(|| traits.readers[item as usize] == 0)
+    }
+
+    /// What finds the candidates of each window.
+    pub fn candidates<'b>(&'b self, model: &'b HoldoutModel) -> Result<Vec<CandidateSearch<'b>>> {
+        let (top, new) = self.lengths(model);
+        let windows = self.cases.windows.iter().zip(&model.popularity);
+        let search = |(window, popularity): (&'b Window, &'b Popularity)| {
+            let is_new = |item: u32| self.is_new(&window.traits, item);
+            let stage = model.fitted(&self.cases, None).first_stage(popularity);
+            Ok(CandidateSearch::new(stage, top, &is_new, new, self.device)?)
+        };
+        windows.map(search).collect()
+    }
+
+    /// The same for some of the cases, by their places, which must rise.
+    pub fn only(&self, places: &[u32]) -> Self {
+        Self { cases: self.cases.only(places), rated: self.rated.clone(), ..*self }
     }
 
     /// Predicted stars, limited to the scale.
@@ -372,13 +293,9 @@ impl<'a> Evaluator<'a> {
         Some(pairs.iter().map(|(user, item, _)| predict(*user, *item).clamp(low, high)).collect())
     }
 
-    /// The figures of the first k books of each reader's list.
-    pub fn by_reader(&self, predictions: &Predictions, k: usize) -> Option<Vec<RankingFigures>> {
-        let held_out: Vec<&[u32]> = self
-            .readers
-            .iter()
-            .map(|reader| self.holdout.split.held_out[*reader as usize].as_slice())
-            .collect();
+    /// The figures of the first k books of each case's list.
+    pub fn by_case(&self, predictions: &Predictions, k: usize) -> Option<Vec<RankingFigures>> {
+        let held_out: Vec<&[u32]> = self.cases.held_out.iter().map(Vec::as_slice).collect();
         predictions.lists.as_ref().map(|lists| metrics::by_reader(lists, &held_out, k))
     }
 
@@ -392,7 +309,7 @@ impl<'a> Evaluator<'a> {
     pub fn figures(&self, predictions: &Predictions, k: usize) -> QualityFigures {
         let train = &self.holdout.split.train;
         let lists = predictions.lists.as_ref();
-        let mean = self.by_reader(predictions, k).map(|figures| RankingFigures::average(&figures));
+        let mean = self.by_case(predictions, k).map(|figures| RankingFigures::average(&figures));
         let errors = self.errors(predictions);
         let readers = train.users_per_item();
         QualityFigures {
@@ -457,8 +374,9 @@ impl Measure {
     pub fn by_reader(self, evaluator: &Evaluator<'_>, predictions: &Predictions) -> (Vec<u32>, Vec<f64>) {
         match self {
             Measure::Lists => {
-                let figures = evaluator.by_reader(predictions, Self::LENGTH).unwrap_or_default();
-                (evaluator.readers().to_vec(), figures.into_iter().map(|figures| figures.ndcg).collect())
+                let figures = evaluator.by_case(predictions, Self::LENGTH).unwrap_or_default();
+                let ndcg: Vec<f64> = figures.into_iter().map(|figures| figures.ndcg).collect();
+                means(&evaluator.cases.readers, &ndcg)
             }
             Measure::Stars => {
                 let split = evaluator.holdout.split;
@@ -478,4 +396,20 @@ impl Measure {
             }
         }
     }
+}
+
+/// Each reader once, in the order of their first cases, with the mean figure of their cases.
+fn means(readers: &[u32], figures: &[f64]) -> (Vec<u32>, Vec<f64>) {
+    let mut places: HashMap<u32, usize> = HashMap::new();
+    let (mut order, mut sums) = (Vec::new(), Vec::new());
+    for (reader, figure) in readers.iter().zip(figures) {
+        let place = *places.entry(*reader).or_insert_with(|| {
+            order.push(*reader);
+            sums.push((0.0, 0));
+            sums.len() - 1
+        });
+        sums[place].0 += figure;
+        sums[place].1 += 1;
+    }
+    (order, sums.into_iter().map(|(sum, count)| sum / f64::from(count)).collect())
 }

@@ -15,7 +15,7 @@ use crate::model::candidates::{CandidateSearch, FirstStage};
 use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::neighbours::Neighbours;
-use crate::model::ranker::Ranker;
+use crate::model::ranker::{Ranker, features};
 use crate::model::rating::RatingModel;
 use crate::model::top_k::{Scored, TopK, Wanted};
 
@@ -119,6 +119,20 @@ pub struct ListMaker<'a> {
     attribution: Option<Attribution<'a>>,
 }
 
+/// See [`ListSearch::judged`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// As lists have it.
+    pub score: f32,
+    /// Among the reader's candidates, from 1.
+    pub place: u32,
+    pub candidates: u32,
+    /// The features, in the order of [`features::ALL`].
+    pub features: Vec<f32>,
+    /// What each feature adds, as [`Ranker::contributions`].
+    pub added: Vec<f32>,
+}
+
 /// Where a list's entries come from.
 enum Search<'a> {
     /// There is nothing to rank by.
@@ -161,6 +175,11 @@ impl<'a> ListMaker<'a> {
 
     pub fn readers(&self) -> usize {
         self.search.fitted.interactions.user_count()
+    }
+
+    /// See [`ListSearch::judged`].
+    pub fn judged(&self, reader: u32, item: u32, interrupt: &Interrupt) -> Result<Option<Judged>> {
+        self.search.judged(reader, item, interrupt)
     }
 
     /// The lists of some readers, ordered by reader and rank. `done` is told how many more readers are
@@ -240,6 +259,27 @@ impl<'a> ListSearch<'a> {
             (Objective::Rating, None, _) => Search::Nowhere,
         };
         Ok(Self { fitted, popularity, config, top, new, search })
+    }
+
+    /// One book as the ranker sees it for a reader, beside all of their candidates; `None` if lists have no ranker.
+    pub fn judged(&self, reader: u32, item: u32, interrupt: &Interrupt) -> Result<Option<Judged>> {
+        let Search::Candidates(candidates, ranker) = &self.search else {
+            return Ok(None);
+        };
+        let found = candidates.of_one(reader, item, interrupt)?;
+        let mut scores = Vec::with_capacity(found.items.len());
+        ranker.score(&found.features, &mut scores);
+        as_probabilities(&mut scores);
+        let place = found.items.binary_search(&item).unwrap_or_default();
+        let row = &found.features[place * features::COUNT..][..features::COUNT];
+        let ahead = scores.iter().filter(|score| **score > scores[place]).count();
+        Ok(Some(Judged {
+            score: scores[place],
+            place: ahead as u32 + 1,
+            candidates: found.items.len() as u32,
+            features: row.to_vec(),
+            added: ranker.contributions(row),
+        }))
     }
 
     /// The model's own entries for each of some readers, best first.

@@ -4,7 +4,8 @@
 //! measures them on held-out ratings. [`api`] offers the same to other programs.
 
 mod api;
-pub mod engine;
+pub mod cases;
+mod engine;
 pub mod evaluator;
 pub mod lists;
 pub mod ranking;

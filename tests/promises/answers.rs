@@ -1,5 +1,6 @@
 //! Questions at a prompt are answered from what was published and from the model behind it.
 
+use nightshelf::model::ranker::features;
 use serde_json::Value;
 
 use crate::common::{Shop, isbn, isbn10};
@@ -50,10 +51,16 @@ fn what_is_predicted_is_what_was_published_and_its_terms_add_up() {
 
             let explained = shop.call(&[&["explain", "--json"], &pair[..]].concat()).ok().json();
             let terms = explained["terms"].as_array().unwrap();
-            let sum: f64 = terms.iter().map(|term| term["adds"].as_f64().unwrap()).sum();
             close(&explained["score"], score);
-            close(&explained["sum"], sum);
-            assert!((sum - score).abs() < 1e-4 * score.abs().max(1.0), "{sum} {score}");
+            for (what, score) in [("adds", "by_factors"), ("neighbours", "by_neighbours")] {
+                let (sum, score): (f64, _) = (
+                    terms.iter().map(|term| term[what].as_f64().unwrap()).sum(),
+                    explained[score].as_f64().unwrap(),
+                );
+                assert!((sum - score).abs() < 1e-4 * score.abs().max(1.0), "{what}: {sum} {score}");
+            }
+            close(&explained["sum"], explained["by_factors"].as_f64().unwrap());
+            assert_eq!(explained["features"].as_array().unwrap().len(), features::COUNT);
             assert_eq!(terms[0]["isbn"], because, "the first reason is the one in the table");
             let own =
                 shop.one::<i64>(&format!("SELECT count(DISTINCT isbn) FROM ratings WHERE user_id = {user}"));
@@ -143,7 +150,7 @@ fn who_has_ratings_but_no_list_gets_one_for_once() {
         (explained["terms"].as_array().unwrap().len(), &explained["unseen"][0]),
         (4, &isbn(5000).into())
     );
-    assert!((explained["sum"].as_f64().unwrap() - explained["score"].as_f64().unwrap()).abs() < 1e-4);
+    assert!((explained["sum"].as_f64().unwrap() - explained["by_factors"].as_f64().unwrap()).abs() < 1e-4);
 
     // Who has read nothing that the model knows gets what is popular.
     shop.add(901, isbn(5001), 9);

@@ -107,12 +107,13 @@ fn a_normal_night_passes_and_is_compared() {
 fn settings_that_spoil_the_model_are_refused_too() {
     let shop = shop();
     let lists = shop.rows(LISTS);
-    let bad = [("NIGHTSHELF_REGULARIZATION", "50")];
+    // Good neighbours would make up for bad factors.
+    let bad = [("NIGHTSHELF_REGULARIZATION", "50"), ("NIGHTSHELF_NEIGHBOURS", "0"), ("NIGHTSHELF_KIND", "none")];
     shop.call_with(&["run"], &bad).failed(3, "worse than that of run 1");
     // Nothing is written to be told so.
     shop.call_with(&["run", "--dry-run"], &bad).failed(3, "worse than that of run 1");
     assert_eq!(shop.rows(LISTS), lists);
-    shop.call_with(&["run"], &[bad[0], ("NIGHTSHELF_ENABLED", "false")]).ok();
+    shop.call_with(&["run"], &[bad[0], bad[1], bad[2], ("NIGHTSHELF_ENABLED", "false")]).ok();
     assert_ne!(shop.rows(LISTS), lists);
 }
 

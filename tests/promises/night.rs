@@ -198,11 +198,16 @@ fn the_model_is_kept_with_its_vocabularies() {
         safetensors::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
     assert_eq!((ranking.width, ranking.users.len()), (8, 50 * 8));
     assert!(rating.is_some());
-    for name in ["users.parquet", "items.parquet"] {
+    for name in ["users.parquet", "items.parquet", "neighbours.parquet"] {
         let bytes = std::fs::read(model.join(name)).unwrap();
         assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{name}");
     }
-    // The factors are those of the published lists: the score is their product.
+    // The factors are those of the published lists: without neighbours and ranker, the score is their product.
+    let alone = [("NIGHTSHELF_NEIGHBOURS", "0"), ("NIGHTSHELF_KIND", "none")];
+    shop.call_with(&["run"], &alone).ok();
+    let model = std::path::Path::new(&folder).join("model-4");
+    let factors = std::fs::read(model.join("factors.safetensors")).unwrap();
+    let (ranking, _) = safetensors::read(&factors).unwrap();
     let row = shop.rows("SELECT isbn, score FROM recommendations WHERE user_id = 3 AND rank = 1");
     let (book, score) = row[0].split_once('|').unwrap();
     let books = shop.rows("SELECT DISTINCT isbn FROM ratings ORDER BY isbn");

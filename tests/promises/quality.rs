@@ -148,7 +148,17 @@ fn variants_stand_beside_the_model_and_say_how_sure_they_are() {
     let report = evaluate(&train, &test, &flags);
     let models = report["models"].as_array().unwrap();
     let names: Vec<&str> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
-    let once = ["popularity", "item-kNN", "damped bias", "nightshelf", "factors=1", "solver = sgd"];
+    let once = [
+        "popularity",
+        "item-kNN",
+        "damped bias",
+        "factors",
+        "neighbours",
+        "blend",
+        "nightshelf",
+        "factors=1",
+        "solver = sgd",
+    ];
     assert_eq!(names, once.iter().flat_map(|name| [*name, *name]).collect::<Vec<_>>());
     assert!(figure(&report, "nightshelf", "ndcg") > figure(&report, "factors=1", "ndcg"));
     assert!(figure(&report, "item-kNN", "recall") > figure(&report, "popularity", "recall"));

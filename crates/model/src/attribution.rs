@@ -150,12 +150,7 @@ impl pulp::WithSimd for Explain<'_> {
             let feature = &features[entry.item as usize * d..][..d];
             self.system.contributions(simd, feature, self.contributions);
             if let Some(neighbours) = self.neighbours {
-                as_shares(self.contributions);
-                let weights = neighbours.terms(own, entry.item);
-                let sum: f32 = weights.iter().map(|weight| weight.max(0.0)).sum();
-                if sum > 0.0 {
-                    self.contributions.iter_mut().zip(weights).for_each(|(term, weight)| *term += weight / sum);
-                }
+                add_shares(self.contributions, neighbours.terms(own, entry.item));
             }
             *reason = greatest(own, self.contributions);
         }
@@ -186,6 +181,13 @@ impl pulp::WithSimd for Terms<'_> {
         }
         terms
     }
+}
+
+/// Makes shares of the terms of factors, of the sum of those above 0, and adds those of the neighbours' terms.
+pub fn add_shares(terms: &mut [f32], mut weights: Vec<f32>) {
+    as_shares(terms);
+    as_shares(&mut weights);
+    terms.iter_mut().zip(weights).for_each(|(term, weight)| *term += weight);
 }
 
 /// Divides terms by the sum of those above 0.

@@ -153,6 +153,17 @@ impl<'a> CandidateSearch<'a> {
         Ok(taken.into_iter().flatten().collect())
     }
 
+    /// The candidates of one user, and `item` among them.
+    pub fn of_one(&self, user: u32, item: u32, interrupt: &Interrupt) -> Result<Candidates> {
+        let FirstStage { factors, known, .. } = self.stage;
+        let mut lists = self.top_k.of(factors, known, &[user], interrupt, &|_| ())?;
+        let mut list = lists.pop().unwrap_or_default();
+        list.push(Scored { item, score: 0.0 });
+        let mut found = Candidates::default();
+        self.find(user as usize, &list, &mut Support::new(known.item_count), &mut found);
+        Ok(found)
+    }
+
     /// The `n` best of a user's candidates by these scores, best first: one edition of a work, and at most `new` new
     /// items.
     pub fn best(&self, found: &Candidates, scores: &[f32], n: usize, new: usize) -> Vec<Scored> {

@@ -31,8 +31,10 @@ pub fn predictions(lookup: &Lookup<'_>, users: &[String], isbns: &[String]) -> R
             return Err(lookup.unknown_reader(word)?);
         };
         matrix.users.push(reader.id.clone());
-        let cell = |item: &u32| (reader.score(*item), reader.stars(*item), reader.own(*item).is_some());
-        matrix.cells.extend(items.iter().map(cell));
+        let scores = reader.scores(&items, lookup.context.interrupt)?;
+        let cell =
+            |(item, score): (&u32, f32)| (score, reader.stars(*item), reader.own(*item).is_some());
+        matrix.cells.extend(items.iter().zip(scores).map(cell));
     }
     Ok(matrix)
 }

@@ -144,7 +144,7 @@ impl<'a> Draft<'a> {
     pub fn publish(
         mut self,
         digests: &[i64],
-        popular: &[(u32, u32)],
+        popular: &[(u32, f32)],
         mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
     ) -> Result<()> {
         self.add_popular(popular)?;
@@ -162,11 +162,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn add_popular(&mut self, popular: &[(u32, u32)]) -> Result<()> {
+    fn add_popular(&mut self, popular: &[(u32, f32)]) -> Result<()> {
         let (table, labels) = (quote(&self.slot.name(POPULAR.name)), self.labels);
         let insert =
             format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
-        let ranked: Vec<(i64, (u32, u32))> = (1..).zip(popular.iter().copied()).collect();
+        let ranked: Vec<(i64, (u32, f32))> = (1..).zip(popular.iter().copied()).collect();
         in_batches(self.database, &mut self.batch, &ranked, |transaction, ranked| {
             let mut statement = transaction.prepare_cached(&insert)?;
             for (rank, (item, readers)) in ranked {

@@ -21,7 +21,8 @@ use crate::model::ranker::Ranker;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::dataset::Dataset;
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Choice, Evaluator, Holdout, Measure};
+use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::recommender::ranking::{Choice, WINDOWS};
 use crate::run_summary::{Baseline, Before, GateMetrics, Lead, Losses, Metrics, QualityFigures, Stage, Verdict};
 use crate::text::count;
 use past::{Past, Shrinkage};
@@ -226,7 +227,8 @@ fn examine(
     let Context { config, console, interrupt } = context;
     let ratings = &dataset.ratings;
     let silent = |why| Judgement::none(ratings.users.len(), why);
-    let split = match Split::draw(ratings, Scheme::Random(config.gate.holdout), SEED) {
+    let scheme = Scheme::of_night(&ratings.moments, config.gate.holdout);
+    let split = match Split::draw(ratings, scheme, SEED) {
         Ok(split) if split.readers.len() >= FEWEST_READERS => split,
         Ok(_) => return Ok(silent("too few readers have several ratings")),
         Err(error) if error.kind() == Kind::NoRatings => return Ok(silent("there are too few ratings")),
@@ -240,6 +242,7 @@ fn examine(
         scale: ratings.scale,
         longest: Measure::LENGTH,
         most_readers: Measure::MOST_READERS,
+        windows: WINDOWS,
     };
     let evaluator = Evaluator::new(holdout, device, console, interrupt).quietly();
     let mut config = config.clone();
@@ -250,7 +253,7 @@ fn examine(
     let config = &config;
     let mut lines = Vec::new();
     let fitted = evaluator.fit("hold-out", config)?;
-    let choice = evaluator.choose_ranker(&fitted)?;
+    let choice = Choice::make(&evaluator, &fitted)?;
     let (evaluator, model, ranker) = match choice {
         None => {
             let model = evaluator.predict("hold-out", &fitted, None)?;

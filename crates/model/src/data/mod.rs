@@ -6,7 +6,7 @@ mod traits;
 
 pub use editions::{ALONE, Editions};
 pub use interactions::Interactions;
-pub use traits::{Descriptions, HALF_LIVES, ItemTraits, Recency, UNKNOWN, idle_days};
+pub use traits::{Descriptions, HALF_LIVES, ItemTraits, Recency, UNKNOWN, days_between, last_moments};
 
 /// Who made a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

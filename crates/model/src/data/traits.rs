@@ -51,12 +51,11 @@ pub struct Recency {
 }
 
 impl Recency {
-    /// As seen at `now`. `moments`, in seconds, has the time of each entry of `interactions`; what is later than now,
-    /// or of unknown time, does not count.
-    pub fn at(now: f64, interactions: &Interactions, moments: &[f64]) -> Self {
-        let items = interactions.item_count;
-        let (mut readers, mut ages) = (vec![[0.0f64; HALF_LIVES.len()]; items], vec![0.0f32; items]);
-        for (item, moment) in interactions.items.iter().zip(moments) {
+    /// As seen at `now`, of entries with these items and times in seconds. What is later than now, or of unknown time,
+    /// does not count.
+    pub fn at(now: f64, item_count: usize, items: &[u32], moments: &[f64]) -> Self {
+        let (mut readers, mut ages) = (vec![[0.0f64; HALF_LIVES.len()]; item_count], vec![0.0f32; item_count]);
+        for (item, moment) in items.iter().zip(moments) {
             let days = (now - moment) / DAY;
             if (0.0..f64::INFINITY).contains(&days) {
                 let item = *item as usize;
@@ -70,11 +69,15 @@ impl Recency {
     }
 }
 
-/// Days from each user's last entry to `now`; 0 where its time is unknown.
-pub fn idle_days(now: f64, interactions: &Interactions, moments: &[f64]) -> Vec<f32> {
+/// The time of each user's last entry; minus infinity where it is unknown.
+pub fn last_moments(interactions: &Interactions, moments: &[f64]) -> Vec<f64> {
     let last = |own: &[usize]| moments[own[0]..own[1]].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let days = |last: f64| if last.is_finite() { ((now - last) / DAY).max(0.0) as f32 } else { 0.0 };
-    interactions.offsets.windows(2).map(|own| days(last(own))).collect()
+    interactions.offsets.windows(2).map(last).collect()
+}
+
+/// Days from a time to `now`; 0 if the time is unknown.
+pub fn days_between(moment: f64, now: f64) -> f32 {
+    if moment.is_finite() { ((now - moment) / DAY).max(0.0) as f32 } else { 0.0 }
 }
 
 /// What is known of every item at one moment.

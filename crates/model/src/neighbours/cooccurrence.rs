@@ -44,6 +44,11 @@ impl<'a> Cooccurrence<'a> {
         self.lengths.len()
     }
 
+    /// Readers of an item, real or made-up.
+    pub(super) fn readers(&self, item: u32) -> usize {
+        self.by_item.of(item as usize).0.len()
+    }
+
     /// G_ii.
     pub(super) fn length(&self, item: u32) -> f32 {
         self.lengths[item as usize]

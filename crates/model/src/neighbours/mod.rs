@@ -28,12 +28,16 @@ use cooccurrence::Cooccurrence;
 use system::System;
 
 /// Bytes of the systems that a thread builds together. The more fit, the fewer rows of G are made twice.
-const TOGETHER: usize = 48 << 20;
+const TOGETHER: usize = 64 << 20;
 
 /// Who has read more than this says little about what goes together, and the time for a row of G grows with the
 /// square of it. On all of Book-Crossing the neighbours' lists are as good as with everybody, in half the time; with 500,
 /// they lose 1%.
 const MOST_ITEMS: usize = 1_000;
+
+/// An item has K neighbours, but no more than [`LEAST`] and [`BY_READER`] for each of its readers.
+const LEAST: usize = 10;
+const BY_READER: usize = 5;
 
 /// Items that one task looks for neighbours of.
 const BLOCK: usize = 256;
@@ -233,6 +237,8 @@ fn nearest(
                     near.extend(row.entries().filter(|(other, _)| *other != item as u32).map(|(other, value)| {
                         (value / matrix.length(other).sqrt(), other, value)
                     }));
+                    // Few readers cannot tell many neighbours apart.
+                    let most = most.min(LEAST + BY_READER * matrix.readers(item as u32));
                     let best = |a: &(f32, u32, f32), b: &(f32, u32, f32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
                     if near.len() > most {
                         near.select_nth_unstable_by(most, best);

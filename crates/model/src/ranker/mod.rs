@@ -54,6 +54,9 @@ impl Default for Settings {
 /// Standardised features are cut off here, so that a value never seen in training moves no list.
 const FARTHEST: f32 = 5.0;
 
+/// Steps of [`Ranker::contributions`].
+const STEPS: usize = 128;
+
 /// Layers of a network: outputs of one are inputs of the next, with max(0, ·) between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -100,6 +103,35 @@ impl Ranker {
     /// Appends the score of each candidate; `features` has [`features::COUNT`] numbers for each.
     pub fn score(&self, features: &[f32], scores: &mut Vec<f32>) {
         pulp::Arch::new().dispatch(Score { ranker: self, features, scores });
+    }
+
+    /// What each feature adds to the score beyond that of a candidate with average features (with the blend: beyond
+    /// 0): [`features::COUNT`] numbers, whose sum is the difference of the two scores.
+    ///
+    /// They are the integrated gradients along the straight line between the two (Sundararajan, Taly, Yan 2017,
+    /// "Axiomatic attribution for deep networks"), in [`STEPS`] steps.
+    pub fn contributions(&self, row: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Blend(weights) => {
+                let mut added = vec![0.0; features::COUNT];
+                weights.iter().for_each(|(feature, weight)| added[*feature] += weight * row[*feature]);
+                added
+            }
+            Self::Network { standard, layers } => {
+                let mut inputs = vec![0.0; features::COUNT];
+                standard.apply(row, &mut inputs);
+                let mut added = vec![0.0; features::COUNT];
+                for step in 0..STEPS {
+                    let part = (step as f32 + 0.5) / STEPS as f32;
+                    let at: Vec<f32> = inputs.iter().map(|input| input * part).collect();
+                    let gradient = gradient(layers, &at);
+                    for ((added, slope), input) in added.iter_mut().zip(gradient).zip(&inputs) {
+                        *added += slope * input / STEPS as f32;
+                    }
+                }
+                added
+            }
+        }
     }
 
     /// Whether all numbers have their places, as in a file that nobody has changed.
@@ -156,6 +188,29 @@ impl Standard {
             *to = ((row[at] - self.means[at]) * self.inverse_deviations[at]).clamp(-FARTHEST, FARTHEST);
         }
     }
+}
+
+/// The gradient of a network's output with respect to its inputs.
+fn gradient(layers: &[Layer], inputs: &[f32]) -> Vec<f32> {
+    let Some((layer, rest)) = layers.split_first() else {
+        return vec![1.0];
+    };
+    let width = layer.biases.len();
+    let mut outputs = layer.biases.clone();
+    for (input, weights) in inputs.iter().zip(layer.weights.chunks_exact(width)) {
+        outputs.iter_mut().zip(weights).for_each(|(output, weight)| *output += input * weight);
+    }
+    let mut slopes = vec![1.0; width];
+    if !rest.is_empty() {
+        let passed: Vec<f32> = outputs.iter().map(|output| output.max(0.0)).collect();
+        slopes = gradient(rest, &passed);
+        slopes.iter_mut().zip(&outputs).for_each(|(slope, output)| *slope *= f32::from(u8::from(*output > 0.0)));
+    }
+    layer
+        .weights
+        .chunks_exact(width)
+        .map(|weights| weights.iter().zip(&slopes).map(|(weight, slope)| weight * slope).sum())
+        .collect()
 }
 
 struct Score<'a> {

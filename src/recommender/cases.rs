@@ -1,0 +1,146 @@
+//! Who is asked, when, and what they picked up next.
+//!
+//! A case is a reader at a moment. Where ratings have times and what is held out is the newest part, it is cut
+//! into [windows](Window): a list is then made at the beginning of each, as a night would make it, from all that
+//! was known until then. Otherwise there is one window, and a case for each reader.
+
+use std::ops::Range;
+
+use crate::catalog::ids::Items;
+use crate::catalog::makers::Related;
+use crate::catalog::popularity;
+use crate::catalog::split::{Later, Split};
+use crate::catalog::times;
+use crate::model::data::{self, Interactions, ItemTraits, Recency};
+
+#[derive(Clone, Debug)]
+pub struct Cases {
+    /// The reader of each case; those of a window stand together.
+    pub readers: Vec<u32>,
+    /// What the reader had read by then, a row for each case.
+    pub known: Interactions,
+    /// What the reader picked up next, rising.
+    pub held_out: Vec<Vec<u32>>,
+    /// Days since the reader had last read anything; empty where ratings have no times.
+    pub idle: Vec<f32>,
+    pub windows: Vec<Window>,
+}
+
+/// Cases of one moment, and what was known of the books at that moment.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub cases: Range<u32>,
+    pub traits: ItemTraits,
+}
+
+impl Cases {
+    /// Those of the first `most` readers of a split, in `windows` windows if its times allow.
+    pub fn new(split: &Split, items: &Items, related: &Related, most: usize, windows: usize) -> Self {
+        let readers = &split.readers[..split.readers.len().min(most)];
+        let unit = times::unit(&split.moments);
+        if let (Some(unit), true) = (unit, windows > 1 && !split.later.is_empty()) {
+            return Self::in_windows(split, items, related, readers, (windows, unit));
+        }
+        let (traits, idle) = popularity::traits(&split.train, &split.moments, items, related);
+        let idle_of = |reader: &u32| idle.get(*reader as usize).copied();
+        Self {
+            readers: readers.to_vec(),
+            known: split.known().select(readers),
+            held_out: readers.iter().map(|reader| split.held_out[*reader as usize].clone()).collect(),
+            idle: readers.iter().filter_map(idle_of).collect(),
+            windows: vec![Window { cases: 0..readers.len() as u32, traits }],
+        }
+    }
+
+    fn in_windows(
+        split: &Split,
+        items: &Items,
+        related: &Related,
+        readers: &[u32],
+        (windows, unit): (usize, f64),
+    ) -> Self {
+        let train = &split.train;
+        let mut moments: Vec<f64> = split.moments.iter().map(|moment| moment / unit).collect();
+        let mut read = train.items.clone();
+        let mut readers_of = train.users_per_item();
+        let mut last: Vec<f64> = data::last_moments(train, &moments);
+        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); train.user_count()];
+        readers.iter().for_each(|reader| rows[*reader as usize] = train.of(*reader as usize).0.to_vec());
+        let mut rest = split.later.as_slice();
+        let ends = [rest.first(), rest.last()].map(|later| later.map_or(0.0, |later| later.moment / unit));
+        let descriptions = related.descriptions(items);
+        let mut cases = Self {
+            readers: Vec::new(),
+            known: Interactions { offsets: vec![0], item_count: train.item_count, ..Interactions::default() },
+            held_out: Vec::new(),
+            idle: Vec::new(),
+            windows: Vec::new(),
+        };
+        for window in 0..windows {
+            let at = |part: usize| ends[0] + (ends[1] - ends[0]) * part as f64 / windows as f64;
+            let (now, until) = (at(window), at(window + 1));
+            let is_inside = |later: &Later| window + 1 == windows || later.moment / unit < until;
+            let (inside, after) = rest.split_at(rest.partition_point(is_inside));
+            rest = after;
+            let mut picks: Vec<(u32, u32)> = inside.iter().map(|later| (later.user, later.item)).collect();
+            picks.sort_unstable();
+            let first = cases.readers.len() as u32;
+            // In the order of `readers`, which is random.
+            for reader in readers {
+                let from = picks.partition_point(|(user, _)| user < reader);
+                let own: Vec<u32> =
+                    picks[from..].iter().take_while(|(user, _)| user == reader).map(|(_, item)| *item).collect();
+                if !own.is_empty() {
+                    let known = &rows[*reader as usize];
+                    cases.readers.push(*reader);
+                    cases.known.items.extend_from_slice(known);
+                    cases.known.ratings.resize(cases.known.items.len(), f32::NAN);
+                    cases.known.offsets.push(cases.known.items.len());
+                    cases.held_out.push(own);
+                    cases.idle.push(data::days_between(last[*reader as usize], now));
+                }
+            }
+            let recency = Some(Recency::at(now, train.item_count, &read, &moments));
+            let traits =
+                ItemTraits { readers: readers_of.clone(), descriptions: descriptions.clone(), recency };
+            cases.windows.push(Window { cases: first..cases.readers.len() as u32, traits });
+            for later in inside {
+                let row = &mut rows[later.user as usize];
+                if let Err(place) = row.binary_search(&later.item) {
+                    row.insert(place, later.item);
+                }
+                read.push(later.item);
+                moments.push(later.moment / unit);
+                readers_of[later.item as usize] += 1;
+                last[later.user as usize] = last[later.user as usize].max(later.moment / unit);
+            }
+        }
+        cases
+    }
+
+    pub fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// The place of each case.
+    pub fn places(&self) -> Vec<u32> {
+        (0..self.readers.len() as u32).collect()
+    }
+
+    /// Only the cases at these places, which must rise.
+    pub fn only(&self, places: &[u32]) -> Self {
+        let before = |case: u32| places.partition_point(|place| *place < case) as u32;
+        let window = |window: &Window| Window {
+            cases: before(window.cases.start)..before(window.cases.end),
+            traits: window.traits.clone(),
+        };
+        let at = |place: &u32| *place as usize;
+        Self {
+            readers: places.iter().map(|place| self.readers[at(place)]).collect(),
+            known: self.known.select(places),
+            held_out: places.iter().map(|place| self.held_out[at(place)].clone()).collect(),
+            idle: places.iter().filter_map(|place| self.idle.get(at(place))).copied().collect(),
+            windows: self.windows.iter().map(window).collect(),
+        }
+    }
+}
