@@ -99,19 +99,20 @@ const PARTICLES: [&str; 14] =
     ["da", "de", "del", "della", "der", "di", "du", "la", "le", "st", "st.", "ten", "van", "von"];
 
 /// The people in a field of authors: `A. Lindgren; B. Collodi`, `J.K. Rowling, Mary GrandPré`. A comma stands between
-/// people if there are several words on each side of it; `Tolkien, J. R. R.` and `Le Guin, Ursula K.` are one.
+/// people if there are several words on each side of it; but as that may also be a last name and first names, such a field
+/// names one more, the whole. `Tolkien, J. R. R.` and `Le Guin, Ursula K.` are one.
 fn people(field: &str) -> Vec<&str> {
-    let several = field.split([';', '&', '/']).flat_map(|part| part.split(" and "));
-    let in_part = |part: &'_ str| -> Vec<&str> {
-        let names: Vec<&str> = part.split(',').collect();
-        let words = |name: &str| name.split_whitespace().count();
-        let first = part.split_whitespace().next().unwrap_or_default().to_lowercase();
-        match names.iter().all(|name| words(name) > 1) && !PARTICLES.contains(&first.as_str()) {
-            true => names,
-            false => vec![part],
-        }
-    };
-    several.flat_map(in_part).collect()
+    field.split([';', '&', '/']).flat_map(|part| part.split(" and ")).flat_map(people_with_commas).collect()
+}
+
+fn people_with_commas(part: &str) -> Vec<&str> {
+    let names: Vec<&str> = part.split(',').collect();
+    let words = |name: &str| name.split_whitespace().count();
+    let first = part.split_whitespace().next().unwrap_or_default().to_lowercase();
+    match names.iter().all(|name| words(name) > 1) && !PARTICLES.contains(&first.as_str()) {
+        true if names.len() > 1 => std::iter::once(part).chain(names).collect(),
+        _ => vec![part],
+    }
 }
 
 /// A name in a form that can be compared: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` become the same.

@@ -1,5 +1,7 @@
 //! Times of ratings, in seconds, whatever unit their column counts in.
 
+use crate::model::hyperparameters::HalfLife;
+
 /// The times in seconds; `None` if the numbers are no times (but counters, say), or most are unknown.
 ///
 /// A column of times is in seconds, or in thousandths, millionths or billionths of them, as databases and
@@ -16,6 +18,26 @@ pub fn unit(moments: &[f64]) -> Option<f64> {
     (2 * known > moments.len()).then_some(unit)
 }
 
+/// The weight of each rating, 2^(−age / half-life), its age being the time until `now` (the newest time if that is
+/// `None`). Empty if nothing decays: without a half-life, or without times. A rating of unknown time is as old as the
+/// oldest.
+pub fn decays(moments: &[f64], now: Option<f64>, half_life: HalfLife) -> Vec<f32> {
+    let (HalfLife::Days(half_life), Some(moments)) = (half_life, in_seconds(moments)) else {
+        return Vec::new();
+    };
+    let known = moments.iter().copied().filter(|moment| moment.is_finite());
+    let oldest = known.clone().fold(f64::INFINITY, f64::min);
+    let now = now.unwrap_or_else(|| known.fold(f64::NEG_INFINITY, f64::max));
+    let age = |moment: f64| (now - moment.max(oldest)).max(0.0) / (half_life * 86_400.0);
+    // However long ago, it was read: a weight of 0 would be none.
+    moments.iter().map(|moment| (-age(*moment)).exp2().max(1e-6) as f32).collect()
+}
+
+/// The newest of these times in seconds; `None` as in [`in_seconds`].
+pub fn newest(moments: &[f64]) -> Option<f64> {
+    Some(in_seconds(moments)?.into_iter().fold(f64::NEG_INFINITY, f64::max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +49,9 @@ mod tests {
             let seconds = in_seconds(&[0.0, now * unit, 1e9 * unit, f64::NEG_INFINITY]).expect("times");
             assert_eq!((seconds[1], seconds[2]), (now, 1e9));
         }
+        let weights = decays(&[now, now - 86_400.0, f64::NEG_INFINITY], None, HalfLife::Days(1.0));
+        assert_eq!(weights, [1.0, 0.5, 0.5]);
+        assert!(decays(&[now], None, HalfLife::Never).is_empty());
         for no_times in [&[][..], &[1.0, 2.0, 748_237.0], &[now, f64::NEG_INFINITY, f64::NEG_INFINITY]] {
             assert_eq!(in_seconds(no_times), None);
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::model::hyperparameters::{Minibatch, Model, Objective, Rating, Solver};
+pub use crate::model::hyperparameters::{HalfLife, Minibatch, Model, Objective, Rating, Solver};
 pub use crate::model::ranker::{Kind as RankerKind, Settings as Ranker};
 
 /// The most factors per reader and book.

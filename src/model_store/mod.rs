@@ -52,6 +52,8 @@ pub struct StoredModel {
     /// A row for each code.
     pub ranking: Factors,
     pub neighbours: Neighbours,
+    /// When the newest rating was given, in seconds; `None` where ratings have no times.
+    pub newest: Option<f64>,
     /// `None` to order by factors alone.
     pub ranker: Option<Ranker>,
     /// `None` where nothing was rated.
@@ -215,6 +217,7 @@ struct Manifest {
     items: usize,
     files: BTreeMap<String, Seal>,
     ranker: Option<Ranker>,
+    newest: Option<f64>,
     config: Config,
 }
 
@@ -316,6 +319,7 @@ impl StoredModel {
             items: self.books.items.len(),
             files,
             ranker: self.ranker.clone(),
+            newest: self.newest,
             config: (*self.config).clone(),
         };
         let text = serde_json::to_string_pretty(&manifest)
@@ -350,6 +354,7 @@ impl StoredModel {
         let model = Self {
             neighbours,
             ranker: manifest.ranker,
+            newest: manifest.newest,
             run_id,
             input_digest: manifest.input_digest,
             config: manifest.config.into(),

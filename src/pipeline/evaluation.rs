@@ -159,7 +159,9 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     let own = ("nightshelf".to_owned(), config.clone());
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;
-        let model = evaluator.fit(name, config)?;
+        let mut config = config.clone();
+        config.model.half_life = choice.as_ref().map_or(config.model.half_life, |choice| choice.half_life);
+        let model = evaluator.fit(name, &config)?;
         if let Some(Learned { lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {
                 let [low, high] = lead.interval;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::catalog::encode::Encoded;
 use crate::catalog::recommendation::Origin;
 use crate::catalog::split::Scheme;
+use crate::catalog::times;
 use crate::config::ResolvedConfig;
 use crate::context::Context;
 use crate::database::Database;
@@ -228,10 +229,10 @@ impl Night<'_> {
             return Ok(Outlook::Refused(Box::new((dataset, judgement))));
         }
         let ratings = &dataset.ratings;
-        let config = ResolvedConfig::new(context.config, &ratings.interactions);
-        let confidence = ConfidenceMatrix::new(&ratings.interactions, &dataset.related.groups, &config.model);
         let (mut metrics, held_out) = (judgement.metrics(), judgement.in_short());
-        let Judgement { quality, start, mut ranker, .. } = judgement;
+        let Judgement { quality, start, mut ranker, half_life, .. } = judgement;
+        let mut config = context.config.clone();
+        config.model.half_life = half_life.unwrap_or(config.model.half_life);
         if ranker.is_none() {
             let lesson = Lesson {
                 ratings,
@@ -242,8 +243,15 @@ impl Night<'_> {
                 device: self.device,
                 interrupt: context.interrupt,
             };
-            ranker = clock.time(Stage::Train, || lesson.ranker(&config))?.map(|choice| choice.ranker);
+            if let Some(learned) = clock.time(Stage::Train, || lesson.ranker(&config))? {
+                config.model.half_life = learned.half_life;
+                ranker = Some(learned.ranker);
+            }
         }
+        let config = ResolvedConfig::new(&config, &ratings.interactions);
+        let weights = times::decays(&ratings.moments, None, config.model.half_life);
+        let groups = &dataset.related.groups;
+        let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights);
         let books = (ratings, &dataset.related);
         let trained = train(&mut self.job, self.device, books, &config, confidence, start, ranker, &held_out)?;
         metrics.loss = trained.losses.last().copied();
@@ -279,6 +287,7 @@ impl Night<'_> {
             ranking: std::mem::take(&mut trained.ranking),
             neighbours: std::mem::take(&mut trained.neighbours),
             ranker: trained.ranker.take(),
+            newest: times::newest(&dataset.ratings.moments),
             rating: trained.rating.take(),
         };
         let books = &model.books;

@@ -71,7 +71,7 @@ mod tests {
         let triples =
             vec![(0, 2, 1.0), (1, 2, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 0, 1.0), (1, 0, 1.0), (3, 2, 1.0)];
         let (train, _) = Interactions::from_triples(4, 3, &triples);
-        assert_eq!(popularity(&train, &train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
+        assert_eq!(unseen(&[0, 1, 2], &train, 2), [vec![0, 1], vec![], vec![2], vec![0, 1]]);
     }
 
     #[test]

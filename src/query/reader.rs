@@ -3,13 +3,14 @@
 use crate::catalog::encode;
 use crate::catalog::ids::UserId;
 use crate::catalog::recommendation::Origin;
+use crate::catalog::times;
 use crate::config::{Objective, ResolvedConfig};
 use crate::database::source;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::confidence::ConfidenceMatrix;
-use crate::model::data::Interactions;
+use crate::model::data::{Interactions, days_between};
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::neighbours::Neighbours;
@@ -71,7 +72,7 @@ impl KnownReader {
         ratings: &encode::Encoded,
         user: u32,
     ) -> Result<Self> {
-        let StoredModel { run_id, config, readers, books, neighbours, ranker, mut ranking, mut rating, .. } =
+        let StoredModel { run_id, config, readers, books, neighbours, ranker, newest, mut ranking, mut rating, .. } =
             model;
         let codes = ratings.items.codes_in(&books.items);
         let (items, stars) = ratings.interactions.of(user as usize);
@@ -82,7 +83,15 @@ impl KnownReader {
         let unseen = unseen.map(|item| ratings.items.spelling(*item as usize).to_owned()).collect();
         let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
         let rated = interactions.rated();
-        let confidence = ConfidenceMatrix::of_others(&interactions, books.weights.clone(), &config.model);
+        let places = ratings.interactions.offsets[user as usize]..ratings.interactions.offsets[user as usize + 1];
+        let moments = ratings.moments.get(places).unwrap_or_default();
+        let is_known = items.iter().map(|item| codes[*item as usize].is_some());
+        let weights = times::decays(moments, newest, config.model.half_life).into_iter().zip(is_known);
+        let weights: Vec<f32> = weights.filter(|(_, is_known)| *is_known).map(|(weight, _)| weight).collect();
+        let item_weights = books.weights.clone();
+        let confidence = ConfidenceMatrix::of_others(&interactions, item_weights, &config.model, &weights);
+        let last = times::newest(moments).zip(newest);
+        let idle = last.map(|(last, newest)| days_between(last, newest)).into_iter().collect();
 
         let digest = ratings.reader_digests()[user as usize];
         let code = readers.users.find(id.borrow());
@@ -122,7 +131,7 @@ impl KnownReader {
             neighbours,
             ranker,
             rating,
-            idle: Vec::new(),
+            idle,
         })
     }
 

@@ -96,7 +96,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let interactions = &encoded.interactions;
         let (device, _) = device::choose(&config.compute.device)?;
         let config = ResolvedConfig::new(config, interactions);
-        let confidence = ConfidenceMatrix::new(interactions, &[], &config.model);
+        let confidence = ConfidenceMatrix::new(interactions, &[], &config.model, &[]);
         let interrupt = &Interrupt::never();
         let related = &Related::default();
         let training =

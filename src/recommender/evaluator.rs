@@ -8,7 +8,8 @@ use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
-use crate::config::{Config, Objective, ResolvedConfig};
+use crate::catalog::times;
+use crate::config::{Config, HalfLife, Objective, ResolvedConfig, Solver};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -48,6 +49,18 @@ pub struct Holdout<'a> {
     /// Into how many windows what is held out is cut, if it is the newest part; see [`Cases`].
     pub windows: usize,
 }
+
+/// The half-lives that are tried.
+const HALF_LIVES: [HalfLife; 5] = [
+    HalfLife::Never,
+    HalfLife::Days(1460.0),
+    HalfLife::Days(730.0),
+    HalfLife::Days(365.0),
+    HalfLife::Days(180.0),
+];
+
+/// The readers that half-lives are tried on, at most.
+const SEARCHED: usize = 5_000;
 
 /// Trains models, takes their predictions, and measures them.
 #[derive(Debug)]
@@ -172,11 +185,47 @@ impl<'a> Evaluator<'a> {
         Predictions { name: "book averages".into(), lists: None, stars }
     }
 
+    /// The settings with a half-life, if that is to be chosen from the ratings: the one with which a small model
+    /// foretells best what is held out. It is never, unless what is held out is the newest part.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::fit`].
+    pub fn with_half_life(&self, config: &Config) -> Result<Config> {
+        let mut config = config.clone();
+        if config.model.half_life != HalfLife::Auto {
+            return Ok(config);
+        }
+        config.model.half_life = HalfLife::Never;
+        let is_temporal = !self.holdout.split.later.is_empty() && config.model.objective == Objective::Ranking;
+        if !is_temporal || times::unit(&self.holdout.split.moments).is_none() {
+            return Ok(config);
+        }
+        let silent = Console::silent();
+        let holdout = Holdout { windows: 1, scale: None, most_readers: SEARCHED, ..self.holdout };
+        let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
+        let mut best = (f64::NEG_INFINITY, HalfLife::Never);
+        for half_life in HALF_LIVES {
+            let mut small = config.clone();
+            small.model.half_life = half_life;
+            small.model.solver = Solver::Als;
+            (small.model.factors, small.model.epochs, small.model.neighbours) = (16.min(small.model.factors), 6, 0);
+            let model = evaluator.fit("half-life", &small)?;
+            let (_, ndcg) = Measure::Lists.by_reader(&evaluator, &evaluator.predict("", &model, None)?);
+            let mean = metrics::mean(&ndcg);
+            if mean > best.0 {
+                best = (mean, half_life);
+            }
+        }
+        config.model.half_life = best.1;
+        Ok(config)
+    }
+
     /// Trains a model on what is not held out.
     pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
         let Holdout { split, related, scale, .. } = self.holdout;
         let config = ResolvedConfig::new(config, &split.train);
-        let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model);
+        let weights = times::decays(&split.moments, None, config.model.half_life);
+        let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights);
         let Self { console, interrupt, tells_epochs, .. } = *self;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
         let Models { mut ranking, neighbours, mut rating, losses } =
@@ -184,7 +233,8 @@ impl<'a> Evaluator<'a> {
         let known = split.known();
         let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
         if !unsolved.users.is_empty() {
-            let confidence = ConfidenceMatrix::new(known, &related.groups, &config.model);
+            // A split by readers is none by time.
+            let confidence = ConfidenceMatrix::new(known, &related.groups, &config.model, &[]);
             let parameters = config.parameters();
             fold_in::solve_ranking(&mut ranking, &confidence, &unsolved, parameters, interrupt)?;
             if let Some(model) = &mut rating {

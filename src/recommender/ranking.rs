@@ -3,7 +3,7 @@
 use crate::catalog::encode::Encoded;
 use crate::catalog::makers::Related;
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{Config, RankerKind};
+use crate::config::{Config, HalfLife, RankerKind};
 use crate::console::Console;
 use crate::error::{Kind, Result};
 use crate::interrupt::Interrupt;
@@ -142,14 +142,10 @@ impl Evaluator<'_> {
 #[derive(Clone, Debug)]
 pub struct Learned {
     pub ranker: Ranker,
+    /// The half-life that it was learned with.
+    pub half_life: HalfLife,
     pub lead: Option<Lead>,
     pub why: &'static str,
-}
-
-impl From<Choice> for Learned {
-    fn from(Choice { ranker, lead, why, .. }: Choice) -> Self {
-        Self { ranker, lead, why }
-    }
 }
 
 /// What a ranker is learned from.
@@ -179,7 +175,8 @@ impl Lesson<'_> {
         if !has_ranker(config) {
             return Ok(None);
         }
-        let plain = |why| Ok(Some(Learned { ranker: Ranker::blend(), lead: None, why }));
+        let (ranker, half_life) = (Ranker::blend(), config.model.half_life);
+        let plain = |why| Ok(Some(Learned { ranker, half_life, lead: None, why }));
         if config.ranker.kind == RankerKind::None {
             return plain("the plain blend, as set");
         }
@@ -208,7 +205,10 @@ impl Lesson<'_> {
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, device, &silent, interrupt);
+        let config = &evaluator.with_half_life(config)?;
         let model = evaluator.fit("ranker", config)?;
-        Choice::make(&evaluator, &model).map(|choice| choice.map(Learned::from))
+        let half_life = config.model.half_life;
+        let learned = |Choice { ranker, lead, why, .. }| Learned { ranker, half_life, lead, why };
+        Ok(Choice::make(&evaluator, &model)?.map(learned))
     }
 }

@@ -81,7 +81,7 @@ fn dense_near(bencher: Bencher<'_, '_>, d: usize) {
 /// A trained model of the sparse ratings: made-up factors would have lengths that nothing prunes.
 static TRAINED: LazyLock<Factors> = LazyLock::new(|| {
     let config = settings(64, 4, &SPARSE);
-    let confidence = ConfidenceMatrix::new(&SPARSE, &[], &config.model);
+    let confidence = ConfidenceMatrix::new(&SPARSE, &[], &config.model, &[]);
     let interrupt = Interrupt::never();
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
     model::fit_ranking(&*nightshelf_cpu::engine(), &confidence, &config, None, &watch).unwrap_or_default()

@@ -27,20 +27,20 @@ impl ConfidenceMatrix {
     /// popularity exponent, a pair weighs
     ///
     /// ```text
-    /// c_ui ∝ n_u^-a · n_i^-b
+    /// c_ui ∝ w_ui · n_u^-a · n_i^-b
     /// ```
     ///
-    /// scaled so that the mean weight is 1. A pair says less about its book the more its reader reads, and
+    /// with w of each entry in `weights` (1 if that is empty), scaled so that the mean weight is 1. A pair says less about its book the more its reader reads, and
     /// less about its reader the more its book is read.
-    pub fn new(interactions: &Interactions, groups: &[Group], model: &Model) -> Self {
+    pub fn new(interactions: &Interactions, groups: &[Group], model: &Model, weights: &[f32]) -> Self {
         let readers = interactions.user_count();
         let of_items = powers(interactions.users_per_item(), model.popularity_exponent);
         let of_items: Vec<f32> = of_items.into_iter().map(|weight| weight as f32).collect();
-        let mut rows = weighed(interactions, &of_items, model);
+        let mut rows = weighed(interactions, &of_items, model, weights);
         let mean =
             rows.ratings.iter().map(|weight| f64::from(*weight)).sum::<f64>() / rows.len().max(1) as f64;
         let item_weights: Vec<f32> = of_items.iter().map(|weight| weight / mean as f32).collect();
-        rows = weighed(interactions, &item_weights, model);
+        rows = weighed(interactions, &item_weights, model, weights);
         for group in groups {
             let weight = match group.maker {
                 Maker::Author => model.author_weight,
@@ -57,14 +57,14 @@ impl ConfidenceMatrix {
 
     /// Weighs the pairs of other readers, or later pairs of the same ones, in the same way. `item_weights`
     /// are those of the confidence matrix that the model was trained on.
-    pub fn of_others(interactions: &Interactions, item_weights: Vec<f32>, model: &Model) -> Self {
-        let rows = weighed(interactions, &item_weights, model);
+    pub fn of_others(
+        interactions: &Interactions,
+        item_weights: Vec<f32>,
+        model: &Model,
+        weights: &[f32],
+    ) -> Self {
+        let rows = weighed(interactions, &item_weights, model, weights);
         Self { rows, users: interactions.user_count(), item_weights }
-    }
-
-    pub fn from_rows(rows: Interactions, users: usize) -> Self {
-        let item_weights = vec![1.0; rows.item_count];
-        Self { rows, users, item_weights }
     }
 
     /// The weight of each item's pairs, without the part for the user's activity.
@@ -141,12 +141,13 @@ fn powers(counts: Vec<u32>, exponent: f64) -> Vec<f64> {
 }
 
 /// The same pairs, with weights in the place of ratings.
-fn weighed(interactions: &Interactions, item_weights: &[f32], model: &Model) -> Interactions {
+fn weighed(interactions: &Interactions, item_weights: &[f32], model: &Model, weights: &[f32]) -> Interactions {
     let mut rows = interactions.clone();
     let of_users = powers(interactions.items_per_user(), model.activity_exponent);
     for (user, activity) in of_users.into_iter().enumerate() {
         for at in rows.offsets[user]..rows.offsets[user + 1] {
-            rows.ratings[at] = (activity * f64::from(item_weights[rows.items[at] as usize])) as f32;
+            rows.ratings[at] = (activity * f64::from(item_weights[rows.items[at] as usize])) as f32
+                * weights.get(at).copied().unwrap_or(1.0);
         }
     }
     rows
@@ -165,7 +166,7 @@ mod tests {
             Group { maker: Maker::Publisher, items: vec![1, 2] },
         ];
         let model = Model { author_weight: 3.0, publisher_weight: 1.0, ..Default::default() };
-        let confidence = ConfidenceMatrix::new(&rows, &groups, &model);
+        let confidence = ConfidenceMatrix::new(&rows, &groups, &model, &[]);
         assert_eq!((confidence.users(), confidence.rows().user_count()), (2, 4));
         let items = vec![4.0, 0.0, 0.0, 2.0, 0.1, 0.0, 0.0, 0.0];
         let factors = Factors { width: 2, users: Vec::new(), items };

@@ -1,8 +1,11 @@
 //! The hyper-parameters of all models: as set, and as resolved once the ratings are known.
 
+use std::fmt;
 use std::ops::Deref;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::Interactions;
 
@@ -27,6 +30,62 @@ pub enum Solver {
     Adam,
     /// Mini-batches with plain gradient descent, through autodiff.
     Sgd,
+}
+
+/// After how long a rating counts half.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum HalfLife {
+    /// To be chosen from the ratings.
+    #[default]
+    Auto,
+    Never,
+    Days(f64),
+}
+
+impl fmt::Display for HalfLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Never => f.write_str("never"),
+            Self::Days(days) => write!(f, "{days}"),
+        }
+    }
+}
+
+impl FromStr for HalfLife {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            ("never", _) => Ok(Self::Never),
+            (_, Ok(days)) if f64::is_finite(days) && days > 0.0 => Ok(Self::Days(days)),
+            _ => Err(format!("half_life is {text:?}, but must be \"auto\", \"never\" or a number of days")),
+        }
+    }
+}
+
+impl Serialize for HalfLife {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HalfLife {
+    /// From a text, or from a number of days.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Days(f64),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Text(text) => text,
+            Written::Days(days) => days.to_string(),
+        };
+        text.parse().map_err(D::Error::custom)
+    }
 }
 
 /// The ranking model, and what both models share.
@@ -58,6 +117,8 @@ pub struct Model {
     pub publisher_weight: f64,
     /// K, the most neighbours of a book ([`crate::neighbours`]); 0 for factors alone.
     pub neighbours: usize,
+    /// After how long a rating counts half for factors and neighbours, where ratings have times.
+    pub half_life: HalfLife,
     /// λ of the neighbours' weights.
     pub neighbour_regularization: f64,
     pub seed: u64,
@@ -78,6 +139,7 @@ impl Default for Model {
             length_exponent: -1.0,
             author_weight: 6.0,
             publisher_weight: 1.0,
+            half_life: HalfLife::Auto,
             neighbours: 50,
             neighbour_regularization: 40.0,
             seed: 42,

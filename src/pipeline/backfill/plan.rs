@@ -9,6 +9,7 @@ use crate::catalog::encode::Encoded;
 use crate::catalog::ids::{UserId, UserRef};
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::recommendation::{Origin, Recommendation};
+use crate::catalog::times;
 use crate::config::Config;
 use crate::console::Console;
 use crate::database::Database;
@@ -157,7 +158,9 @@ impl Plan {
         let ratings = &dataset.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
-        let confidence = ConfidenceMatrix::new(interactions, &dataset.related.groups, &config.model);
+        let weights = times::decays(&ratings.moments, None, config.model.half_life);
+        let groups = &dataset.related.groups;
+        let confidence = ConfidenceMatrix::new(interactions, groups, &config.model, &weights);
         let rated = interactions.rated();
         let (ranking, neighbours, rating) = job.clock.time(Stage::FoldIn, || -> Result<_> {
             let mut ranking = self.model.ranking.recoded(&self.users, &self.items);

@@ -9,7 +9,7 @@
 mod past;
 
 use crate::catalog::split::{Scheme, Split};
-use crate::config::Solver;
+use crate::config::{HalfLife, Solver};
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::Database;
@@ -44,6 +44,8 @@ pub struct Judgement {
     objections: Vec<String>,
     /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
+    /// The half-life that was chosen or set; `None` if nothing was judged.
+    pub half_life: Option<HalfLife>,
     /// What orders the lists; `None` if nothing was judged, or lists have no ranker.
     pub ranker: Option<Ranker>,
     gate: GateMetrics,
@@ -252,6 +254,10 @@ fn examine(
     }
     let config = &config;
     let mut lines = Vec::new();
+    let config = &evaluator.with_half_life(config)?;
+    if let HalfLife::Days(days) = config.model.half_life {
+        lines.push(format!("a rating counts half after {days} days"));
+    }
     let fitted = evaluator.fit("hold-out", config)?;
     let choice = Choice::make(&evaluator, &fitted)?;
     let (evaluator, model, ranker) = match choice {
@@ -288,6 +294,7 @@ fn examine(
         coverage: evaluator.coverage(&model, Measure::LENGTH),
         start: Some(fitted.into_start()),
         ranker,
+        half_life: Some(config.model.half_life),
         ..Judgement::default()
     };
     judgement.compare_with_baseline(measure, &ours, name, &theirs);

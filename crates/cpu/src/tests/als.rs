@@ -21,7 +21,7 @@ fn from_a_model_of_most_ratings_a_quarter_of_the_epochs_gets_as_far() {
         let mut parameters = Hyperparameters::default();
         (parameters.model.factors, parameters.model.epochs) = (16, epochs);
         let parameters = parameters.resolve(&all);
-        let confidence = ConfidenceMatrix::new(rows, &[], &parameters.model);
+        let confidence = ConfidenceMatrix::new(rows, &[], &parameters.model, &[]);
         let (interrupt, losses) = (Interrupt::never(), Mutex::new(Vec::new()));
         let epoch = |_, loss| losses.lock().expect("one at a time").push(loss);
         let watch = Watch { interrupt: &interrupt, epoch: &epoch };

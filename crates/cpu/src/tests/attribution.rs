@@ -21,7 +21,7 @@ fn contributions_add_up_to_the_score() {
         let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
         let parameters = parameters.resolve(&interactions);
         let groups = [Group { maker: Maker::Author, items: vec![2, 3, 5, 7] }];
-        let confidence = ConfidenceMatrix::new(&interactions, &groups, &parameters.model);
+        let confidence = ConfidenceMatrix::new(&interactions, &groups, &parameters.model, &[]);
         let fitted = fit_ranking(&*engine(), &confidence, &parameters, None, &watch).expect("fitted");
         let reasons = Attribution::ranking(&fitted, confidence.rows(), &parameters).expect("finite");
         for user in 0..31 {

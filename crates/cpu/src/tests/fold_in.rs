@@ -47,7 +47,7 @@ fn readers_come_out_as_in_a_half_step_over_everybody() {
 
     let groups = [Group { maker: Maker::Author, items: vec![1, 2, 36, 38] }];
     let [before, after] =
-        [before, after].map(|rows| ConfidenceMatrix::new(&rows, &groups, &parameters.model));
+        [before, after].map(|rows| ConfidenceMatrix::new(&rows, &groups, &parameters.model, &[]));
     let trained = fit_ranking(&*engine(), &before, &parameters, None, &watch).expect("fitted");
     let mut folded = trained.clone();
     fold_in::solve_ranking(&mut folded, &after, &unsolved, &parameters, &interrupt).expect("folded in");

@@ -47,7 +47,7 @@ fn steps_go_down_the_loss_that_is_written_down() {
         (parameters.model.epochs, parameters.model.exponent) = (30, 0.9);
         parameters.minibatch = Minibatch { batch_size: 64, learning_rate, weight_decay: 0.0 };
         let parameters = parameters.resolve(&rows);
-        let confidence = ConfidenceMatrix::new(&rows, &[], &parameters.model);
+        let confidence = ConfidenceMatrix::new(&rows, &[], &parameters.model, &[]);
         let (interrupt, told) = (Interrupt::never(), Mutex::new(Vec::new()));
         let epoch = |_: usize, loss: f64| told.lock().expect("a lock").push(loss);
         let watch = Watch { interrupt: &interrupt, epoch: &epoch };

@@ -6,6 +6,7 @@ mod candidates;
 mod fold_in;
 mod half_step;
 mod minibatch;
+mod ranker;
 mod rating;
 
 type Cpu = burn_ndarray::NdArray<f32>;

@@ -330,3 +330,115 @@ fn solve(
     }
     Ok(weights)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PENALTY: f32 = 0.7;
+
+    fn matrix(triples: &[(u32, u32, f32)], users: usize, items: usize) -> Interactions {
+        Interactions::from_triples(users, items, triples).0
+    }
+
+    fn fitted(rows: &Interactions, most: usize, wanted: &[bool]) -> Interactions {
+        let parameters = Parameters { most, regularization: PENALTY };
+        Neighbours::of_some(rows, wanted, parameters, &Interrupt::never()).expect("fitted")
+    }
+
+    /// Solves a dense system by Gauss's elimination.
+    fn dense(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+        let size = right.len();
+        for column in 0..size {
+            let pivot = matrix[column][column];
+            for row in 0..size {
+                if row != column {
+                    let factor = matrix[row][column] / pivot;
+                    for at in 0..size {
+                        matrix[row][at] -= factor * matrix[column][at];
+                    }
+                    right[row] -= factor * right[column];
+                }
+            }
+        }
+        (0..size).map(|at| right[at] / matrix[at][at]).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn weights_are_those_of_a_dense_ridge_regression(
+            triples in prop::collection::vec((0u32..25, 0u32..14, 0.2f32..2.0), 1..220)
+        ) {
+            let rows = matrix(&triples, 25, 14);
+            let solved = fitted(&rows, 100, &[true; 14]);
+            let by_item = rows.transposed();
+            let product = |a: u32, b: u32| -> f64 {
+                let (readers, weights) = by_item.of(a as usize);
+                let (others, values) = by_item.of(b as usize);
+                let value = |reader: &u32| others.binary_search(reader).map_or(0.0, |at| f64::from(values[at]));
+                readers.iter().zip(weights).map(|(reader, weight)| f64::from(*weight) * value(reader)).sum()
+            };
+            for item in 0..14u32 {
+                let (near, weights) = solved.of(item as usize);
+                // Neighbours are the items that another reader besides has read, and some reader with this one.
+                let read = |other: u32| by_item.of(other as usize).0.len();
+                let all: Vec<u32> = (0..14)
+                    .filter(|other| *other != item && read(*other) > 1 && read(item) > 1 && product(item, *other) > 0.0)
+                    .collect();
+                prop_assert!(near.iter().all(|other| all.contains(other)));
+                prop_assert_eq!(near.len(), all.len().min(LEAST + BY_READER * read(item)));
+                let gram = |a: &u32, b: &u32| product(*a, *b) + if a == b { f64::from(PENALTY) } else { 0.0 };
+                let matrix = near.iter().map(|a| near.iter().map(|b| gram(a, b)).collect()).collect();
+                let expected = dense(matrix, near.iter().map(|other| product(*other, item)).collect());
+                for (weight, expected) in weights.iter().zip(expected) {
+                    prop_assert!((f64::from(*weight) - expected).abs() < 2e-3, "{weight} {expected}");
+                }
+            }
+        }
+
+        #[test]
+        fn neither_threads_nor_company_change_a_weight(
+            triples in prop::collection::vec((0u32..60, 0u32..40, 0.2f32..2.0), 1..900), most in 1usize..12,
+        ) {
+            let rows = matrix(&triples, 60, 40);
+            let on = |threads: usize, wanted: &[bool]| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+                pool.install(|| fitted(&rows, most, wanted))
+            };
+            let (one, three) = (on(1, &[true; 40]), on(3, &[true; 40]));
+            prop_assert_eq!(&one, &three);
+            let some: Vec<bool> = (0..40).map(|item| item % 7 == 2).collect();
+            let alone = on(2, &some);
+            for (item, wanted) in some.iter().enumerate() {
+                let expected = if *wanted { one.of(item) } else { (&[][..], &[][..]) };
+                prop_assert_eq!(alone.of(item), expected);
+            }
+            let nearest = one.offsets.windows(2).map(|row| row[1] - row[0]).max();
+            prop_assert!(nearest <= Some(most));
+        }
+    }
+
+    #[test]
+    fn codes_may_change_and_terms_add_up() {
+        let triples: Vec<(u32, u32, f32)> = (0..200).map(|n| (n % 20, n * n % 11, 1.0)).collect();
+        let rows = matrix(&triples, 20, 11);
+        let neighbours = Neighbours::of_rows(fitted(&rows, 5, &[true; 11]));
+        // Backwards, with a stranger in front.
+        let codes: Vec<Option<u32>> = std::iter::once(None).chain((0..11).rev().map(Some)).collect();
+        let recoded = neighbours.recoded(&codes);
+        for item in 0..11u32 {
+            let own: Vec<u32> = (0..11).collect();
+            let mut terms = neighbours.terms(&own, item);
+            let sum: f32 = terms.iter().sum();
+            let reached = own.iter().map(|own| neighbours.reached_from(*own));
+            let found = reached.filter_map(|(items, weights)| Some(weights[items.binary_search(&item).ok()?]));
+            assert!((found.sum::<f32>() - sum).abs() < 1e-6);
+            terms.reverse();
+            assert_eq!(recoded.terms(&(1..12).collect::<Vec<_>>(), 11 - item), terms);
+        }
+        assert!(recoded.terms(&[1, 2, 3], 0).iter().all(|term| *term == 0.0));
+        assert!(Neighbours::of_rows(fitted(&rows, 0, &[true; 11])).is_empty());
+    }
+}

@@ -254,3 +254,62 @@ impl pulp::WithSimd for Score<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::initial;
+
+    fn network() -> Ranker {
+        let layer = |inputs: usize, outputs: usize, seed: u64| Layer {
+            weights: initial(inputs, outputs, seed).into_iter().map(|weight| weight * 20.0).collect(),
+            biases: initial(1, outputs, seed + 1),
+        };
+        Ranker::Network {
+            standard: Standard { means: vec![0.5; features::COUNT], inverse_deviations: vec![2.0; features::COUNT] },
+            layers: vec![layer(features::COUNT, 7, 1), layer(7, 3, 3), layer(3, 1, 5)],
+        }
+    }
+
+    fn score(ranker: &Ranker, row: &[f32]) -> f32 {
+        let mut scores = Vec::new();
+        ranker.score(row, &mut scores);
+        scores[0]
+    }
+
+    #[test]
+    fn features_stand_where_their_numbers_say() {
+        for (place, (feature, name, what)) in features::ALL.iter().enumerate() {
+            assert_eq!(*feature as usize, place);
+            assert!(!name.is_empty() && !what.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_features_add_is_what_the_score_is_above_the_average() {
+        let row: Vec<f32> = initial(1, features::COUNT, 9).into_iter().map(|value| value * 30.0).collect();
+        let (network, average) = (network(), vec![0.5; features::COUNT]);
+        let added: f32 = network.contributions(&row).iter().sum();
+        let above = score(&network, &row) - score(&network, &average);
+        assert!((added - above).abs() < 0.02 * above.abs().max(1.0), "{added} {above}");
+        let blend = Ranker::blend();
+        assert!((blend.contributions(&row).iter().sum::<f32>() - score(&blend, &row)).abs() < 1e-5);
+        assert_eq!(score(&Ranker::only(Feature::Age), &row), row[Feature::Age as usize]);
+    }
+
+    #[test]
+    fn what_was_changed_by_somebody_is_not_sound() {
+        assert!(network().is_sound() && Ranker::blend().is_sound());
+        let Ranker::Network { standard, layers } = network() else { return };
+        let with = |change: &dyn Fn(&mut Vec<Layer>)| {
+            let mut layers = layers.clone();
+            change(&mut layers);
+            Ranker::Network { standard: standard.clone(), layers }
+        };
+        assert!(!with(&|layers| layers.clear()).is_sound());
+        assert!(!with(&|layers| layers.truncate(2)).is_sound());
+        assert!(!with(&|layers| layers[1].weights.truncate(5)).is_sound());
+        assert!(!with(&|layers| layers[0].biases[0] = f32::NAN).is_sound());
+        assert!(!Ranker::Blend(vec![(features::COUNT, 1.0)]).is_sound());
+    }
+}

@@ -1,0 +1,61 @@
+use nightshelf_model::interrupt::Interrupt;
+use nightshelf_model::ranker::{Examples, Feature, Kind, Ranker, Settings, features};
+use nightshelf_model::{Watch, initial};
+
+use crate::engine;
+
+/// Users who pick the candidate with the greatest |own of author|: no weighted sum can say that.
+fn examples() -> Examples {
+    let mut examples = Examples::new();
+    for user in 0..400 {
+        let rows: Vec<f32> = initial(20, features::COUNT, user).into_iter().map(|value| value * 50.0).collect();
+        let strength = |row: &[f32]| row[Feature::OwnOfAuthor as usize].abs();
+        let rows_of = || rows.chunks_exact(features::COUNT);
+        let most = rows_of().map(strength).fold(0.0, f32::max);
+        let picked: Vec<bool> = rows_of().map(|row| strength(row) == most).collect();
+        examples.add(&rows, &picked, user);
+    }
+    // Nothing can be learned from who picked nothing.
+    examples.add(&[0.0; features::COUNT], &[false], 7);
+    examples
+}
+
+fn fitted(settings: &Settings) -> (Ranker, Vec<f64>) {
+    let losses = std::sync::Mutex::new(Vec::new());
+    let epoch = |_, loss| losses.lock().expect("losses").push(loss);
+    let watch = Watch { interrupt: &Interrupt::never(), epoch: &epoch };
+    let ranker = engine().fit_ranker(&examples(), settings, 3, &watch).expect("fitted");
+    (ranker, losses.into_inner().expect("losses"))
+}
+
+#[test]
+fn a_network_learns_what_a_weighted_sum_cannot() {
+    assert_eq!(examples().users(), 400);
+    let settings = Settings { ranker_epochs: 30, ranker_learning_rate: 0.01, ..Settings::default() };
+    let (network, losses) = fitted(&settings);
+    assert!(losses[losses.len() - 1] < 0.7 * losses[0], "{losses:?}");
+    let (sum, _) = fitted(&Settings { kind: Kind::Linear, ..settings });
+    let found = |ranker: &Ranker| {
+        let examples = examples();
+        let best = |user: &usize| {
+            let places = examples.offsets[*user]..examples.offsets[*user + 1];
+            let mut scores = Vec::new();
+            ranker.score(&examples.features[places.start * features::COUNT..places.end * features::COUNT], &mut scores);
+            let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).expect("a candidate");
+            examples.picked[places.start + best]
+        };
+        (0..400).filter(best).count()
+    };
+    assert!(found(&network) > 250 && found(&sum) < 150, "{} {}", found(&network), found(&sum));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_ranker_on_any_number_of_threads() {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| fitted(&Settings { ranker_epochs: 2, ..Settings::default() }).0)
+    };
+    let one = on(1);
+    assert!(one.is_sound());
+    assert_eq!(one, on(3));
+}
