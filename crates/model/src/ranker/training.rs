@@ -3,7 +3,7 @@
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::relu;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::Tensor;
 use rand::rngs::ChaCha8Rng;
@@ -151,11 +151,18 @@ impl<B: Backend> Batch<B> {
         }
     }
 
-    /// The mean loss of a user.
+    /// The mean loss of a user: log Σ exp s less the mean s of what was picked.
+    ///
+    /// No tensor is used more than twice: autodiff adds up the gradients of its uses in any order, and the sum of three
+    /// numbers depends on it.
     fn loss(self, network: &Network<B>) -> Tensor<B, 1> {
         let [users, length] = self.absent.dims();
         let scores = network.forward(self.rows).reshape([users, length]) + self.absent;
-        (log_softmax(scores, 1) * self.picked).sum() / (-(users as f32))
+        let greatest = scores.clone().detach().max_dim(1);
+        let scores = scores - greatest;
+        let all = scores.clone().exp().sum_dim(1).log();
+        let picked = (scores * self.picked).sum_dim(1);
+        (all - picked).sum() / users as f32
     }
 }
 
