@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::catalog::editions::{self, WorkKey};
-use crate::config::Config;
 use crate::catalog::ids::Items;
 use crate::catalog::language;
+use crate::config::Config;
 use crate::model::data::{Descriptions, Editions, Group, Maker, UNKNOWN};
 
 /// An author or publisher with more books than this says nothing about taste. (Of 100, 300 and 1,000, 300 is

@@ -130,7 +130,13 @@ impl Split {
     /// # Errors
     /// [`Kind::NoRatings`] if one part would be empty, or if the scheme needs times and there are none.
     pub fn draw(ratings: &Encoded, scheme: Scheme, seed: u64) -> Result<Self> {
-        Self::draw_from(&ratings.interactions, &ratings.moments, (&ratings.users, &ratings.items), scheme, seed)
+        Self::draw_from(
+            &ratings.interactions,
+            &ratings.moments,
+            (&ratings.users, &ratings.items),
+            scheme,
+            seed,
+        )
     }
 
     /// As [`Split::draw`], of rows and their times in the codes of `users` and `items`.

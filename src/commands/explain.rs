@@ -62,7 +62,13 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
             rest.iter().map(|term| term.neighbours).sum(),
             rest.iter().map(|term| term.share).sum(),
         ];
-        rows.push(row(format!("{} other books", rest.len()), String::new(), factors, neighbours, percent(share)));
+        rows.push(row(
+            format!("{} other books", rest.len()),
+            String::new(),
+            factors,
+            neighbours,
+            percent(share),
+        ));
     }
     if base != 0.0 {
         let what = "mean stars, and those of this reader and of this book".to_owned();
@@ -203,7 +209,8 @@ fn of_features(console: &Console, judged: &Judged) -> String {
         vec![name.to_owned(), format!("{value:.2}"), format!("{adds:+.2}"), what.to_owned()]
     };
     let rows = order.into_iter().filter(|at| judged.added[*at] != 0.0).take(SHOWN).map(row).collect();
-    let head = format!("Place {} of {} candidates; what the ranker makes of it", judged.place, judged.candidates);
+    let head =
+        format!("Place {} of {} candidates; what the ranker makes of it", judged.place, judged.candidates);
     let table = console.table(&["feature", "value", "adds", "which is"], rows, &[1, 2]);
     format!("\n{}\n{table}", console.heading(&head))
 }

@@ -139,8 +139,7 @@ impl StoredItems {
         let mut column = |name: &str| frame.drop_in_place(name);
         let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
-        let (authors, publishers, languages) =
-            (column("author")?, column("publisher")?, column("language")?);
+        let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
         };
@@ -512,8 +511,12 @@ fn neighbours_of(frame: &DataFrame, items: usize) -> Result<Neighbours> {
     if books.iter().chain(&neighbours).any(|item| *item as usize >= items) {
         return Err(Error::new(Kind::Io, "it has books that are not among the books"));
     }
-    let triples: Vec<(u32, u32, f32)> =
-        books.into_iter().zip(neighbours).zip(weights).map(|((book, near), weight)| (book, near, weight)).collect();
+    let triples: Vec<(u32, u32, f32)> = books
+        .into_iter()
+        .zip(neighbours)
+        .zip(weights)
+        .map(|((book, near), weight)| (book, near, weight))
+        .collect();
     Ok(Neighbours::of_rows(Interactions::from_triples(items, items, &triples).0))
 }
 

@@ -154,8 +154,15 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         Source::Database { scheme, .. } => scheme,
         Source::Files { .. } => Scheme::Random(config.gate.holdout),
     };
-    let lesson =
-        Lesson { ratings: &ratings, split: Some(&split), related: &related, scheme, windows: 1, device, interrupt };
+    let lesson = Lesson {
+        ratings: &ratings,
+        split: Some(&split),
+        related: &related,
+        scheme,
+        windows: 1,
+        device,
+        interrupt,
+    };
     let own = ("nightshelf".to_owned(), config.clone());
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;

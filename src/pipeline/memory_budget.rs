@@ -147,7 +147,14 @@ mod tests {
 
     #[test]
     fn the_least_that_is_named_is_enough() {
-        let need = Workload { ratings: 748_237, users: 85_000, items: 221_000, factors: 64, neighbours: 50, top: 10 };
+        let need = Workload {
+            ratings: 748_237,
+            users: 85_000,
+            items: 221_000,
+            factors: 64,
+            neighbours: 50,
+            top: 10,
+        };
         let mut config = Config::default();
         assert_eq!(MemoryBudget::new(&config, need).expect("no bound").tile(), 8192);
         config.compute.max_memory = "10M".into();

@@ -21,8 +21,8 @@ use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::gate::{self, Judgement};
 use crate::pipeline::lists::make_lists;
 use crate::pipeline::train::train;
-use crate::recommender::ranking::{Lesson, WINDOWS};
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
+use crate::recommender::ranking::{Lesson, WINDOWS};
 use crate::recommender::training::Trained;
 use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
 use crate::{failpoint, machine};
@@ -253,7 +253,8 @@ impl Night<'_> {
         let groups = &dataset.related.groups;
         let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights);
         let books = (ratings, &dataset.related);
-        let trained = train(&mut self.job, self.device, books, &config, confidence, start, ranker, &held_out)?;
+        let trained =
+            train(&mut self.job, self.device, books, &config, confidence, start, ranker, &held_out)?;
         metrics.loss = trained.losses.last().copied();
         metrics.losses =
             Some(Losses { all: Some(trained.losses.clone()), ..metrics.losses.unwrap_or_default() });

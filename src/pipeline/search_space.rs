@@ -61,8 +61,10 @@ impl SearchSpace {
                     Dimension::between("length_exponent", 0.0, 0.5),
                 ]);
                 if config.model.neighbours > 0 {
-                    let (most, penalty) = (config.model.neighbours as f64, config.model.neighbour_regularization);
-                    dimensions.push(Dimension { is_whole: true, ..Dimension::around("neighbours", most, 2.0) });
+                    let (most, penalty) =
+                        (config.model.neighbours as f64, config.model.neighbour_regularization);
+                    dimensions
+                        .push(Dimension { is_whole: true, ..Dimension::around("neighbours", most, 2.0) });
                     dimensions.push(Dimension::around("neighbour_regularization", penalty, 4.0));
                 }
                 if grouped {

@@ -21,12 +21,12 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::interrupt::Interrupt;
 use crate::model::device::{self, Device};
+use crate::model::ranker::Ranker;
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::search_space::SearchSpace;
 use crate::quality::metrics;
-use crate::model::ranker::Ranker;
-use crate::recommender::training::has_ranker;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::recommender::training::has_ranker;
 use crate::run_summary::Lead;
 
 /// Trials that compete with each other.
@@ -95,7 +95,8 @@ pub fn search(
     let pairs = rows.user_count() as f64 * rows.item_count as f64;
     let grouped = !dataset.related.groups.is_empty();
     let space = SearchSpace::new(config, &ResolvedConfig::new(config, rows), pairs, grouped);
-    let split = Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), SEARCH_SEED)?;
+    let split =
+        Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), SEARCH_SEED)?;
     let made = trials::of(&database, &task)?;
     if !made.is_empty() {
         console.say(format!("resumed    {} trials were made before", made.len()));
@@ -125,7 +126,8 @@ pub fn search(
         Error::new(Kind::Failed, "there was no time for a single trial").hint("allow more with --minutes")
     })?;
     let found = variant(&best.pairs())?;
-    let fresh = Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), CONFIRM_SEED)?;
+    let fresh =
+        Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), CONFIRM_SEED)?;
     let runner = TrialRunner { dataset: &dataset, split: &fresh, device, measure, interrupt };
     let (before, after, lead) = runner.compare(config, &found)?;
     let [before, after] = [before, after].map(|mean| measure.show(mean));

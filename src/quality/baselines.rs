@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn popular_books_are_those_with_most_readers_but_not_ones_own() {
+    fn an_order_for_everyone_leaves_out_ones_own() {
         let triples =
             vec![(0, 2, 1.0), (1, 2, 1.0), (1, 1, 1.0), (2, 1, 1.0), (2, 0, 1.0), (1, 0, 1.0), (3, 2, 1.0)];
         let (train, _) = Interactions::from_triples(4, 3, &triples);

@@ -72,8 +72,18 @@ impl KnownReader {
         ratings: &encode::Encoded,
         user: u32,
     ) -> Result<Self> {
-        let StoredModel { run_id, config, readers, books, neighbours, ranker, newest, mut ranking, mut rating, .. } =
-            model;
+        let StoredModel {
+            run_id,
+            config,
+            readers,
+            books,
+            neighbours,
+            ranker,
+            newest,
+            mut ranking,
+            mut rating,
+            ..
+        } = model;
         let codes = ratings.items.codes_in(&books.items);
         let (items, stars) = ratings.interactions.of(user as usize);
         let known = items.iter().zip(stars);
@@ -83,7 +93,8 @@ impl KnownReader {
         let unseen = unseen.map(|item| ratings.items.spelling(*item as usize).to_owned()).collect();
         let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
         let rated = interactions.rated();
-        let places = ratings.interactions.offsets[user as usize]..ratings.interactions.offsets[user as usize + 1];
+        let places =
+            ratings.interactions.offsets[user as usize]..ratings.interactions.offsets[user as usize + 1];
         let moments = ratings.moments.get(places).unwrap_or_default();
         let is_known = items.iter().map(|item| codes[*item as usize].is_some());
         let weights = times::decays(moments, newest, config.model.half_life).into_iter().zip(is_known);
@@ -177,7 +188,9 @@ impl KnownReader {
     /// What lists are ordered by, of some books.
     pub fn scores(&self, items: &[u32], interrupt: &Interrupt) -> Result<Vec<f32>> {
         let judged = self.judged_all(items, interrupt)?.into_iter().zip(items);
-        Ok(judged.map(|(judged, item)| judged.map_or_else(|| self.score(*item), |judged| judged.score)).collect())
+        Ok(judged
+            .map(|(judged, item)| judged.map_or_else(|| self.score(*item), |judged| judged.score))
+            .collect())
     }
 
     fn judged_all(&self, items: &[u32], interrupt: &Interrupt) -> Result<Vec<Option<Judged>>> {

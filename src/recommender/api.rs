@@ -102,7 +102,8 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let training =
             Training { device, interrupt, ratings: &encoded, related, config: &config, held_out: "" };
         let (ratings, scheme) = (&encoded, Scheme::Random(config.gate.holdout));
-        let ranker = Lesson { ratings, split: None, related, scheme, windows: 1, device, interrupt }.ranker(&config)?;
+        let ranker = Lesson { ratings, split: None, related, scheme, windows: 1, device, interrupt }
+            .ranker(&config)?;
         let ranker = ranker.map(|choice| choice.ranker);
         let mut trained = training.fit(&Console::silent(), confidence, None, ranker)?;
         let popularity = trained.popularity(Editions::default());

@@ -88,8 +88,11 @@ impl Cases {
             // In the order of `readers`, which is random.
             for reader in readers {
                 let from = picks.partition_point(|(user, _)| user < reader);
-                let own: Vec<u32> =
-                    picks[from..].iter().take_while(|(user, _)| user == reader).map(|(_, item)| *item).collect();
+                let own: Vec<u32> = picks[from..]
+                    .iter()
+                    .take_while(|(user, _)| user == reader)
+                    .map(|(_, item)| *item)
+                    .collect();
                 if !own.is_empty() {
                     let known = &rows[*reader as usize];
                     cases.readers.push(*reader);

@@ -26,8 +26,8 @@ use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
 use crate::quality::metrics::{self, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
-use crate::recommender::lists::{Fitted, ListSearch, Shelves};
 use crate::recommender::engine::engine;
+use crate::recommender::lists::{Fitted, ListSearch, Shelves};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
 
@@ -167,7 +167,8 @@ impl<'a> Evaluator<'a> {
 
     /// Baseline: the books nearest to those that were read.
     pub fn nearest(&self) -> Result<Predictions> {
-        let lists = knn::lists(&self.holdout.split.train, &self.cases.known, self.holdout.longest, self.interrupt)?;
+        let lists =
+            knn::lists(&self.holdout.split.train, &self.cases.known, self.holdout.longest, self.interrupt)?;
         Ok(Predictions { name: "item-kNN".into(), lists: Some(lists), stars: None })
     }
 
@@ -196,7 +197,8 @@ impl<'a> Evaluator<'a> {
             return Ok(config);
         }
         config.model.half_life = HalfLife::Never;
-        let is_temporal = !self.holdout.split.later.is_empty() && config.model.objective == Objective::Ranking;
+        let is_temporal =
+            !self.holdout.split.later.is_empty() && config.model.objective == Objective::Ranking;
         if !is_temporal || times::unit(&self.holdout.split.moments).is_none() {
             return Ok(config);
         }
@@ -208,7 +210,8 @@ impl<'a> Evaluator<'a> {
             let mut small = config.clone();
             small.model.half_life = half_life;
             small.model.solver = Solver::Als;
-            (small.model.factors, small.model.epochs, small.model.neighbours) = (16.min(small.model.factors), 6, 0);
+            (small.model.factors, small.model.epochs, small.model.neighbours) =
+                (16.min(small.model.factors), 6, 0);
             let model = evaluator.fit("half-life", &small)?;
             let (_, ndcg) = Measure::Lists.by_reader(&evaluator, &evaluator.predict("", &model, None)?);
             let mean = metrics::mean(&ndcg);

@@ -7,8 +7,8 @@ use crate::config::{Config, HalfLife, RankerKind};
 use crate::console::Console;
 use crate::error::{Kind, Result};
 use crate::interrupt::Interrupt;
-use crate::model::device::Device;
 use crate::model::candidates::{CandidateSearch, Candidates};
+use crate::model::device::Device;
 use crate::model::ranker::{Examples, Ranker};
 use crate::quality::metrics;
 use crate::recommender::cases::Window;
@@ -67,7 +67,8 @@ impl Choice {
             let before = examples.users();
             for places in learners.chunks(most) {
                 if examples.users() - before < most {
-                    let found = evaluator.visit(search, places, |place, found| evaluator.example(place, found))?;
+                    let found =
+                        evaluator.visit(search, places, |place, found| evaluator.example(place, found))?;
                     found.iter().for_each(|more| examples.append(more));
                 }
             }

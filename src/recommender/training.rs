@@ -158,7 +158,18 @@ impl Training<'_> {
             fit(view, device, config, &confidence, &rated, scale, start)?;
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
         let (traits, idle) = traits(&ratings.interactions, &ratings.moments, &ratings.items, related);
-        Ok(Trained { ranking, neighbours, ranker, item_scales, confidence, rating, rated, losses, idle, traits })
+        Ok(Trained {
+            ranking,
+            neighbours,
+            ranker,
+            item_scales,
+            confidence,
+            rating,
+            rated,
+            losses,
+            idle,
+            traits,
+        })
     }
 }
 

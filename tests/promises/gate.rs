@@ -108,7 +108,8 @@ fn settings_that_spoil_the_model_are_refused_too() {
     let shop = shop();
     let lists = shop.rows(LISTS);
     // Good neighbours would make up for bad factors.
-    let bad = [("NIGHTSHELF_REGULARIZATION", "50"), ("NIGHTSHELF_NEIGHBOURS", "0"), ("NIGHTSHELF_KIND", "none")];
+    let bad =
+        [("NIGHTSHELF_REGULARIZATION", "50"), ("NIGHTSHELF_NEIGHBOURS", "0"), ("NIGHTSHELF_KIND", "none")];
     shop.call_with(&["run"], &bad).failed(3, "worse than that of run 1");
     // Nothing is written to be told so.
     shop.call_with(&["run", "--dry-run"], &bad).failed(3, "worse than that of run 1");

@@ -98,7 +98,8 @@ impl<'a> CandidateSearch<'a> {
         let wanted = Wanted { n: (BY_FACTORS as f64 * longer) as usize, new, is_new };
         let top_k = TopK::new(factors, item_scales, editions, device, &wanted)?;
         let readers = |item: u32| traits.readers[item as usize];
-        let mut popular: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
+        let mut popular: Vec<u32> =
+            (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
         let now = |item: u32| match &traits.recency {
             Some(recency) => recency.readers[item as usize][2],
             None => readers(item) as f32,
@@ -107,8 +108,14 @@ impl<'a> CandidateSearch<'a> {
             now(*b).total_cmp(&now(*a)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
         });
         popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
-        let mut written: Vec<(u32, u32)> =
-            traits.descriptions.authors.iter().copied().zip(0..).filter(|(author, _)| *author != UNKNOWN).collect();
+        let mut written: Vec<(u32, u32)> = traits
+            .descriptions
+            .authors
+            .iter()
+            .copied()
+            .zip(0..)
+            .filter(|(author, _)| *author != UNKNOWN)
+            .collect();
         written.sort_unstable_by_key(|(author, item)| (*author, std::cmp::Reverse(readers(*item)), *item));
         let authors = written.last().map_or(0, |(author, _)| *author as usize + 1);
         let mut of_authors = Interactions { offsets: vec![0], ..Interactions::default() };
@@ -120,7 +127,15 @@ impl<'a> CandidateSearch<'a> {
         of_authors.items = written.into_iter().map(|(_, item)| item).collect();
         of_authors.ratings = vec![0.0; of_authors.items.len()];
         let shelves = (0..traits.readers.len() as u32).map(is_new).collect();
-        Ok(Self { top_k, longer, shelves, popular, of_authors, moments: Moments::of(factors, item_scales), stage })
+        Ok(Self {
+            top_k,
+            longer,
+            shelves,
+            popular,
+            of_authors,
+            moments: Moments::of(factors, item_scales),
+            stage,
+        })
     }
 
     /// Gives `take` the candidates of each of `users` and returns what it makes of them, in the order of `users`.
@@ -167,8 +182,12 @@ impl<'a> CandidateSearch<'a> {
     /// The `n` best of a user's candidates by these scores, best first: one edition of a work, and at most `new` new
     /// items.
     pub fn best(&self, found: &Candidates, scores: &[f32], n: usize, new: usize) -> Vec<Scored> {
-        let mut all: Vec<Scored> =
-            found.items.iter().zip(scores).map(|(item, score)| Scored { item: *item, score: *score }).collect();
+        let mut all: Vec<Scored> = found
+            .items
+            .iter()
+            .zip(scores)
+            .map(|(item, score)| Scored { item: *item, score: *score })
+            .collect();
         all.sort_unstable();
         let (mut list, mut new_ones): (Vec<Scored>, usize) = (Vec::with_capacity(n), 0);
         for entry in all {
@@ -196,8 +215,11 @@ impl<'a> CandidateSearch<'a> {
         let may_show = |item: &u32| self.shelves[*item as usize].is_some() && !editions.has(own, *item);
         found.items.clear();
         found.items.extend(by_factors.iter().map(|entry| entry.item));
-        let mut near: Vec<Scored> =
-            support.touched.iter().map(|item| Scored { item: *item, score: support.of[*item as usize][0] }).collect();
+        let mut near: Vec<Scored> = support
+            .touched
+            .iter()
+            .map(|item| Scored { item: *item, score: support.of[*item as usize][0] })
+            .collect();
         let count = |count: usize| (count as f64 * self.longer) as usize;
         near.retain(|entry| entry.score > 0.0);
         // Most are far from the best: only those near to it are looked up among the user's items.
@@ -212,9 +234,12 @@ impl<'a> CandidateSearch<'a> {
             near.truncate(count(BY_NEIGHBOURS));
         }
         found.items.extend(near.iter().map(|entry| entry.item));
-        found.items.extend(self.popular.iter().copied().filter(|item| may_show(item)).take(count(BY_POPULARITY)));
+        found
+            .items
+            .extend(self.popular.iter().copied().filter(|item| may_show(item)).take(count(BY_POPULARITY)));
         let own_authors = self.counted(&self.stage.traits.descriptions.authors, own);
-        let written = own_authors.iter().flat_map(|(author, _)| self.of_authors.of(*author as usize).0).copied();
+        let written =
+            own_authors.iter().flat_map(|(author, _)| self.of_authors.of(*author as usize).0).copied();
         found.items.extend(written.filter(|item| may_show(item)).take(count(BY_AUTHORS)));
         found.items.sort_unstable();
         found.items.dedup();
@@ -242,7 +267,9 @@ impl<'a> CandidateSearch<'a> {
         let products: Vec<f32> = found
             .items
             .iter()
-            .map(|item| dot(x, factors.item(*item as usize)) * item_scales.get(*item as usize).unwrap_or(&1.0))
+            .map(|item| {
+                dot(x, factors.item(*item as usize)) * item_scales.get(*item as usize).unwrap_or(&1.0)
+            })
             .collect();
         let sums: Vec<f32> = found.items.iter().map(|item| support.of[*item as usize][0]).collect();
         let (product_mean, product_deviation) = self.moments.of_scores(x);
@@ -281,7 +308,10 @@ impl<'a> CandidateSearch<'a> {
             set(Feature::OwnOfAuthor, log(by_author.unwrap_or_default()));
             set(Feature::AuthorShare, by_author.unwrap_or_default() / size);
             set(Feature::HasAuthor, f32::from(u8::from(by_author.is_some())));
-            set(Feature::OwnOfPublisher, log(of(&own_publishers, &descriptions.publishers, item).unwrap_or_default()));
+            set(
+                Feature::OwnOfPublisher,
+                log(of(&own_publishers, &descriptions.publishers, item).unwrap_or_default()),
+            );
             set(Feature::Nearest, nearest);
             set(Feature::Supporters, log(supporters));
             set(Feature::UsualReaders, usual);
@@ -297,7 +327,10 @@ impl<'a> CandidateSearch<'a> {
             let mut set = |feature: Feature, value: f32| row[feature as usize] = value;
             set(Feature::YearsApart, if apart.is_nan() { 0.0 } else { apart.min(50.0) });
             set(Feature::HasYear, f32::from(u8::from(!apart.is_nan())));
-            set(Feature::LanguageShare, of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size);
+            set(
+                Feature::LanguageShare,
+                of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size,
+            );
         }
     }
 }
@@ -338,14 +371,21 @@ impl Moments {
             sums.1.iter_mut().zip(products).for_each(|(sum, value)| *sum += f64::from(value));
         }
         let mean: Vec<f64> = sums.0.into_iter().map(|sum| sum / items as f64).collect();
-        let covariance = sums.1.iter().enumerate().map(|(at, sum)| sum / items as f64 - mean[at / d] * mean[at % d]);
-        Self { covariance: covariance.map(|value| value as f32).collect(), mean: mean.iter().map(|m| *m as f32).collect() }
+        let covariance =
+            sums.1.iter().enumerate().map(|(at, sum)| sum / items as f64 - mean[at / d] * mean[at % d]);
+        Self {
+            covariance: covariance.map(|value| value as f32).collect(),
+            mean: mean.iter().map(|m| *m as f32).collect(),
+        }
     }
 
     /// Mean and deviation of a user's scores of all items.
     fn of_scores(&self, user: &[f32]) -> (f32, f32) {
-        let variance: f32 =
-            user.iter().zip(self.covariance.chunks_exact(user.len().max(1))).map(|(x, row)| x * dot(row, user)).sum();
+        let variance: f32 = user
+            .iter()
+            .zip(self.covariance.chunks_exact(user.len().max(1)))
+            .map(|(x, row)| x * dot(row, user))
+            .sum();
         (dot(user, &self.mean), variance.max(0.0).sqrt() + 1e-9)
     }
 }

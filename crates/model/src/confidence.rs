@@ -141,7 +141,12 @@ fn powers(counts: Vec<u32>, exponent: f64) -> Vec<f64> {
 }
 
 /// The same pairs, with weights in the place of ratings.
-fn weighed(interactions: &Interactions, item_weights: &[f32], model: &Model, weights: &[f32]) -> Interactions {
+fn weighed(
+    interactions: &Interactions,
+    item_weights: &[f32],
+    model: &Model,
+    weights: &[f32],
+) -> Interactions {
     let mut rows = interactions.clone();
     let of_users = powers(interactions.items_per_user(), model.activity_exponent);
     for (user, activity) in of_users.into_iter().enumerate() {

@@ -24,7 +24,13 @@ pub trait Engine: Send + Sync {
     fn fit_rating(&self, stars: Stars<'_>, parameters: &Resolved, watch: &Watch<'_>) -> Result<RatingModel>;
 
     /// See [`ranker::fit`].
-    fn fit_ranker(&self, examples: &Examples, settings: &Settings, seed: u64, watch: &Watch<'_>) -> Result<Ranker>;
+    fn fit_ranker(
+        &self,
+        examples: &Examples,
+        settings: &Settings,
+        seed: u64,
+        watch: &Watch<'_>,
+    ) -> Result<Ranker>;
 
     /// See [`Kernels::candidates`].
     fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>>;
@@ -69,7 +75,13 @@ impl<K: Kernels> Engine for BurnEngine<K> {
         }
     }
 
-    fn fit_ranker(&self, examples: &Examples, settings: &Settings, seed: u64, watch: &Watch<'_>) -> Result<Ranker> {
+    fn fit_ranker(
+        &self,
+        examples: &Examples,
+        settings: &Settings,
+        seed: u64,
+        watch: &Watch<'_>,
+    ) -> Result<Ranker> {
         ranker::fit::<K::Backend>(&self.device, examples, settings, seed, watch)
     }
 

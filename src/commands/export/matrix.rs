@@ -32,8 +32,7 @@ pub fn predictions(lookup: &Lookup<'_>, users: &[String], isbns: &[String]) -> R
         };
         matrix.users.push(reader.id.clone());
         let scores = reader.scores(&items, lookup.context.interrupt)?;
-        let cell =
-            |(item, score): (&u32, f32)| (score, reader.stars(*item), reader.own(*item).is_some());
+        let cell = |(item, score): (&u32, f32)| (score, reader.stars(*item), reader.own(*item).is_some());
         matrix.cells.extend(items.iter().zip(scores).map(cell));
     }
     Ok(matrix)

@@ -23,7 +23,9 @@ use crate::pipeline::dataset::Dataset;
 use crate::quality::metrics;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
 use crate::recommender::ranking::{Choice, WINDOWS};
-use crate::run_summary::{Baseline, Before, GateMetrics, Lead, Losses, Metrics, QualityFigures, Stage, Verdict};
+use crate::run_summary::{
+    Baseline, Before, GateMetrics, Lead, Losses, Metrics, QualityFigures, Stage, Verdict,
+};
 use crate::text::count;
 use past::{Past, Shrinkage};
 
@@ -265,7 +267,7 @@ fn examine(
             let model = evaluator.predict("hold-out", &fitted, None)?;
             (evaluator, model, None)
         }
-            // Nobody judges a ranker that has learned from them.
+        // Nobody judges a ranker that has learned from them.
         Some(Choice { ranker, judges, predictions, lead, why }) => {
             lines.push(ranker_line(lead, why));
             (evaluator.only(&judges), predictions, Some(ranker))

@@ -54,7 +54,8 @@ impl Recency {
     /// As seen at `now`, of entries with these items and times in seconds. What is later than now, or of unknown time,
     /// does not count.
     pub fn at(now: f64, item_count: usize, items: &[u32], moments: &[f64]) -> Self {
-        let (mut readers, mut ages) = (vec![[0.0f64; HALF_LIVES.len()]; item_count], vec![0.0f32; item_count]);
+        let (mut readers, mut ages) =
+            (vec![[0.0f64; HALF_LIVES.len()]; item_count], vec![0.0f32; item_count]);
         for (item, moment) in items.iter().zip(moments) {
             let days = (now - moment) / DAY;
             if (0.0..f64::INFINITY).contains(&days) {

@@ -76,7 +76,11 @@ impl Neighbours {
         let rows = rows(confidence);
         if model.neighbours == 0 {
             let offsets = vec![0; rows.item_count + 1];
-            return Ok(Self::of_rows(Interactions { offsets, item_count: rows.item_count, ..Interactions::default() }));
+            return Ok(Self::of_rows(Interactions {
+                offsets,
+                item_count: rows.item_count,
+                ..Interactions::default()
+            }));
         }
         let everything = vec![true; rows.item_count];
         Ok(Self::of_rows(Self::of_some(&rows, &everything, Parameters::of(model), interrupt)?))
@@ -234,12 +238,15 @@ fn nearest(
                     }
                     near.clear();
                     matrix.fill(row, item as u32, 0);
-                    near.extend(row.entries().filter(|(other, _)| *other != item as u32).map(|(other, value)| {
-                        (value / matrix.length(other).sqrt(), other, value)
-                    }));
+                    near.extend(
+                        row.entries()
+                            .filter(|(other, _)| *other != item as u32)
+                            .map(|(other, value)| (value / matrix.length(other).sqrt(), other, value)),
+                    );
                     // Few readers cannot tell many neighbours apart.
                     let most = most.min(LEAST + BY_READER * matrix.readers(item as u32));
-                    let best = |a: &(f32, u32, f32), b: &(f32, u32, f32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+                    let best =
+                        |a: &(f32, u32, f32), b: &(f32, u32, f32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
                     if near.len() > most {
                         near.select_nth_unstable_by(most, best);
                         near.truncate(most);
@@ -275,7 +282,8 @@ fn solve(
     regularization: f32,
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let mut order: Vec<u32> = (0..nearest.user_count() as u32).filter(|item| !nearest.of(*item as usize).0.is_empty()).collect();
+    let mut order: Vec<u32> =
+        (0..nearest.user_count() as u32).filter(|item| !nearest.of(*item as usize).0.is_empty()).collect();
     order.sort_unstable_by(|a, b| matrix.length(*b).total_cmp(&matrix.length(*a)).then(a.cmp(b)));
     let mut groups: Vec<&[u32]> = Vec::new();
     let (mut rest, mut bytes, mut taken) = (order.as_slice(), 0, 0);
@@ -294,10 +302,8 @@ fn solve(
         .map_init(
             || (matrix.row(), Vec::new()),
             |(row, room), group| {
-                let mut systems: Vec<System> = group
-                    .iter()
-                    .map(|item| System::new(nearest.of(*item as usize).1))
-                    .collect();
+                let mut systems: Vec<System> =
+                    group.iter().map(|item| System::new(nearest.of(*item as usize).1)).collect();
                 // Which system wants which row of G, and where.
                 let mut wanted: Vec<(u32, u32, u32)> = Vec::new();
                 for (place, item) in group.iter().enumerate() {
@@ -316,7 +322,10 @@ fn solve(
                     }
                     row.clear();
                 }
-                let solved = group.iter().zip(systems).map(|(item, system)| (*item, system.solve(regularization, room)));
+                let solved = group
+                    .iter()
+                    .zip(systems)
+                    .map(|(item, system)| (*item, system.solve(regularization, room)));
                 Ok(solved.collect::<Vec<_>>())
             },
         )
@@ -433,7 +442,8 @@ mod tests {
             let mut terms = neighbours.terms(&own, item);
             let sum: f32 = terms.iter().sum();
             let reached = own.iter().map(|own| neighbours.reached_from(*own));
-            let found = reached.filter_map(|(items, weights)| Some(weights[items.binary_search(&item).ok()?]));
+            let found =
+                reached.filter_map(|(items, weights)| Some(weights[items.binary_search(&item).ok()?]));
             assert!((found.sum::<f32>() - sum).abs() < 1e-6);
             terms.reverse();
             assert_eq!(recoded.terms(&(1..12).collect::<Vec<_>>(), 11 - item), terms);

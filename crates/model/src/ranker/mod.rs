@@ -25,11 +25,12 @@ pub use training::{Examples, fit};
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A small neural network, if it is better than the blend.
-    #[default]
     Mlp,
     /// A weighted sum of the features, if it is better than the blend.
     Linear,
-    /// The blend: factors and neighbours at fixed weights.
+    /// The blend: factors and neighbours at fixed weights. The default, as long as a learned ranker is not the same
+    /// from one training to the next: burn's autodiff rounds differently each time.
+    #[default]
     None,
 }
 
@@ -47,7 +48,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kind: Kind::Mlp, hidden: vec![32, 16], ranker_epochs: 8, ranker_learning_rate: 0.004 }
+        Self { kind: Kind::default(), hidden: vec![32, 16], ranker_epochs: 8, ranker_learning_rate: 0.004 }
     }
 }
 
@@ -204,7 +205,10 @@ fn gradient(layers: &[Layer], inputs: &[f32]) -> Vec<f32> {
     if !rest.is_empty() {
         let passed: Vec<f32> = outputs.iter().map(|output| output.max(0.0)).collect();
         slopes = gradient(rest, &passed);
-        slopes.iter_mut().zip(&outputs).for_each(|(slope, output)| *slope *= f32::from(u8::from(*output > 0.0)));
+        slopes
+            .iter_mut()
+            .zip(&outputs)
+            .for_each(|(slope, output)| *slope *= f32::from(u8::from(*output > 0.0)));
     }
     layer
         .weights
@@ -266,7 +270,10 @@ mod tests {
             biases: initial(1, outputs, seed + 1),
         };
         Ranker::Network {
-            standard: Standard { means: vec![0.5; features::COUNT], inverse_deviations: vec![2.0; features::COUNT] },
+            standard: Standard {
+                means: vec![0.5; features::COUNT],
+                inverse_deviations: vec![2.0; features::COUNT],
+            },
             layers: vec![layer(features::COUNT, 7, 1), layer(7, 3, 3), layer(3, 1, 5)],
         }
     }

@@ -3,9 +3,9 @@
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::Tensor;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
@@ -132,10 +132,10 @@ impl<B: Backend> Batch<B> {
         let of = |user: usize| examples.offsets[user]..examples.offsets[user + 1];
         let length = users.iter().map(|user| of(*user).len()).max().unwrap_or_default();
         let mut rows = vec![0.0; users.len() * length * features::COUNT];
-        let (mut absent, mut picked) =
-            (vec![ABSENT; users.len() * length], vec![0.0; users.len() * length]);
+        let (mut absent, mut picked) = (vec![ABSENT; users.len() * length], vec![0.0; users.len() * length]);
         for (place, user) in users.iter().enumerate() {
-            let share = 1.0 / examples.picked[of(*user)].iter().filter(|picked| **picked).count().max(1) as f32;
+            let share =
+                1.0 / examples.picked[of(*user)].iter().filter(|picked| **picked).count().max(1) as f32;
             for (at, example) in of(*user).enumerate() {
                 let to = place * length + at;
                 let row = &examples.features[example * features::COUNT..][..features::COUNT];
