@@ -4,6 +4,7 @@
 //! run, and a seal (a checksum) for each file. The folder is written under another name and renamed when it
 //! is complete, so a folder with a model's name was complete once; the seals tell whether it still is.
 
+mod neighbours;
 pub mod safetensors;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use crate::catalog::popularity::Popularity;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::{Descriptions, Editions, HALF_LIVES, Interactions, ItemTraits, Recency};
+use crate::model::data::{Descriptions, Editions, HALF_LIVES, ItemTraits, Recency};
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
@@ -301,7 +302,7 @@ impl StoredModel {
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         safetensors::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
-        write_parquet(&folder.join(NEIGHBOURS), neighbours_frame(self.neighbours.rows())?)?;
+        write_parquet(&folder.join(NEIGHBOURS), neighbours::frame(self.neighbours.rows())?)?;
         let mut files = BTreeMap::new();
         for name in FILES {
             let path = folder.join(name);
@@ -345,7 +346,7 @@ impl StoredModel {
         manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
         let neighbours = parquet(&files[NEIGHBOURS]).map_err(Error::from);
         let neighbours = neighbours
-            .and_then(|frame| neighbours_of(&frame, books.items.len()))
+            .and_then(|frame| neighbours::read(&frame, books.items.len()))
             .map_err(|error| damaged(&folder, NEIGHBOURS, &error.to_string()))?;
         if manifest.ranker.as_ref().is_some_and(|ranker| !ranker.is_sound()) {
             return Err(damaged(&folder, MANIFEST, "the ranker is no ranker"));
@@ -487,37 +488,6 @@ pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
 
 fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
     ParquetReader::new(Cursor::new(bytes)).finish()
-}
-
-/// A row for each weight: the book, its neighbour, the weight.
-fn neighbours_frame(rows: &Interactions) -> Result<DataFrame> {
-    let books: Vec<u32> = (0..rows.user_count())
-        .flat_map(|item| std::iter::repeat_n(item as u32, rows.of(item).0.len()))
-        .collect();
-    let columns = vec![
-        Column::new("book".into(), books),
-        Column::new("neighbour".into(), &rows.items),
-        Column::new("weight".into(), &rows.ratings),
-    ];
-    Ok(DataFrame::new_infer_height(columns)?)
-}
-
-fn neighbours_of(frame: &DataFrame, items: usize) -> Result<Neighbours> {
-    let codes = |name: &str| -> Result<Vec<u32>> {
-        Ok(frame.column(name)?.u32()?.iter().map(Option::unwrap_or_default).collect())
-    };
-    let weights: Vec<f32> = frame.column("weight")?.f32()?.iter().map(Option::unwrap_or_default).collect();
-    let (books, neighbours) = (codes("book")?, codes("neighbour")?);
-    if books.iter().chain(&neighbours).any(|item| *item as usize >= items) {
-        return Err(Error::new(Kind::Io, "it has books that are not among the books"));
-    }
-    let triples: Vec<(u32, u32, f32)> = books
-        .into_iter()
-        .zip(neighbours)
-        .zip(weights)
-        .map(|((book, near), weight)| (book, near, weight))
-        .collect();
-    Ok(Neighbours::of_rows(Interactions::from_triples(items, items, &triples).0))
 }
 
 fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {

@@ -254,7 +254,7 @@ impl Night<'_> {
         let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights);
         let books = (ratings, &dataset.related);
         let trained =
-            train(&mut self.job, self.device, books, &config, confidence, start, ranker, &held_out)?;
+            train(&mut self.job, self.device, books, &config, confidence, (start, ranker), &held_out)?;
         metrics.loss = trained.losses.last().copied();
         metrics.losses =
             Some(Losses { all: Some(trained.losses.clone()), ..metrics.losses.unwrap_or_default() });

@@ -20,8 +20,7 @@ pub fn train(
     (ratings, related): (&Encoded, &Related),
     config: &ResolvedConfig,
     confidence: ConfidenceMatrix,
-    start: Option<Start>,
-    ranker: Option<Ranker>,
+    (start, ranker): (Option<Start>, Option<Ranker>),
     held_out: &str,
 ) -> Result<Trained> {
     let (console, interrupt) = (job.context.console, job.context.interrupt);

@@ -196,7 +196,7 @@ impl<'a> CandidateSearch<'a> {
             }
             let is_new = self.shelves[entry.item as usize] == Some(true);
             let is_shown = list.iter().any(|other| self.stage.editions.are_one(other.item, entry.item));
-            if !is_shown && !(is_new && new_ones == new) {
+            if !(is_shown || is_new && new_ones == new) {
                 new_ones += usize::from(is_new);
                 list.push(entry);
             }

@@ -215,6 +215,9 @@ fn without_longest(rows: Interactions) -> Interactions {
     rows.filter_places(|at| keep[at])
 }
 
+/// For some items how many neighbours each has, and the neighbours with their values.
+type Found = (Vec<usize>, Vec<(u32, f32)>);
+
 /// N(i) of the `wanted` items, with G_ij in the place of ratings.
 fn nearest(
     matrix: &Cooccurrence<'_>,
@@ -224,15 +227,15 @@ fn nearest(
 ) -> Result<Interactions> {
     let items = matrix.items();
     let blocks: Vec<usize> = (0..items).step_by(BLOCK).collect();
-    let found: Vec<(Vec<usize>, Vec<(u32, f32)>)> = blocks
+    let found: Vec<Found> = blocks
         .into_par_iter()
         .map_init(
             || (matrix.row(), Vec::new()),
             |(row, near), first| {
                 interrupt.check()?;
                 let (mut counts, mut all) = (Vec::with_capacity(BLOCK), Vec::new());
-                for item in first..items.min(first + BLOCK) {
-                    if !wanted[item] {
+                for (item, wanted) in wanted.iter().enumerate().take(first + BLOCK).skip(first) {
+                    if !wanted {
                         counts.push(0);
                         continue;
                     }
@@ -361,14 +364,11 @@ mod tests {
         let size = right.len();
         for column in 0..size {
             let pivot = matrix[column][column];
-            for row in 0..size {
-                if row != column {
-                    let factor = matrix[row][column] / pivot;
-                    for at in 0..size {
-                        matrix[row][at] -= factor * matrix[column][at];
-                    }
-                    right[row] -= factor * right[column];
-                }
+            let (above, below) = (matrix[column].clone(), right[column]);
+            for (place, row) in matrix.iter_mut().enumerate().filter(|(place, _)| *place != column) {
+                let factor = row[column] / pivot;
+                row.iter_mut().zip(&above).for_each(|(value, above)| *value -= factor * above);
+                right[place] -= factor * below;
             }
         }
         (0..size).map(|at| right[at] / matrix[at][at]).collect()
