@@ -1,5 +1,5 @@
 //! The first stage: what a user might pick up, found by factors, neighbours, authors and popularity, and described
-//! by [features](crate::ranker::features).
+//! by [features].
 //!
 //! Candidates of a user are the union of the best by factors ([`TopK`], exact), the best by neighbours, what most
 //! read now, and the other books of the user's authors. The best of any blend of factors and neighbours are

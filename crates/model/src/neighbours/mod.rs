@@ -11,8 +11,8 @@
 //! "Embarrassingly shallow autoencoders for sparse data") or SLIM (Ning, Karypis 2011) whose support is chosen
 //! beforehand: closed form, no epochs, items × K numbers.
 //!
-//! G is never stored: [`cooccurrence`] makes its rows one at a time, once to choose the neighbours and once
-//! for the systems of some items together. [`system`] solves one.
+//! G is never stored: `cooccurrence` makes its rows one at a time, once to choose the neighbours and once
+//! for the systems of some items together. `system` solves one.
 
 mod cooccurrence;
 mod system;
@@ -66,7 +66,7 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Fits the weights to what readers have read, as [`rows`] weighs it. The result does not depend on the number
+    /// Fits the weights to what readers have read, weighed for them. The result does not depend on the number
     /// of threads; without neighbours (K = 0) it is empty.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ impl Ranker {
     /// 0): [`features::COUNT`] numbers, whose sum is the difference of the two scores.
     ///
     /// They are the integrated gradients along the straight line between the two (Sundararajan, Taly, Yan 2017,
-    /// "Axiomatic attribution for deep networks"), in [`STEPS`] steps.
+    /// "Axiomatic attribution for deep networks"), in 128 steps.
     pub fn contributions(&self, row: &[f32]) -> Vec<f32> {
         match self {
             Self::Blend(weights) => {
