@@ -5,6 +5,7 @@
 //! is complete, so a folder with a model's name was complete once; the seals tell whether it still is.
 
 mod neighbours;
+mod recency;
 pub mod safetensors;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use crate::catalog::popularity::Popularity;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::{Descriptions, Editions, HALF_LIVES, ItemTraits, Recency};
+use crate::model::data::{Descriptions, Editions, ItemTraits};
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
@@ -155,19 +156,7 @@ impl StoredItems {
             languages: counts(&languages)?,
             years: Vec::new(),
         };
-        let recency = match frame.column("age").is_ok() {
-            false => None,
-            true => {
-                let mut column = |name: &str| numbers(&frame.drop_in_place(name)?);
-                let ages = column("age")?;
-                let mut recent = vec![[0.0; HALF_LIVES.len()]; ages.len()];
-                for (place, half_life) in HALF_LIVES.iter().enumerate() {
-                    let sums = column(&recent_column(*half_life))?;
-                    recent.iter_mut().zip(sums).for_each(|(recent, sum)| recent[place] = sum);
-                }
-                Some(Recency { readers: recent, ages })
-            }
-        };
+        let recency = recency::read(&mut frame)?;
         let traits = ItemTraits { readers: counts(&readers)?, descriptions, recency };
         Ok(Self {
             popularity: Popularity::counted(traits, counts(&stars)?, ties, editions),
@@ -186,11 +175,7 @@ impl StoredItems {
         frame.with_column(Column::new("publisher".into(), &descriptions.publishers))?;
         frame.with_column(Column::new("language".into(), &descriptions.languages))?;
         if let Some(recency) = recency {
-            frame.with_column(Column::new("age".into(), &recency.ages))?;
-            for (place, half_life) in HALF_LIVES.iter().enumerate() {
-                let sums: Vec<f32> = recency.readers.iter().map(|sums| sums[place]).collect();
-                frame.with_column(Column::new(recent_column(*half_life).into(), sums))?;
-            }
+            recency::add(&mut frame, recency)?;
         }
         frame.with_column(Column::new("stars".into(), &popularity.stars))?;
         frame.with_column(Column::new("ties".into(), &popularity.ties))?;
@@ -199,11 +184,6 @@ impl StoredItems {
         frame.with_column(Column::new("lift".into(), item_scales))?;
         Ok(frame)
     }
-}
-
-/// The column of readers, each counted half after so many days.
-fn recent_column(half_life: f32) -> String {
-    format!("recent_{half_life}")
 }
 
 /// The content of `manifest.json`.
