@@ -45,7 +45,7 @@ impl Related {
     pub fn descriptions(&self, items: &Items) -> Descriptions {
         let language = |item: usize| items.isbn13(item).map_or(UNKNOWN, language::of_isbn13);
         let languages = (0..items.len()).map(language).collect();
-        Descriptions::of_groups(&self.groups, items.len(), languages, Vec::new())
+        Descriptions::of_groups(&self.groups, items.len(), languages)
     }
 
     /// The editions of which a list shows only one; empty if `one_edition` is off.

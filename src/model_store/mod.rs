@@ -154,7 +154,6 @@ impl StoredItems {
             authors: counts(&authors)?,
             publishers: counts(&publishers)?,
             languages: counts(&languages)?,
-            years: Vec::new(),
         };
         let recency = recency::read(&mut frame)?;
         let traits = ItemTraits { readers: counts(&readers)?, descriptions, recency };

@@ -178,9 +178,6 @@ impl Lesson<'_> {
         }
         let (ranker, half_life) = (Ranker::blend(), config.model.half_life);
         let plain = |why| Ok(Some(Learned { ranker, half_life, lead: None, why }));
-        if config.ranker.kind == RankerKind::None {
-            return plain("the plain blend, as set");
-        }
         let (rows, moments) = match split {
             Some(split) => (&split.train, &split.moments),
             None => (&ratings.interactions, &ratings.moments),
@@ -207,6 +204,10 @@ impl Lesson<'_> {
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, device, &silent, interrupt);
         let config = &evaluator.with_half_life(config)?;
+        if config.ranker.kind == RankerKind::None {
+            let (half_life, why) = (config.model.half_life, "the plain blend, as set");
+            return Ok(Some(Learned { ranker: Ranker::blend(), half_life, lead: None, why }));
+        }
         let model = evaluator.fit("ranker", config)?;
         let half_life = config.model.half_life;
         let learned = |Choice { ranker, lead, why, .. }| Learned { ranker, half_life, lead, why };

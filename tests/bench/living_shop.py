@@ -1,9 +1,9 @@
 """A living shop: ratings are replayed by time, with a night before each step.
 
-usage: living_shop.py PROGRAM RATINGS --from DATE [--every DAYS] [--steps N] [--backfill N] [--books FILE] [-- FLAGS...]
+usage: living_shop.py PROGRAM RATINGS --from DATE [--every DAYS] [--steps N] [--skip N] [--backfill N] [--books FILE] [-- FLAGS...]
 
 RATINGS is a CSV file (plain or gzip) with user, book, rating and time. Before each step the job is run on all that was
-rated until then (with --backfill N: a night every N steps, a backfill before the others); what readers whom it knows
+rated until then (with --backfill N: a night every N steps, a backfill before the others; with --skip N only every Nth step is tried); what readers whom it knows
 pick up in the step is looked for in their list of ten, in recommendations_popular, and in the ten books that
 were read most of late (half-life 30 days). Prints a line for each step and the shares at the end, as JSON last.
 """

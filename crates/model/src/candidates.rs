@@ -283,9 +283,6 @@ impl<'a> CandidateSearch<'a> {
             Some(counted.iter().find(|(other, _)| *other == code).map_or(0.0, |(_, count)| *count as f32))
         };
         let usual = own.iter().map(|item| log(readers[*item as usize] as f32)).sum::<f32>() / size;
-        let year = |item: usize| descriptions.years.get(item).copied().unwrap_or(f32::NAN);
-        let years = own.iter().map(|item| year(*item as usize)).filter(|year| !year.is_nan());
-        let (year_sum, year_count) = years.fold((0.0, 0.0), |(sum, count), year| (sum + year, count + 1.0));
         let idle = self.stage.idle.get(user).copied().unwrap_or_default();
         found.features.clear();
         found.features.resize(found.items.len() * features::COUNT, 0.0);
@@ -296,7 +293,6 @@ impl<'a> CandidateSearch<'a> {
             let [_, nearest, supporters] = support.of[item];
             let by_author = of(own_authors, &descriptions.authors, item);
             let popularity = log(readers[item] as f32);
-            let apart = (year(item) - year_sum / year_count).abs();
             set(Feature::Factors, (products[at] - product_mean) / product_deviation);
             set(Feature::Neighbours, (sums[at] - sum_mean) / sum_deviation);
             set(Feature::FactorsRank, product_ranks[at]);
@@ -325,8 +321,6 @@ impl<'a> CandidateSearch<'a> {
                 row[Feature::Idle as usize] = log(idle);
             }
             let mut set = |feature: Feature, value: f32| row[feature as usize] = value;
-            set(Feature::YearsApart, if apart.is_nan() { 0.0 } else { apart.min(50.0) });
-            set(Feature::HasYear, f32::from(u8::from(!apart.is_nan())));
             set(
                 Feature::LanguageShare,
                 of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size,

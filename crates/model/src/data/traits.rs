@@ -20,13 +20,11 @@ pub struct Descriptions {
     pub publishers: Vec<u32>,
     /// The same of languages.
     pub languages: Vec<u32>,
-    /// The year of publication; NaN where it is unknown.
-    pub years: Vec<f32>,
 }
 
 impl Descriptions {
     /// Authors and publishers from groups; an item in several is of the first.
-    pub fn of_groups(groups: &[Group], items: usize, languages: Vec<u32>, years: Vec<f32>) -> Self {
+    pub fn of_groups(groups: &[Group], items: usize, languages: Vec<u32>) -> Self {
         let codes = |maker: Maker| {
             let mut codes = vec![UNKNOWN; items];
             for (code, group) in groups.iter().enumerate().filter(|(_, group)| group.maker == maker) {
@@ -37,7 +35,7 @@ impl Descriptions {
             }
             codes
         };
-        Self { authors: codes(Maker::Author), publishers: codes(Maker::Publisher), languages, years }
+        Self { authors: codes(Maker::Author), publishers: codes(Maker::Publisher), languages }
     }
 }
 

@@ -26,8 +26,6 @@ pub enum Feature {
     Recent180,
     Recent365,
     Age,
-    YearsApart,
-    HasYear,
     LanguageShare,
     Idle,
 }
@@ -36,7 +34,7 @@ pub enum Feature {
 pub const COUNT: usize = ALL.len();
 
 /// Each feature in its place, its name, and what it is.
-pub const ALL: [(Feature, &str, &str); 26] = [
+pub const ALL: [(Feature, &str, &str); 24] = [
     (Feature::Factors, "factors", "score by factors, as a z-score among all of the reader's scores"),
     (Feature::Neighbours, "neighbours", "score by neighbours, as a z-score"),
     (Feature::FactorsRank, "factors rank", "log of the rank by factors among the candidates"),
@@ -59,8 +57,6 @@ pub const ALL: [(Feature, &str, &str); 26] = [
     (Feature::Recent180, "recent 180", "after 180 days"),
     (Feature::Recent365, "recent 365", "after 365 days"),
     (Feature::Age, "age", "log of the days since the book was first read here"),
-    (Feature::YearsApart, "years apart", "between the book's year and the mean of the reader's books"),
-    (Feature::HasYear, "has year", "1 if both years are known"),
     (Feature::LanguageShare, "language share", "the share of the reader's books in the book's language"),
     (Feature::Idle, "idle", "log of the days since the reader last read anything"),
 ];

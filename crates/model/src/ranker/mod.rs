@@ -144,7 +144,7 @@ impl Ranker {
             Self::Network { standard, layers } => {
                 let mut width = features::COUNT;
                 let fits = |layer: &Layer| {
-                    let fits = layer.weights.len() == width * layer.biases.len();
+                    let fits = !layer.biases.is_empty() && layer.weights.len() == width * layer.biases.len();
                     width = layer.biases.len();
                     fits && layer.weights.iter().chain(&layer.biases).all(|value| value.is_finite())
                 };
@@ -317,6 +317,11 @@ mod tests {
         assert!(!with(&|layers| layers.truncate(2)).is_sound());
         assert!(!with(&|layers| layers[1].weights.truncate(5)).is_sound());
         assert!(!with(&|layers| layers[0].biases[0] = f32::NAN).is_sound());
+        let without_outputs = |layers: &mut Vec<Layer>| {
+            layers[1] = Layer { weights: Vec::new(), biases: Vec::new() };
+            layers[2] = Layer { weights: Vec::new(), biases: vec![0.0] };
+        };
+        assert!(!with(&without_outputs).is_sound());
         assert!(!Ranker::Blend(vec![(features::COUNT, 1.0)]).is_sound());
     }
 }
