@@ -52,6 +52,8 @@ mod night;
 mod operations;
 #[path = "promises/quality.rs"]
 mod quality;
+#[path = "promises/ranker.rs"]
+mod ranker;
 #[path = "promises/report.rs"]
 mod report;
 #[path = "promises/shapes.rs"]

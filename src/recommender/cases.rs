@@ -147,3 +147,61 @@ impl Cases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::encode::{RatingColumns, encode, normalise};
+    use crate::catalog::ids::UserRef;
+    use crate::catalog::split::Scheme;
+    use crate::config::{Config, KeyKind};
+
+    const DAY: f64 = 86_400.0;
+
+    #[test]
+    fn a_window_knows_what_was_read_before_it_and_nothing_later() {
+        let mut config = Config::default();
+        config.items.key = KeyKind::Text;
+        let mut columns = RatingColumns::default();
+        // Four readers, 20 books each, one a day; book n is read on day n, or one of the three days after.
+        for day in 0..80i64 {
+            let book = format!("book {:02}", day / 4);
+            columns.push(UserRef::Integer(day % 4), &book, 5.0, 1.6e9 + day as f64 * DAY);
+        }
+        let ratings = encode(normalise(columns, &config).expect("normalised")).expect("encoded");
+        let split = Split::draw(&ratings, Scheme::Time(0.5), 1).expect("drawn");
+        let cases = Cases::new(&split, &ratings.items, &Related::default(), 100, 5);
+        assert_eq!(cases.windows.len(), 5);
+        assert_eq!(cases.held_out.iter().map(Vec::len).sum::<usize>(), split.held_out_count);
+        let mut before = 0;
+        for window in &cases.windows {
+            let recency = window.traits.recency.as_ref().expect("times");
+            let known: u32 = window.traits.readers.iter().sum();
+            assert!(
+                known as usize >= split.train.len() && known > before,
+                "more is known from window to window"
+            );
+            before = known;
+            for case in window.cases.clone() {
+                let own = cases.known.of(case as usize).0;
+                let held_out = &cases.held_out[case as usize];
+                // Books are read in the order of their codes.
+                assert!(own.last() < held_out.first(), "{own:?} {held_out:?}");
+                assert!(own.is_sorted() && held_out.is_sorted());
+                assert!((0.0..5.0).contains(&cases.idle[case as usize]), "days since the last book");
+                assert!(held_out.iter().all(|item| window.traits.readers[*item as usize] < 4));
+            }
+            // What nobody has read yet is not recent either.
+            for (readers, recent) in window.traits.readers.iter().zip(&recency.readers) {
+                assert_eq!(*readers == 0, recent[0] == 0.0);
+            }
+        }
+        let some: Vec<u32> = cases.places().into_iter().filter(|place| place % 3 == 0).collect();
+        let fewer = cases.only(&some);
+        assert_eq!(fewer.windows.iter().map(|window| window.cases.len()).sum::<usize>(), some.len());
+        assert_eq!(fewer.held_out[1], cases.held_out[3]);
+        // Without windows, each reader is one case.
+        let once = Cases::new(&split, &ratings.items, &Related::default(), 100, 1);
+        assert_eq!((once.len(), once.windows.len()), (split.readers.len(), 1));
+    }
+}
