@@ -27,6 +27,12 @@ fn what_is_learned_is_published_only_if_it_serves_readers_better_and_the_log_say
         let low = line.split('(').nth(1).and_then(|text| text.split(' ').next()).expect("an interval");
         assert_eq!(learned, low.parse::<f64>().unwrap() > 0.0, "{line}");
     }
+    // What was learned is the same each time, and with any number of threads.
+    let lists = |threads: &str| {
+        shop.call(&["run", "--force", "--threads", threads]).ok();
+        shop.rows("SELECT user_id, rank, isbn, score FROM recommendations")
+    };
+    assert!(lists("1") == lists("3"));
     // Too few readers to learn from.
     let club = Shop::with_tastes(150, 60, 8);
     assert!(ran(&club, "mlp").contains("too few picks to learn from"));

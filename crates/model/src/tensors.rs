@@ -17,6 +17,12 @@ pub fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 
     Tensor::from_data(TensorData::new(numbers, [length]), device)
 }
 
+/// 1 / x of each number. Burn's own on the CPU is the processor's approximation for what lies well in memory and exact
+/// for the rest: another result each time.
+pub fn reciprocal<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    tensor.ones_like() / tensor
+}
+
 /// The numbers of a tensor, row by row.
 ///
 /// # Errors

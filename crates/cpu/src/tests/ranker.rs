@@ -54,3 +54,20 @@ fn a_network_learns_what_a_weighted_sum_cannot() {
     };
     assert!(found(&network) > 250 && found(&sum) < 150, "{} {}", found(&network), found(&sum));
 }
+
+#[test]
+fn a_ranker_is_the_same_whenever_and_with_however_many_threads_it_is_fitted() {
+    for kind in [Kind::Mlp, Kind::Linear] {
+        let settings = Settings { kind, ranker_epochs: 3, ..Settings::default() };
+        let (first, losses) = fitted(&settings);
+        let mut elsewhere = Vec::new();
+        for round in 0..6 {
+            // What lies in memory between two fits is not where it was.
+            elsewhere.push(vec![0_u8; 1000 * round + 4]);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1 + round % 3).build().expect("a pool");
+            let (again, losses_again) = pool.install(|| fitted(&settings));
+            assert_eq!(again, first, "fit {round}");
+            assert_eq!(losses_again, losses);
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::spectrum::Spectrum;
 use super::{HalfStep, Ridge, Side};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::tensors::{integers, numbers, table};
+use crate::tensors::{integers, numbers, reciprocal, table};
 
 /// Numbers in the largest tensor of a tile, W: 64 MiB.
 const TILE: usize = 1 << 24;
@@ -153,7 +153,7 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
     ) -> Result<(Tensor<B, 2>, Tensor<B, 1>)> {
         let ([_, d], [rows, length, _]) = (features.dims(), self.weights.dims());
         // D^-½: [rows, d].
-        let scale = (values.clone() + self.penalties.clone()).sqrt().recip();
+        let scale = reciprocal((values.clone() + self.penalties.clone()).sqrt());
         let gathered = features.clone().select(0, self.columns.clone()).reshape([rows, length, d]);
         let w = gathered * self.weights.clone() * scale.clone().unsqueeze_dim::<3>(1);
         let across = w.clone().swap_dims(1, 2);

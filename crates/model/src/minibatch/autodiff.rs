@@ -10,7 +10,7 @@ use burn::tensor::{Int, Tensor};
 use super::{Batch, Loss, Sample, Setting};
 use crate::Factors;
 use crate::error::Result;
-use crate::tensors::{integers, numbers, table};
+use crate::tensors::{integers, numbers, reciprocal, table};
 
 #[derive(Module, Debug)]
 struct Embeddings<B: Backend> {
@@ -122,8 +122,8 @@ fn estimate<B: AutodiffBackend<FloatElem = f32>>(
             let split = |rows: Tensor<B, 2>| (rows.clone().narrow(1, 0, d), rows.narrow(1, d, 1));
             let ((x, b_u), (y, b_i)) = (split(x), split(y));
             let predicted = (x.clone() * y.clone()).sum_dim(1) + b_u.clone() + b_i.clone() + mean;
-            let of_user = user_counts.recip() * user_damping;
-            let of_item = item_counts.recip() * item_damping;
+            let of_user = reciprocal(user_counts) * user_damping;
+            let of_item = reciprocal(item_counts) * item_damping;
             let penalty = square(x) * ((of_user.clone() + 1.0) * user)
                 + square(y) * ((of_item.clone() + 1.0) * item)
                 + square(b_u) * of_user

@@ -25,12 +25,11 @@ pub use training::{Examples, fit};
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A small neural network, if it is better than the blend.
+    #[default]
     Mlp,
     /// A weighted sum of the features, if it is better than the blend.
     Linear,
-    /// The blend: factors and neighbours at fixed weights. The default, as long as a learned ranker is not the same
-    /// from one training to the next: burn's autodiff rounds differently each time.
-    #[default]
+    /// The blend: factors and neighbours at fixed weights.
     None,
 }
 

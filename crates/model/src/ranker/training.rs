@@ -4,7 +4,7 @@ use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{log_softmax, relu, softmax};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -151,18 +151,15 @@ impl<B: Backend> Batch<B> {
         }
     }
 
-    /// The mean loss of a user: log Σ exp s less the mean s of what was picked.
-    ///
-    /// No tensor is used more than twice: autodiff adds up the gradients of its uses in any order, and the sum of three
-    /// numbers depends on it.
+    /// `[users, length]`: what the network makes of the candidates.
+    fn scores(&self, network: &Network<B>) -> Tensor<B, 2> {
+        network.forward(self.rows.clone()).reshape(self.picked.dims()) + self.absent.clone()
+    }
+
+    /// The mean loss of a user: the mean of −log softmax(s) of what was picked.
     fn loss(self, network: &Network<B>) -> Tensor<B, 1> {
-        let [users, length] = self.absent.dims();
-        let scores = network.forward(self.rows).reshape([users, length]) + self.absent;
-        let greatest = scores.clone().detach().max_dim(1);
-        let scores = scores - greatest;
-        let all = scores.clone().exp().sum_dim(1).log();
-        let picked = (scores * self.picked).sum_dim(1);
-        (all - picked).sum() / users as f32
+        let logarithms = log_softmax(self.scores(network), 1);
+        (logarithms * self.picked.clone()).sum() / -(self.picked.dims()[0] as f32)
     }
 }
 
@@ -194,7 +191,7 @@ pub fn fit<B: Backend<FloatElem = f32>>(
         for users in learning.chunks(BATCH) {
             watch.interrupt.check()?;
             let rate = settings.ranker_learning_rate * (1.0 - step as f64 / steps.max(1) as f64);
-            network = descend(network, &mut adam, rate, Batch::new(examples, &standard, users, device));
+            network = descend(network, &mut adam, rate, &Batch::new(examples, &standard, users, device));
             step += 1;
         }
         let valid = network.valid();
@@ -210,14 +207,20 @@ pub fn fit<B: Backend<FloatElem = f32>>(
     Ok(Ranker::Network { standard, layers: best.1 })
 }
 
-/// A step against the gradient.
+/// A step against the gradient of [`Batch::loss`], which is softmax(s) less the picks for each score s.
+///
+/// What is derived here is the sum of that gradient times the scores. To derive a logarithm, burn would take the
+/// reciprocal that [`reciprocal`](crate::tensors::reciprocal) is there to avoid, and no two fits would be the same.
 fn descend<B: AutodiffBackend, O: Optimizer<Network<B>, B>>(
     network: Network<B>,
     optimiser: &mut O,
     rate: f64,
-    batch: Batch<B>,
+    batch: &Batch<B>,
 ) -> Network<B> {
-    let gradients = GradientsParams::from_grads(batch.loss(&network).backward(), &network);
+    let scores = batch.scores(&network);
+    let slopes = softmax(scores.clone().detach(), 1) - batch.picked.clone();
+    let sum = (scores * slopes).sum() / batch.picked.dims()[0] as f32;
+    let gradients = GradientsParams::from_grads(sum.backward(), &network);
     optimiser.step(rate, network, gradients)
 }
 
