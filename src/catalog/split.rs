@@ -88,7 +88,8 @@ pub struct Later {
 #[derive(Clone, Debug, Default)]
 pub struct Split {
     pub train: Interactions,
-    /// The time of each of its entries, as [`Encoded::moments`]; empty if no time is known.
+    /// The time of each of its entries, as [`Encoded::moments`]; empty if no time is known, or if what is held out is
+    /// not what came last: what was read of late foretells nothing there.
     pub moments: Vec<f64>,
     /// If every held-out rating is newer than every other: the held-out ratings, oldest first.
     pub later: Vec<Later>,
@@ -123,6 +124,16 @@ impl Split {
         }
         let split = Self { train, held_out, held_out_ratings, held_out_count, ..Self::default() };
         Self { readers: split.judged().collect(), ..split }
+    }
+
+    /// With the times of `train`, and those of what is held out: a split by time if each of these is newer.
+    pub fn in_time(mut self, moments: &[f64], mut later: Vec<Later>) -> Self {
+        let newest = moments.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if times::unit(moments).is_some() && later.iter().all(|later| later.moment > newest) {
+            later.sort_by(|a, b| a.moment.total_cmp(&b.moment));
+            (self.moments, self.later) = (moments.to_vec(), later);
+        }
+        self
     }
 
     /// Draws what is held out of `ratings`; the same for the same seed.
@@ -189,6 +200,9 @@ impl Split {
             }
         }
         let mut split = Self::of_parts(rows, moments, &part)?;
+        if !matches!(scheme, Scheme::Time(_) | Scheme::LeaveLast(_)) {
+            split.moments.clear();
+        }
         if matches!(scheme, Scheme::Time(_)) {
             for_each(rows, |user, item, at| {
                 if part[at] == Part::HeldOut {

@@ -17,9 +17,9 @@ pub struct Evaluate {
     /// The application's SQLite file: some of its ratings are held out, to be foretold.
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
     pub db: Option<PathBuf>,
-    /// What is held out of the database.
-    #[arg(long, value_enum, default_value = "random")]
-    pub split: SplitKind,
+    /// What is held out of the database [default: time if most ratings have a time, else random].
+    #[arg(long, value_enum)]
+    pub split: Option<SplitKind>,
     /// How much of it is held out, from 0 to 1 [default: 0.2, and 0.1 of new-books].
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub share: Option<f64>,
@@ -29,7 +29,7 @@ pub struct Evaluate {
     /// Which ratings are drawn: another number, another split.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub split_seed: u64,
-    /// Instead of a database: ratings to learn from, as user, item, rating.
+    /// Instead of a database: ratings to learn from, as user, item, rating and perhaps a time.
     #[arg(long, value_name = "FILE", requires = "test")]
     pub train: Option<PathBuf>,
     /// Ratings to be foretold, of the same readers.
@@ -78,7 +78,7 @@ pub struct Tune {
 impl Evaluate {
     /// How much is held out.
     pub fn share(&self) -> f64 {
-        self.share.unwrap_or(if self.split == SplitKind::NewBooks { 0.1 } else { 0.2 })
+        self.share.unwrap_or(if self.split == Some(SplitKind::NewBooks) { 0.1 } else { 0.2 })
     }
 }
 

@@ -38,7 +38,10 @@ pub fn evaluate(context: Context<'_>, args: &Evaluate) -> Result<Outcome> {
         args.compare.iter().map(|words| named_variant(words, context.config, args)).collect::<Result<_>>()?;
     let source = match (&args.train, &args.test, &args.db) {
         (Some(train), Some(test), _) => Source::Files { train, test },
-        (_, _, Some(db)) => Source::Database { db, scheme: scheme(args), seed: args.split_seed },
+        (_, _, Some(db)) => {
+            let (scheme, share) = (args.split.map(|kind| scheme(kind, args)), args.share());
+            Source::Database { db, scheme, share, seed: args.split_seed }
+        },
         _ => {
             return Err(Error::new(Kind::NoInput, "there is nothing to evaluate")
                 .hint("name a database with --db, or two files with --train and --test"));
@@ -54,9 +57,9 @@ pub fn evaluate(context: Context<'_>, args: &Evaluate) -> Result<Outcome> {
     Ok(Outcome { text, json: as_json(&Told { evaluation, k })?, failure: None })
 }
 
-fn scheme(args: &Evaluate) -> Scheme {
+fn scheme(kind: SplitKind, args: &Evaluate) -> Scheme {
     let share = args.share();
-    match args.split {
+    match kind {
         SplitKind::Random => Scheme::Random(share),
         SplitKind::LeaveOneOut => Scheme::LeaveOne,
         SplitKind::LeaveLast => Scheme::LeaveLast(args.last),

@@ -43,8 +43,8 @@ pub struct Request<'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// A database, some of whose ratings are held out.
-    Database { db: &'a Path, scheme: Scheme, seed: u64 },
+    /// A database, some of whose ratings are held out: as `scheme` says, or this share as a night would.
+    Database { db: &'a Path, scheme: Option<Scheme>, share: f64, seed: u64 },
     /// Two files: the ratings to learn from, and the held-out ones.
     Files { train: &'a PathBuf, test: &'a PathBuf },
 }
@@ -122,19 +122,17 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     let Context { config, console, interrupt } = context;
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
-    let Task { ratings, split, related, summary } = Task::new(context, &request)?;
+    let Task { ratings, split, scheme, related, summary } = Task::new(context, &request)?;
     console.say(format!(
-        "split      {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
+        "split      {}: {} ratings of {} books by {} readers to learn from; {} held out, of {} readers",
+        summary.kind,
         count(split.train.len()),
         count(ratings.items.rated_count()),
         count(ratings.users.len()),
         count(split.held_out_count),
         count(split.readers.len()),
     ));
-    let new_books_seed = match request.source {
-        Source::Database { scheme: Scheme::Books(_), seed, .. } => Some(seed),
-        _ => None,
-    };
+    let new_books_seed = summary.seed.filter(|_| matches!(scheme, Scheme::Books(_)));
     let holdout = Holdout {
         split: &split,
         items: &ratings.items,
@@ -150,10 +148,6 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     if let Some(seed) = new_books_seed {
         models.insert(0, evaluator.random(seed));
     }
-    let scheme = match request.source {
-        Source::Database { scheme, .. } => scheme,
-        Source::Files { .. } => Scheme::Random(config.gate.holdout),
-    };
     let lesson = Lesson {
         ratings: &ratings,
         split: Some(&split),
@@ -169,7 +163,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         let mut config = config.clone();
         config.model.half_life = choice.as_ref().map_or(config.model.half_life, |choice| choice.half_life);
         let model = evaluator.fit(name, &config)?;
-        if let Some(Learned { lead, why, .. }) = &choice {
+        if let Some(Learned { blend, lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {
                 let [low, high] = lead.interval;
                 format!(", nDCG@20 {:+.4} ({low:+.4} to {high:+.4}) beside the blend", lead.mean)
@@ -180,7 +174,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
                 for (part, feature) in PARTS.into_iter().filter(|(part, _)| model.has(part)) {
                     models.push(evaluator.predict(part, &model, Some(&Ranker::only(feature)))?);
                 }
-                models.push(evaluator.predict("blend", &model, Some(&Ranker::blend()))?);
+                models.push(evaluator.predict("blend", &model, Some(blend))?);
             }
         }
         let ranker = choice.as_ref().map(|choice| &choice.ranker);
@@ -195,6 +189,8 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
 struct Task {
     ratings: Encoded,
     split: Split,
+    /// How they were held out.
+    scheme: Scheme,
     related: Related,
     summary: SplitSummary,
 }
@@ -202,16 +198,21 @@ struct Task {
 impl Task {
     fn new(context: Context<'_>, request: &Request<'_>) -> Result<Self> {
         let config = context.config;
-        let (ratings, split, mut related, summary) = match request.source {
+        let (ratings, split, scheme, mut related, summary) = match request.source {
             Source::Files { train, test } => {
                 let (ratings, split) = split_files::read(train, test, config)?;
+                let scheme = match split.later.is_empty() {
+                    true => Scheme::Random(config.gate.holdout),
+                    false => Scheme::Time(config.gate.holdout),
+                };
                 let [train, test] = [train, test].map(|path| Some(path.display().to_string()));
                 let summary = SplitSummary { kind: "files", train, test, ..SplitSummary::default() };
-                (ratings, split, Related::default(), summary)
+                (ratings, split, scheme, Related::default(), summary)
             }
-            Source::Database { db, scheme, seed } => {
+            Source::Database { db, scheme, share, seed } => {
                 let database = context.open(db)?;
                 let Dataset { ratings, related, .. } = Job::new(context).load(&database)?;
+                let scheme = scheme.unwrap_or_else(|| Scheme::of_night(&ratings.moments, share));
                 let split = Split::draw(&ratings, scheme, seed)?;
                 let summary = SplitSummary {
                     kind: scheme.word(),
@@ -223,7 +224,7 @@ impl Task {
                     },
                     ..SplitSummary::default()
                 };
-                (ratings, split, related, summary)
+                (ratings, split, scheme, related, summary)
             }
         };
         if let Some(path) = request.books {
@@ -236,7 +237,7 @@ impl Task {
             test_ratings: split.held_out_count,
             ..summary
         };
-        Ok(Self { ratings, split, related, summary })
+        Ok(Self { ratings, split, scheme, related, summary })
     }
 }
 

@@ -6,7 +6,8 @@ use crate::catalog::encode::{self, Encoded, RatingColumns};
 use crate::catalog::ids::{Items, UserRef};
 use crate::catalog::keys;
 use crate::catalog::makers::{Groups, Particulars, Related};
-use crate::catalog::split::Split;
+use crate::catalog::split::{Later, Split};
+use crate::catalog::times;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
@@ -17,21 +18,23 @@ use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
 /// [`Kind::NoInput`] for a missing file, [`Kind::NoRatings`] if one holds nothing to use.
 pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Split)> {
     let mut columns = RatingColumns::default();
-    for_each_rating(train, config, |place, user, isbn, rating| {
-        columns.push(user, isbn, rating, place);
+    let has_times = for_each_rating(train, config, |Line { place, user, isbn, rating, moment }| {
+        columns.push(user, isbn, rating, moment.unwrap_or(place));
     })?;
     let mut train = encode::encode(encode::normalise(columns, config)?)?;
-    // The place of a line says which of two ratings counts, but not when it was given.
-    train.moments.clear();
+    if !has_times {
+        // The place of a line says which of two ratings counts, but not when it was given.
+        train.moments.clear();
+    }
     if train.interactions.is_empty() {
         return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
     }
     let (users, items) = (train.users.codes(), train.items.codes());
     let mut held_out = vec![Vec::new(); train.users.len()];
-    let mut held_out_ratings = Vec::new();
+    let (mut held_out_ratings, mut later) = (Vec::new(), Vec::new());
     let mut unknown = train.items.len() as u32;
     let mut held_out_count = 0;
-    for_each_rating(test, config, |_, user, isbn, rating| {
+    for_each_rating(test, config, |Line { user, isbn, rating, moment, .. }| {
         let Some(key) = keys::key(isbn, config) else {
             return;
         };
@@ -44,6 +47,7 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
                 unknown
             });
             held_out[user as usize].push(code);
+            later.extend(item.zip(moment).map(|(item, moment)| Later { moment, user, item }));
         }
         if !rating.is_nan() {
             held_out_ratings.push((user, item, rating));
@@ -52,21 +56,29 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
     if held_out_count == 0 {
         return Err(Error::new(Kind::NoRatings, "the test file holds no usable ratings"));
     }
-    let split = Split::new(train.interactions.clone(), held_out, held_out_ratings, held_out_count);
+    let split = Split::new(train.interactions.clone(), held_out, held_out_ratings, held_out_count)
+        .in_time(&train.moments, later);
     drop((users, items));
     Ok((train, split))
 }
 
-/// Gives `take` the number, reader, ISBN and rating of each usable record; an implicit rating is NaN.
-fn for_each_rating(
-    path: &Path,
-    config: &Config,
-    mut take: impl FnMut(f64, UserRef<'_>, &str, f32),
-) -> Result<()> {
+/// A usable line of a file.
+struct Line<'a> {
+    place: f64,
+    user: UserRef<'a>,
+    isbn: &'a str,
+    /// NaN if it is implicit.
+    rating: f32,
+    /// `None` in a file without times.
+    moment: Option<f64>,
+}
+
+/// Gives `take` each usable line. Returns whether the file has times.
+fn for_each_rating(path: &Path, config: &Config, mut take: impl FnMut(Line<'_>)) -> Result<bool> {
     let hints = Hints { kind: Some(FileKind::Ratings), ..Default::default() };
     let dialect = Dialect::sniff(path, &hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
-    let (user, isbn, rating) = (place(Field::User), place(Field::Isbn), place(Field::Rating));
+    let [user, isbn, rating, rated_at] = [Field::User, Field::Isbn, Field::Rating, Field::RatedAt].map(place);
     for record in Records::open(path, &dialect)? {
         let record = record?;
         let field =
@@ -74,7 +86,7 @@ fn for_each_rating(
         let (Some(user), Some(isbn)) = (field(user), field(isbn)) else {
             continue;
         };
-        let stars = match field(rating) {
+        let rating = match field(rating) {
             None => f32::NAN,
             Some(text) => match number(text) {
                 Some(number) if number == config.source.implicit_rating => f32::NAN,
@@ -82,9 +94,10 @@ fn for_each_rating(
                 None => continue,
             },
         };
-        take(record.number as f64, UserRef::Text(user), isbn, stars);
+        let moment = rated_at.map(|at| field(Some(at)).map_or(f64::NEG_INFINITY, times::parse));
+        take(Line { place: record.number as f64, user: UserRef::Text(user), isbn, rating, moment });
     }
-    Ok(())
+    Ok(rated_at.is_some())
 }
 
 /// Reads from a file of books which books of `items` are related.

@@ -4,6 +4,7 @@
 //! measures them on held-out ratings. [`api`] offers the same to other programs.
 
 mod api;
+mod blend;
 pub mod cases;
 mod engine;
 pub mod evaluator;

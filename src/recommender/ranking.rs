@@ -11,6 +11,7 @@ use crate::model::candidates::{CandidateSearch, Candidates};
 use crate::model::device::Device;
 use crate::model::ranker::{Examples, Ranker};
 use crate::quality::metrics;
+use crate::recommender::blend;
 use crate::recommender::cases::Window;
 use crate::recommender::evaluator::{Evaluator, Holdout, HoldoutModel, Measure, Predictions};
 use crate::recommender::training::has_ranker;
@@ -26,17 +27,20 @@ const SEED: u64 = 30;
 /// Most readers for a ranker to learn from: more take time, and change little.
 const EXAMPLES: usize = 3_000;
 
-/// With fewer readers than this, those who have judged a ranker teach it afterwards.
+/// With fewer examples than this, each half of the readers teaches a ranker for the other half to judge, and all teach
+/// the one that is published.
 const ENOUGH_EXAMPLES: usize = 1_000;
 
-/// With fewer readers than this to learn from, the blend serves better.
+/// With fewer examples than this, the plain blend serves as well.
 const FEWEST_EXAMPLES: usize = 100;
 
 /// What orders the lists, and who judged it.
 #[derive(Clone, Debug)]
 pub struct Choice {
     pub ranker: Ranker,
-    /// Places of the readers that it did not learn from.
+    /// The best blend.
+    pub blend: Ranker,
+    /// Places of the judges, rising: no list of theirs was made by what learned from them.
     pub judges: Vec<u32>,
     /// The judges' lists, in this order.
     pub predictions: Predictions,
@@ -45,71 +49,78 @@ pub struct Choice {
     pub why: &'static str,
 }
 
+/// What some readers teach.
+#[derive(Default)]
+struct Taught {
+    examples: Examples,
+    /// For each of them, the figure of each of the [`blend::all`].
+    figures: Vec<Vec<f64>>,
+}
+
+/// A judge's place, and the lists of a learned ranker and of a blend.
+type Judged = (u32, Vec<u32>, Vec<u32>);
+
 impl Choice {
-    /// Learns from one half of the readers, and asks the other half whether that serves them better than the plain
-    /// blend. `None` if lists have no ranker.
+    /// Learns from one half of the readers, and asks the other half whether that serves them better than the best
+    /// blend, which one half chooses for the other, too. `None` if lists have no ranker.
     pub fn make(evaluator: &Evaluator<'_>, model: &HoldoutModel) -> Result<Option<Self>> {
         if !has_ranker(&model.config) {
             return Ok(None);
         }
-        let blend = |why: &'static str, lead: Option<Lead>| -> Result<Option<Self>> {
+        let learns = model.config.ranker.kind != RankerKind::None;
+        let searches = evaluator.candidates(model)?;
+        let blends = blend::all(evaluator.cases().windows.iter().any(|window| window.traits.recency.is_some()));
+        let seed = model.config.model.seed;
+        let mut taught = vec![evaluator.taught(model, &searches, &blends, true)?];
+        if taught[0].examples.users() < FEWEST_EXAMPLES {
             let (ranker, judges) = (Ranker::blend(), evaluator.cases().places());
             let predictions = evaluator.predict("", model, Some(&ranker))?;
-            Ok(Some(Self { ranker, judges, predictions, lead, why }))
+            let why = "the plain blend: too few picks to learn from";
+            return Ok(Some(Self { blend: ranker.clone(), ranker, judges, predictions, lead: None, why }));
+        }
+        if taught[0].examples.users() < ENOUGH_EXAMPLES {
+            taught.push(evaluator.taught(model, &searches, &blends, false)?);
+        }
+        let mut judged: Vec<Judged> = Vec::new();
+        let mut ranker = Ranker::blend();
+        for (taught, half) in taught.iter().zip([true, false]) {
+            let blend = &blends[blend::best(&taught.figures, seed)];
+            if learns {
+                ranker = evaluator.fit_ranker(model, &taught.examples)?;
+            }
+            judged.extend(evaluator.judged(model, &searches, (&ranker, blend), !half)?);
+        }
+        judged.sort_unstable_by_key(|(place, ..)| *place);
+        let all = taught.into_iter().reduce(Taught::and).unwrap_or_default();
+        let blend = blends[blend::best(&all.figures, seed)].clone();
+        let judges: Vec<u32> = judged.iter().map(|(place, ..)| *place).collect();
+        let (learned, blended) = judged.into_iter().map(|(_, learned, blended)| (learned, blended)).unzip();
+        let [learned, blended] = [learned, blended].map(|lists| model.predictions("", Some(lists)));
+        let of_blend = |why, lead| {
+            Ok(Some(Self { ranker: blend.clone(), blend: blend.clone(), judges: judges.clone(), predictions: blended.clone(), lead, why }))
         };
-        if model.config.ranker.kind == RankerKind::None {
-            return blend("the plain blend, as set", None);
-        }
-        let searches = evaluator.candidates(model)?;
-        let (mut examples, most) = (Examples::new(), EXAMPLES / searches.len());
-        for (search, window) in searches.iter().zip(&evaluator.cases().windows) {
-            let learners = evaluator.half(window, true);
-            let before = examples.users();
-            for places in learners.chunks(most) {
-                if examples.users() - before < most {
-                    let found =
-                        evaluator.visit(search, places, |place, found| evaluator.example(place, found))?;
-                    found.iter().for_each(|more| examples.append(more));
-                }
-            }
-        }
-        if examples.users() < FEWEST_EXAMPLES {
-            return blend("the plain blend: too few picks to learn from", None);
-        }
-        let (mut ranker, plain) = (evaluator.fit_ranker(model, &examples)?, Ranker::blend());
-        let (top, new) = evaluator.lengths(model);
-        let (mut judges, mut learned, mut blended, mut more) =
-            (Vec::new(), Vec::new(), Vec::new(), Examples::new());
-        for (search, window) in searches.iter().zip(&evaluator.cases().windows) {
-            let places = evaluator.half(window, false);
-            let judged = evaluator.visit(search, &places, |place, found| {
-                let list = |ranker: &Ranker| -> Vec<u32> {
-                    let mut scores = Vec::with_capacity(found.items.len());
-                    ranker.score(&found.features, &mut scores);
-                    search.best(found, &scores, top, new).into_iter().map(|entry| entry.item).collect()
-                };
-                (list(&ranker), list(&plain), evaluator.example(place, found))
-            })?;
-            judges.extend(places);
-            for (ours, theirs, example) in judged {
-                learned.push(ours);
-                blended.push(theirs);
-                more.append(&example);
-            }
+        if !learns {
+            return of_blend("the blend, as set", None);
         }
         let judge = evaluator.only(&judges);
-        let [learned, blended] = [learned, blended].map(|lists| model.predictions("", Some(lists)));
         let ndcg = |predictions: &Predictions| Measure::Lists.by_reader(&judge, predictions).1;
-        let lead = metrics::lead(&ndcg(&learned), &ndcg(&blended), model.config.model.seed);
+        let lead = metrics::lead(&ndcg(&learned), &ndcg(&blended), seed);
         if lead.interval[0] <= 0.0 {
-            return blend("the plain blend: the learned ranker is not better beyond doubt", Some(lead));
+            return of_blend("the blend: the learned ranker is not better beyond doubt", Some(lead));
         }
-        if examples.users() < ENOUGH_EXAMPLES {
+        if all.examples.users() < 2 * ENOUGH_EXAMPLES {
             // Whoever judges has done so: now all may teach.
-            examples.append(&more);
-            ranker = evaluator.fit_ranker(model, &examples)?;
+            ranker = evaluator.fit_ranker(model, &all.examples)?;
         }
-        Ok(Some(Self { ranker, judges, predictions: learned, lead: Some(lead), why: "a learned ranker" }))
+        Ok(Some(Self { ranker, blend, judges, predictions: learned, lead: Some(lead), why: "a learned ranker" }))
+    }
+}
+
+impl Taught {
+    fn and(mut self, other: Self) -> Self {
+        self.examples.append(&other.examples);
+        self.figures.extend(other.figures);
+        self
     }
 }
 
@@ -118,6 +129,61 @@ impl Evaluator<'_> {
     fn half(&self, window: &Window, learns: bool) -> Vec<u32> {
         let (readers, halves) = (&self.cases().readers, &self.holdout().split.learns);
         window.cases.clone().filter(|place| halves[readers[*place as usize] as usize] == learns).collect()
+    }
+
+    /// What the readers of a half teach, up to [`EXAMPLES`] of them.
+    fn taught(
+        &self,
+        model: &HoldoutModel,
+        searches: &[CandidateSearch<'_>],
+        blends: &[Ranker],
+        half: bool,
+    ) -> Result<Taught> {
+        let (top, new) = self.lengths(model);
+        let most = EXAMPLES / searches.len();
+        let mut taught = Taught { examples: Examples::new(), figures: Vec::new() };
+        for (search, window) in searches.iter().zip(&self.cases().windows) {
+            let before = taught.examples.users();
+            for places in self.half(window, half).chunks(most) {
+                if taught.examples.users() - before < most {
+                    let found = self.visit(search, places, |place, found| {
+                        let example = self.example(place, found);
+                        let held_out = self.cases().held_out[place as usize].as_slice();
+                        let figure = |blend: &Ranker| {
+                            let list = ordered(search, found, blend, top, new);
+                            metrics::by_reader(&[list], &[held_out], Measure::LENGTH)[0].ndcg
+                        };
+                        // Who picked no candidate has the same figure with every blend.
+                        let figures = (example.users() > 0).then(|| blends.iter().map(figure).collect());
+                        (example, figures)
+                    })?;
+                    for (example, figures) in found {
+                        taught.examples.append(&example);
+                        taught.figures.extend(figures);
+                    }
+                }
+            }
+        }
+        Ok(taught)
+    }
+
+    /// The lists of the readers of a half, by a learned ranker and by a blend.
+    fn judged(
+        &self,
+        model: &HoldoutModel,
+        searches: &[CandidateSearch<'_>],
+        (ranker, blend): (&Ranker, &Ranker),
+        half: bool,
+    ) -> Result<Vec<Judged>> {
+        let (top, new) = self.lengths(model);
+        let mut judged = Vec::new();
+        for (search, window) in searches.iter().zip(&self.cases().windows) {
+            judged.extend(self.visit(search, &self.half(window, half), |place, found| {
+                let list = |ranker: &Ranker| ordered(search, found, ranker, top, new);
+                (place, list(ranker), list(blend))
+            })?);
+        }
+        Ok(judged)
     }
 
     fn visit<T: Send>(
@@ -139,10 +205,19 @@ impl Evaluator<'_> {
     }
 }
 
+/// The best candidates in the order of a ranker.
+fn ordered(search: &CandidateSearch<'_>, found: &Candidates, ranker: &Ranker, top: usize, new: usize) -> Vec<u32> {
+    let mut scores = Vec::with_capacity(found.items.len());
+    ranker.score(&found.features, &mut scores);
+    search.best(found, &scores, top, new).into_iter().map(|entry| entry.item).collect()
+}
+
 /// What orders the lists, and how that was decided; see [`Choice`].
 #[derive(Clone, Debug)]
 pub struct Learned {
     pub ranker: Ranker,
+    /// The best blend.
+    pub blend: Ranker,
     /// The half-life that it was learned with.
     pub half_life: HalfLife,
     pub lead: Option<Lead>,
@@ -176,8 +251,11 @@ impl Lesson<'_> {
         if !has_ranker(config) {
             return Ok(None);
         }
-        let (ranker, half_life) = (Ranker::blend(), config.model.half_life);
-        let plain = |why| Ok(Some(Learned { ranker, half_life, lead: None, why }));
+        let half_life = config.model.half_life;
+        let plain = |why| {
+            let blend = Ranker::blend();
+            Ok(Some(Learned { ranker: blend.clone(), blend, half_life, lead: None, why }))
+        };
         let (rows, moments) = match split {
             Some(split) => (&split.train, &split.moments),
             None => (&ratings.interactions, &ratings.moments),
@@ -204,13 +282,9 @@ impl Lesson<'_> {
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, device, &silent, interrupt);
         let config = &evaluator.with_half_life(config)?;
-        if config.ranker.kind == RankerKind::None {
-            let (half_life, why) = (config.model.half_life, "the plain blend, as set");
-            return Ok(Some(Learned { ranker: Ranker::blend(), half_life, lead: None, why }));
-        }
         let model = evaluator.fit("ranker", config)?;
         let half_life = config.model.half_life;
-        let learned = |Choice { ranker, lead, why, .. }| Learned { ranker, half_life, lead, why };
+        let learned = |Choice { ranker, blend, lead, why, .. }| Learned { ranker, blend, half_life, lead, why };
         Ok(Choice::make(&evaluator, &model)?.map(learned))
     }
 }

@@ -269,7 +269,7 @@ fn examine(
             (evaluator, model, None)
         }
         // Nobody judges a ranker that has learned from them.
-        Some(Choice { ranker, judges, predictions, lead, why }) => {
+        Some(Choice { ranker, judges, predictions, lead, why, .. }) => {
             lines.push(ranker_line(lead, why));
             (evaluator.only(&judges), predictions, Some(ranker))
         }
