@@ -2,50 +2,107 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
+use xxhash_rust::xxh3::Xxh3;
 
+use crate::catalog::content::{self, Words};
 use crate::catalog::editions::{self, WorkKey};
 use crate::catalog::ids::Items;
 use crate::catalog::language;
 use crate::config::Config;
-use crate::model::data::{Descriptions, Editions, Group, Maker, UNKNOWN};
+use crate::model::data::{Descriptions, Editions, Group, Interactions, Maker, UNKNOWN};
 
 /// An author or publisher with more books than this says nothing about taste. (Of 100, 300 and 1,000, 300 is
 /// the best on Book-Crossing.)
 const MOST_BOOKS: usize = 300;
 
-/// Who made a book and what it is called, in forms that can be compared.
+/// What a table says of a book, as it stands there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BookTexts<'a> {
+    pub title: Option<&'a str>,
+    pub author: Option<&'a str>,
+    pub publisher: Option<&'a str>,
+    pub year: Option<&'a str>,
+    pub genre: Option<&'a str>,
+    pub description: Option<&'a str>,
+}
+
+/// Who made a book, what it is called and what it is about, in forms that can be compared.
 #[derive(Clone, Debug)]
 pub struct Particulars {
     pub authors: Vec<String>,
     publisher: Option<String>,
     name: Option<WorkKey>,
+    year: Option<f32>,
+    title: Vec<u64>,
+    subjects: Vec<u64>,
 }
 
 impl Particulars {
-    pub fn new(title: Option<&str>, author: Option<&str>, publisher: Option<&str>) -> Self {
+    pub fn new(texts: BookTexts<'_>) -> Self {
+        let BookTexts { title, author, publisher, year, genre, description } = texts;
         let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
         let name = title.zip(author).and_then(|(title, author)| WorkKey::new(title, author));
         let authors = author.into_iter().flat_map(people).filter_map(|author| maker(Some(author))).collect();
-        Self { authors, publisher: maker(publisher), name }
+        let about = |text: Option<&str>, parts: fn(&str) -> Vec<u64>| text.map(parts).unwrap_or_default();
+        let subjects = [about(genre, content::labels), about(description, content::words)].concat();
+        let (year, title) = (year.and_then(year_of), about(title, content::words));
+        Self { authors, publisher: maker(publisher), name, year, title, subjects }
     }
 }
 
-/// Which books share a maker, and which are editions of one work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The year of a field such as `1999`, `1999.0` or `2004-05-01`; `None` for a placeholder such as 0.
+fn year_of(field: &str) -> Option<f32> {
+    let digits: String = field.trim().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().filter(|year: &f32| (1000.0..2100.0).contains(year))
+}
+
+/// What the table of books adds to the ratings: which books share a maker, which are editions of one work, and what
+/// they are about.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Related {
     /// Books with a maker in common, from which the ranking model learns.
     pub groups: Vec<Group>,
     editions: Editions,
+    /// By code; [`f32::NAN`] where it is unknown. Empty where no year is.
+    years: Vec<f32>,
+    /// As [`Words::finish`].
+    titles: Interactions,
+    subjects: Interactions,
 }
 
 impl Related {
     /// What is known of each of `items`.
-    pub fn descriptions(&self, items: &Items) -> Descriptions {
+    pub fn descriptions(&self, items: &Items) -> Arc<Descriptions> {
         let language = |item: usize| items.isbn13(item).map_or(UNKNOWN, language::of_isbn13);
-        let languages = (0..items.len()).map(language).collect();
-        Descriptions::of_groups(&self.groups, items.len(), languages)
+        let codes = |maker: Maker| maker.codes(&self.groups, items.len());
+        Arc::new(Descriptions {
+            authors: codes(Maker::Author),
+            publishers: codes(Maker::Publisher),
+            languages: (0..items.len()).map(language).collect(),
+            years: self.years.clone(),
+            titles: self.titles.clone(),
+            subjects: self.subjects.clone(),
+        })
+    }
+
+    /// Adds all that lists depend on to a digest.
+    pub fn digest(&self, hash: &mut Xxh3, config: &Config, items: usize) {
+        for group in &self.groups {
+            hash.update(&[group.maker as u8]);
+            group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+        }
+        let editions = self.editions(config);
+        if editions.count().0 > 0 {
+            editions.works(items).iter().for_each(|work| hash.update(&work.to_le_bytes()));
+        }
+        self.years.iter().for_each(|year| hash.update(&year.to_le_bytes()));
+        for rows in [&self.titles, &self.subjects] {
+            rows.items.iter().for_each(|word| hash.update(&word.to_le_bytes()));
+            rows.ratings.iter().for_each(|weight| hash.update(&weight.to_le_bytes()));
+        }
     }
 
     /// The editions of which a list shows only one; empty if `one_edition` is off.
@@ -62,13 +119,19 @@ impl Related {
 pub struct Groups {
     by_name: HashMap<(Maker, String), Vec<u32>>,
     named: Vec<(WorkKey, Option<u32>)>,
+    years: Vec<(u32, f32)>,
+    titles: Words,
+    subjects: Words,
 }
 
 impl Groups {
     /// `item` is the book's code, if it has one.
     pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
-        let Particulars { authors, publisher, name } = particulars;
+        let Particulars { authors, publisher, name, year, title, subjects } = particulars;
         if let Some(item) = item {
+            self.years.extend(year.map(|year| (item, year)));
+            self.titles.add(item, &title);
+            self.subjects.add(item, &subjects);
             let authors = authors.into_iter().map(|name| (Maker::Author, name));
             for maker in authors.chain(publisher.map(|name| (Maker::Publisher, name))) {
                 self.by_name.entry(maker).or_default().push(item);
@@ -77,8 +140,8 @@ impl Groups {
         self.named.extend(name.map(|name| (name, item)));
     }
 
-    /// Keeps groups of two or more books, in an order that depends only on their contents.
-    pub fn finish(self) -> Related {
+    /// Keeps groups of two or more of `items` books, in an order that depends only on their contents.
+    pub fn finish(self, items: usize) -> Related {
         let mut groups: Vec<Group> = self
             .by_name
             .into_iter()
@@ -90,7 +153,15 @@ impl Groups {
             .filter(|group| (2..=MOST_BOOKS).contains(&group.items.len()))
             .collect();
         groups.sort_unstable_by(|a, b| (a.maker, &a.items).cmp(&(b.maker, &b.items)));
-        Related { groups, editions: editions::of_names(self.named) }
+        let mut years = vec![f32::NAN; if self.years.is_empty() { 0 } else { items }];
+        self.years.into_iter().for_each(|(item, year)| years[item as usize] = year);
+        Related {
+            groups,
+            editions: editions::of_names(self.named),
+            years,
+            titles: self.titles.finish(items),
+            subjects: self.subjects.finish(items),
+        }
     }
 }
 
@@ -132,6 +203,7 @@ mod tests {
 
     #[test]
     fn one_author_in_many_spellings_is_one_group() {
+        let by = |name| Particulars::new(BookTexts { author: Some(name), ..BookTexts::default() });
         let mut groups = Groups::default();
         for (item, name) in [
             (5, "J.R.R. Tolkien"),
@@ -141,14 +213,17 @@ mod tests {
             (1, "?"),
             (2, "?"),
         ] {
-            groups.add(Some(item), Particulars::new(None, Some(name), None));
+            groups.add(Some(item), by(name));
         }
-        groups.add(Some(7), Particulars::new(Some("Letters"), None, Some("J.R.R. Tolkien")));
-        groups.add(Some(8), Particulars::new(None, Some("Emile Zola"), None));
-        groups.add(Some(9), Particulars::new(None, Some("Mary GrandPré, J.R.R. Tolkien"), None));
-        groups.add(Some(10), Particulars::new(None, Some("Le Guin, Ursula K.; Mary Grandpre"), None));
-        groups.add(Some(11), Particulars::new(None, Some("Ursula K. Le Guin"), None));
-        let found = groups.finish().groups;
+        groups.add(Some(7), {
+            let (title, publisher) = (Some("Letters"), Some("J.R.R. Tolkien"));
+            Particulars::new(BookTexts { title, publisher, ..BookTexts::default() })
+        });
+        groups.add(Some(8), by("Emile Zola"));
+        groups.add(Some(9), by("Mary GrandPré, J.R.R. Tolkien"));
+        groups.add(Some(10), by("Le Guin, Ursula K.; Mary Grandpre"));
+        groups.add(Some(11), by("Ursula K. Le Guin"));
+        let found = groups.finish(12).groups;
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
         assert_eq!(found, [author(&[3, 5, 9]), author(&[4, 8]), author(&[9, 10]), author(&[10, 11])]);
     }

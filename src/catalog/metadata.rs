@@ -82,7 +82,7 @@ impl BookTable {
         for book in self.books {
             groups.add(codes[book.item as usize], book.particulars);
         }
-        Ok(groups.finish())
+        Ok(groups.finish(ratings.items.len()))
     }
 }
 
@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use crate::catalog::encode::{RatingColumns, encode, normalise};
     use crate::catalog::ids::UserRef;
+    use crate::catalog::makers::BookTexts;
     use crate::config::KeyKind;
     use crate::model::data::{Group, Maker};
 
@@ -117,7 +118,8 @@ mod tests {
                 ("o", None, Some("P")),
             ];
             for (isbn, author, publisher) in books {
-                table.add(&codes, isbn, Particulars::new(Some(isbn), author, publisher), &config);
+                let texts = BookTexts { title: Some(isbn), author, publisher, ..BookTexts::default() };
+                table.add(&codes, isbn, Particulars::new(texts), &config);
             }
             (table.finish(&mut ratings, &config).expect("groups"), ratings)
         };

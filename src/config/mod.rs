@@ -78,6 +78,12 @@ pub struct Source {
     pub author: String,
     /// Its column with the publisher.
     pub publisher: String,
+    /// Its column with the year of publication.
+    pub year: String,
+    /// Its column with genres or subjects: labels between commas, semicolons or bars.
+    pub genre: String,
+    /// Its column with a description.
+    pub description: String,
 }
 
 impl Default for Source {
@@ -96,6 +102,9 @@ impl Default for Source {
             title: "title".into(),
             author: "author".into(),
             publisher: "publisher".into(),
+            year: "year".into(),
+            genre: "genre".into(),
+            description: "description".into(),
         }
     }
 }

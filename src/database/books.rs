@@ -4,23 +4,15 @@ use std::borrow::Cow;
 
 use rusqlite::Row;
 
-use crate::config::Config;
+use crate::catalog::makers::BookTexts;
+use crate::config::{Config, Source};
 use crate::database::source::scan;
 use crate::database::table::Table;
 use crate::database::{Database, quote, values};
 use crate::error::Result;
 
-/// A row of the table of books. Texts are as they are stored, and never blank.
-#[derive(Clone, Debug)]
-pub struct Book<'a> {
-    /// In any spelling.
-    pub isbn: Cow<'a, str>,
-    pub title: Option<Cow<'a, str>>,
-    pub author: Option<Cow<'a, str>>,
-    pub publisher: Option<Cow<'a, str>>,
-}
-
-/// Calls `each` with every book; with none if the table or its column of ISBNs is missing.
+/// Calls `each` with the ISBN, in any spelling, and the texts of every book, which are never blank; with none if the
+/// table or its column of ISBNs is missing.
 ///
 /// `begin` is called before the first book, and again if others lock the database half-way: then it starts
 /// over.
@@ -28,7 +20,7 @@ pub fn read<T>(
     database: &Database,
     config: &Config,
     begin: impl Fn() -> T,
-    mut each: impl FnMut(&mut T, Book<'_>),
+    mut each: impl FnMut(&mut T, &str, BookTexts<'_>),
 ) -> Result<T> {
     let source = &config.source;
     database.read_in_goes("reading the books", |connection| {
@@ -40,19 +32,20 @@ pub fn read<T>(
             return Ok(found);
         }
         let column = |name: &str| if table.has(name) { quote(name) } else { "NULL".into() };
-        let [isbn, title, author, publisher] =
-            [&source.book_isbn, &source.title, &source.author, &source.publisher].map(|name| column(name));
+        let Source { book_isbn, title, author, publisher, year, genre, description, .. } = source;
+        let columns = [book_isbn, title, author, publisher, year, genre, description].map(|name| column(name));
         let (rowid, order) = match table.has_rowid {
             true => (", rowid", " WHERE rowid >= ?1 ORDER BY rowid"),
             false => ("", ""),
         };
         let from = quote(&table.name);
-        let sql = format!("SELECT {isbn}, {title}, {author}, {publisher}{rowid} FROM {from}{order}");
+        let sql = format!("SELECT {}{rowid} FROM {from}{order}", columns.join(", "));
         let mut statement = connection.prepare(&sql)?;
         scan(database, &mut statement, table.has_rowid, |row| {
-            if let Some(isbn) = text(row, 0) {
-                let (title, author, publisher) = (text(row, 1), text(row, 2), text(row, 3));
-                each(&mut found, Book { isbn, title, author, publisher });
+            let texts: [Option<Cow<'_, str>>; 7] = std::array::from_fn(|column| text(row, column));
+            let [isbn, title, author, publisher, year, genre, description] = texts.each_ref().map(Option::as_deref);
+            if let Some(isbn) = isbn {
+                each(&mut found, isbn, BookTexts { title, author, publisher, year, genre, description });
             }
             Ok(())
         })?;

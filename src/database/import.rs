@@ -108,8 +108,10 @@ impl Target {
                     column(Field::Isbn, &source.book_isbn, "TEXT NOT NULL"),
                     column(Field::Title, &source.title, "TEXT"),
                     column(Field::Author, &source.author, "TEXT"),
-                    column(Field::Year, "year", ""),
-                    column(Field::Publisher, "publisher", "TEXT"),
+                    column(Field::Year, &source.year, ""),
+                    column(Field::Publisher, &source.publisher, "TEXT"),
+                    column(Field::Genre, &source.genre, "TEXT"),
+                    column(Field::Description, &source.description, "TEXT"),
                 ],
             ),
         };

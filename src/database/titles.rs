@@ -35,12 +35,12 @@ impl Titles {
     /// Reads the table of books; empty if there is no such table, or it lacks the ISBNs or the titles.
     pub fn load(database: &Database, config: &Config) -> Result<Self> {
         let empty = || Self { config: config.clone(), ..Self::default() };
-        books::read(database, config, empty, |titles, book| {
-            let Some(title) = book.title else {
+        books::read(database, config, empty, |titles, isbn, texts| {
+            let Some(title) = texts.title else {
                 return;
             };
-            let title = Title { title: plain(&title), author: book.author.as_deref().map(plain) };
-            if let Some(key) = keys::key(&book.isbn, config) {
+            let title = Title { title: plain(title), author: texts.author.map(plain) };
+            if let Some(key) = keys::key(isbn, config) {
                 titles.by_key.insert(key, title);
             }
         })

@@ -15,13 +15,15 @@ pub enum Field {
     Author,
     Year,
     Publisher,
+    Genre,
+    Description,
     /// Not imported.
     Skip,
 }
 
 /// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`.
 /// Only letters and digits count, in either case.
-const NAMES: [(Field, &[&str]); 8] = [
+const NAMES: [(Field, &[&str]); 10] = [
     (Field::User, &["user", "user_id", "reader", "reader_id"]),
     (Field::Isbn, &["isbn", "isbn13", "isbn10", "book_id", "movie_id", "item_id", "book", "item"]),
     (Field::Rating, &["rating", "book_rating", "stars"]),
@@ -30,6 +32,8 @@ const NAMES: [(Field, &[&str]); 8] = [
     (Field::Author, &["author", "book_author", "authors"]),
     (Field::Year, &["year", "year_of_publication", "publication_year", "original_publication_year"]),
     (Field::Publisher, &["publisher"]),
+    (Field::Genre, &["genre", "genres", "subject", "subjects", "category", "categories"]),
+    (Field::Description, &["description", "summary", "blurb"]),
 ];
 
 /// The fields of a kind of file, in the order in which a file without a header has them.
@@ -72,7 +76,7 @@ pub(super) fn column(name: &str) -> Result<Field> {
             let meant = nearest(name, all).map(|near| format!("; did you mean {near}?"));
             let meant = meant.unwrap_or_default();
             Err(Error::new(Kind::Config, format!("--columns: there is no column {name}{meant}"))
-                .hint("give user, isbn, rating, rated_at, title, author, year, publisher, or `-`"))
+                .hint("give user, isbn, rating, rated_at, title, author, year, publisher, genre, description, or `-`"))
         }
         field => Ok(field.copied().unwrap_or(Field::Skip)),
     }

@@ -4,9 +4,10 @@
 //! run, and a seal (a checksum) for each file. The folder is written under another name and renamed when it
 //! is complete, so a folder with a model's name was complete once; the seals tell whether it still is.
 
-mod neighbours;
+mod items;
 mod recency;
 pub mod safetensors;
+mod sparse;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,16 +20,16 @@ use polars::prelude::{
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::catalog::ids::{Items, Users};
-use crate::catalog::popularity::Popularity;
+use crate::catalog::ids::Users;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::{Descriptions, Editions, ItemTraits};
+use crate::model::data::Interactions;
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::{failpoint, sidecar};
+pub use items::StoredItems;
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
@@ -37,10 +38,12 @@ const FACTORS: &str = "factors.safetensors";
 const USERS: &str = "users.parquet";
 const ITEMS: &str = "items.parquet";
 const NEIGHBOURS: &str = "neighbours.parquet";
-const FILES: [&str; 4] = [USERS, ITEMS, FACTORS, NEIGHBOURS];
+const TITLES: &str = "titles.parquet";
+const SUBJECTS: &str = "subjects.parquet";
+const FILES: [&str; 6] = [USERS, ITEMS, TITLES, SUBJECTS, FACTORS, NEIGHBOURS];
 
 /// Raised whenever an older nightshelf would misread the files.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]
@@ -121,67 +124,6 @@ impl StoredUsers {
         self.ratings.remove(user as usize);
         self.quality.remove(user as usize);
         Ok(self)
-    }
-}
-
-/// What is kept of the books of a run; each field is by code.
-#[derive(Clone, Debug)]
-pub struct StoredItems {
-    pub items: Items,
-    pub popularity: Popularity,
-    /// The confidence weight of each book's readings in the ranking model, before that of the reader.
-    pub weights: Vec<f32>,
-    /// A score is the product of the factors, multiplied by this.
-    pub item_scales: Vec<f32>,
-}
-
-impl StoredItems {
-    /// From the columns of [`StoredItems::frame`].
-    fn new(mut frame: DataFrame) -> Result<Self> {
-        let mut column = |name: &str| frame.drop_in_place(name);
-        let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
-        let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
-        let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
-        let counts = |column: &Column| -> Result<Vec<u32>> {
-            Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
-        };
-        let numbers = |column: &Column| -> Result<Vec<f32>> {
-            Ok(column.f32()?.iter().map(Option::unwrap_or_default).collect())
-        };
-        let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
-        let editions = Editions::of_works(counts(&works)?);
-        let descriptions = Descriptions {
-            authors: counts(&authors)?,
-            publishers: counts(&publishers)?,
-            languages: counts(&languages)?,
-        };
-        let recency = recency::read(&mut frame)?;
-        let traits = ItemTraits { readers: counts(&readers)?, descriptions, recency };
-        Ok(Self {
-            popularity: Popularity::counted(traits, counts(&stars)?, ties, editions),
-            weights: numbers(&weights)?,
-            item_scales: numbers(&item_scales)?,
-            items: Items::new(frame)?,
-        })
-    }
-
-    fn frame(&self) -> Result<DataFrame> {
-        let Self { items, popularity, weights, item_scales } = self;
-        let mut frame = items.frame()?;
-        let ItemTraits { readers, descriptions, recency } = &popularity.traits;
-        frame.with_column(Column::new("readers".into(), readers))?;
-        frame.with_column(Column::new("author".into(), &descriptions.authors))?;
-        frame.with_column(Column::new("publisher".into(), &descriptions.publishers))?;
-        frame.with_column(Column::new("language".into(), &descriptions.languages))?;
-        if let Some(recency) = recency {
-            recency::add(&mut frame, recency)?;
-        }
-        frame.with_column(Column::new("stars".into(), &popularity.stars))?;
-        frame.with_column(Column::new("ties".into(), &popularity.ties))?;
-        frame.with_column(Column::new("work".into(), popularity.editions.works(items.len())))?;
-        frame.with_column(Column::new("weight".into(), weights))?;
-        frame.with_column(Column::new("lift".into(), item_scales))?;
-        Ok(frame)
     }
 }
 
@@ -281,7 +223,15 @@ impl StoredModel {
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         safetensors::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
-        write_parquet(&folder.join(NEIGHBOURS), neighbours::frame(self.neighbours.rows())?)?;
+        let descriptions = &self.books.popularity.traits.descriptions;
+        let sparse = [
+            (TITLES, &descriptions.titles),
+            (SUBJECTS, &descriptions.subjects),
+            (NEIGHBOURS, self.neighbours.rows()),
+        ];
+        for (name, rows) in sparse {
+            write_parquet(&folder.join(name), sparse::frame(rows)?)?;
+        }
         let mut files = BTreeMap::new();
         for name in FILES {
             let path = folder.join(name);
@@ -317,21 +267,27 @@ impl StoredModel {
         let folder = path(folder, run_id);
         let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
         let readers = StoredUsers::of(&files[USERS], &folder)?;
-        let books = parquet(&files[ITEMS]).map_err(Error::from).and_then(StoredItems::new);
-        let books = books.map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
+        let table = |name: &str, read: &dyn Fn(&DataFrame) -> Result<Interactions>| {
+            let frame = parquet(&files[name]).map_err(Error::from);
+            frame.and_then(|frame| read(&frame)).map_err(|error| damaged(&folder, name, &error.to_string()))
+        };
+        let count = manifest.items;
+        let words = |name: &str| table(name, &|frame| sparse::read(frame, count, None));
+        let (titles, subjects) = (words(TITLES)?, words(SUBJECTS)?);
+        let books = parquet(&files[ITEMS]).map_err(Error::from);
+        let books = books
+            .and_then(|frame| StoredItems::new(frame, titles, subjects))
+            .map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
         let (ranking, rating) = safetensors::read(&files[FACTORS])
             .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
         // The manifest has no seal of its own, and somebody may have edited it.
         manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
-        let neighbours = parquet(&files[NEIGHBOURS]).map_err(Error::from);
-        let neighbours = neighbours
-            .and_then(|frame| neighbours::read(&frame, books.items.len()))
-            .map_err(|error| damaged(&folder, NEIGHBOURS, &error.to_string()))?;
+        let neighbours = table(NEIGHBOURS, &|frame| sparse::read(frame, count, Some(count)))?;
         if manifest.ranker.as_ref().is_some_and(|ranker| !ranker.is_sound()) {
             return Err(damaged(&folder, MANIFEST, "the ranker is no ranker"));
         }
         let model = Self {
-            neighbours,
+            neighbours: Neighbours::of_rows(neighbours),
             ranker: manifest.ranker,
             newest: manifest.newest,
             run_id,

@@ -197,19 +197,13 @@ impl Dataset {
 /// Reads from the table of books, if there is one, which books are related. Books without ratings that lists
 /// may show are added to `ratings`.
 pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> Result<Related> {
-    let makers_count = config.model.author_weight > 0.0 || config.model.publisher_weight > 0.0;
-    if !makers_count && !config.output.one_edition {
-        return Ok(Related::default());
-    }
     let codes = ratings.items.codes();
-    let table = books::read(database, config, BookTable::default, |table, book| {
-        let [title, author, publisher] =
-            [&book.title, &book.author, &book.publisher].map(|text| text.as_deref());
-        table.add(&codes, &book.isbn, Particulars::new(title, author, publisher), config);
+    let table = books::read(database, config, BookTable::default, |table, isbn, texts| {
+        table.add(&codes, isbn, Particulars::new(texts), config);
     })?;
     drop(codes);
     let mut related = table.finish(ratings, config)?;
-    if !makers_count {
+    if config.model.author_weight == 0.0 && config.model.publisher_weight == 0.0 {
         related.groups.clear();
     }
     Ok(related)
@@ -218,14 +212,7 @@ pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> R
 fn digest(ratings: &Encoded, related: &Related, config: &Config) -> String {
     let mut hash = Xxh3::new();
     hash.update(&ratings.digest().to_le_bytes());
-    for group in &related.groups {
-        hash.update(&[group.maker as u8]);
-        group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
-    }
-    let editions = related.editions(config);
-    if editions.count().0 > 0 {
-        editions.works(ratings.items.len()).iter().for_each(|work| hash.update(&work.to_le_bytes()));
-    }
+    related.digest(&mut hash, config, ratings.items.len());
     format!("{:016x}", hash.digest())
 }
 

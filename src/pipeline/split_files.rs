@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::catalog::encode::{self, Encoded, RatingColumns};
 use crate::catalog::ids::{Items, UserRef};
 use crate::catalog::keys;
-use crate::catalog::makers::{Groups, Particulars, Related};
+use crate::catalog::makers::{BookTexts, Groups, Particulars, Related};
 use crate::catalog::split::{Later, Split};
 use crate::catalog::times;
 use crate::config::Config;
@@ -105,8 +105,9 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
     let hints = Hints { kind: Some(FileKind::Books), ..Default::default() };
     let dialect = Dialect::sniff(path, &hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
-    let [isbn, title, author, publisher] =
-        [Field::Isbn, Field::Title, Field::Author, Field::Publisher].map(place);
+    let isbn = place(Field::Isbn);
+    let fields = [Field::Title, Field::Author, Field::Publisher, Field::Year, Field::Genre, Field::Description];
+    let places = fields.map(place);
     let codes = items.codes();
     let mut groups = Groups::default();
     for record in Records::open(path, &dialect)? {
@@ -117,7 +118,9 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
         let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
             continue;
         };
-        groups.add(Some(*item), Particulars::new(field(title), field(author), field(publisher)));
+        let [title, author, publisher, year, genre, description] = places.map(field);
+        let texts = BookTexts { title, author, publisher, year, genre, description };
+        groups.add(Some(*item), Particulars::new(texts));
     }
-    Ok(groups.finish())
+    Ok(groups.finish(items.len()))
 }

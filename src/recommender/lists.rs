@@ -53,6 +53,7 @@ impl<'a> Fitted<'a> {
             neighbours: self.neighbours,
             traits: &popularity.traits,
             editions: &popularity.editions,
+            rating: self.rating,
             idle: self.idle,
             known: self.interactions,
         }

@@ -272,8 +272,7 @@ impl Lesson<'_> {
             split: &split,
             items: &ratings.items,
             related,
-            // A ranker needs no stars.
-            scale: None,
+            scale: ratings.scale,
             only_new: matches!(scheme, Scheme::Books(_)),
             longest: Measure::LENGTH,
             most_readers: Measure::MOST_READERS,

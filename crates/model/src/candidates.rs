@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::neighbours::Neighbours;
 use crate::ranker::features::{self, Feature};
+use crate::rating::RatingModel;
 use crate::top_k::{Scored, TopK, Wanted};
 use crate::{Factors, dot};
 
@@ -23,6 +24,9 @@ const BY_FACTORS: usize = 30;
 const BY_NEIGHBOURS: usize = 60;
 const BY_POPULARITY: usize = 40;
 const BY_AUTHORS: usize = 40;
+
+/// How many new items factors propose, and how many the user's authors.
+const NEW: usize = 20;
 
 /// Users that one task goes through.
 const USERS: usize = 32;
@@ -36,6 +40,8 @@ pub struct FirstStage<'a> {
     pub neighbours: &'a Neighbours,
     pub traits: &'a ItemTraits,
     pub editions: &'a Editions,
+    /// `None` where nothing was rated.
+    pub rating: Option<&'a RatingModel>,
     /// Days since each user last read anything; empty where ratings have no times.
     pub idle: &'a [f32],
     /// What each user has; no edition of it is a candidate.
@@ -54,15 +60,18 @@ pub struct Candidates {
 /// Finds candidates.
 pub struct CandidateSearch<'a> {
     stage: FirstStage<'a>,
-    top_k: TopK<'a>,
+    /// The best known items, and the best new ones if lists may have any.
+    top_k: Vec<TopK<'a>>,
     /// How many times as many candidates as for a short list.
     longer: f64,
     /// Whether each item is new; `None` for one that no list may have.
     shelves: Vec<Option<bool>>,
     /// What most read now, best first.
     popular: Vec<u32>,
-    /// The items of each author, those with most readers first.
-    of_authors: Interactions,
+    /// The known items of each author, those with most readers first, and the new ones.
+    of_authors: [Interactions; 2],
+    /// The mean readers of each author's known items.
+    author_readers: Vec<f32>,
     moments: Moments,
 }
 
@@ -70,6 +79,56 @@ pub struct CandidateSearch<'a> {
 struct Moments {
     mean: Vec<f32>,
     covariance: Vec<f32>,
+}
+
+/// What one task writes into, user after user.
+struct Room {
+    support: Support,
+    titles: Profile,
+    subjects: Profile,
+}
+
+impl Room {
+    fn new(traits: &ItemTraits) -> Self {
+        Self {
+            support: Support::new(traits.readers.len()),
+            titles: Profile::new(&traits.descriptions.titles),
+            subjects: Profile::new(&traits.descriptions.subjects),
+        }
+    }
+}
+
+/// How much a user's items have of each word.
+struct Profile {
+    weights: Vec<f32>,
+    touched: Vec<u32>,
+}
+
+impl Profile {
+    fn new(words: &Interactions) -> Self {
+        Self { weights: vec![0.0; words.item_count], touched: Vec::new() }
+    }
+
+    /// Of the items that `own` has; `words` are those of all items, of none if it has no rows.
+    fn fill(&mut self, words: &Interactions, own: &[u32]) {
+        self.touched.drain(..).for_each(|word| self.weights[word as usize] = 0.0);
+        for item in own.iter().filter(|item| (**item as usize) < words.user_count()) {
+            let (codes, weights) = words.of(*item as usize);
+            for (word, weight) in codes.iter().zip(weights) {
+                self.weights[*word as usize] += weight;
+                self.touched.push(*word);
+            }
+        }
+    }
+
+    /// The sum of the cosines of an item and the user's items.
+    fn likeness(&self, words: &Interactions, item: usize) -> f32 {
+        if item >= words.user_count() {
+            return 0.0;
+        }
+        let (codes, weights) = words.of(item);
+        codes.iter().zip(weights).map(|(word, weight)| self.weights[*word as usize] * weight).sum()
+    }
 }
 
 /// A sum for each item, most of them 0.
@@ -95,8 +154,15 @@ impl<'a> CandidateSearch<'a> {
         let FirstStage { factors, item_scales, traits, editions, .. } = stage;
         // A longer list takes as many more.
         let longer = (top as f64 / 20.0).max(1.0);
-        let wanted = Wanted { n: (BY_FACTORS as f64 * longer) as usize, new, is_new };
-        let top_k = TopK::new(factors, item_scales, editions, device, &wanted)?;
+        let best = |count: usize, of_new: bool| {
+            let is_new = |item: u32| (is_new(item) == Some(of_new)).then_some(false);
+            let wanted = Wanted { n: (count as f64 * longer) as usize, new: 0, is_new: &is_new };
+            TopK::new(factors, item_scales, editions, device, &wanted)
+        };
+        let mut top_k = vec![best(BY_FACTORS, false)?];
+        if new > 0 {
+            top_k.push(best(NEW, true)?);
+        }
         let readers = |item: u32| traits.readers[item as usize];
         let mut popular: Vec<u32> =
             (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
@@ -108,24 +174,12 @@ impl<'a> CandidateSearch<'a> {
             now(*b).total_cmp(&now(*a)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
         });
         popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
-        let mut written: Vec<(u32, u32)> = traits
-            .descriptions
-            .authors
-            .iter()
-            .copied()
-            .zip(0..)
-            .filter(|(author, _)| *author != UNKNOWN)
-            .collect();
-        written.sort_unstable_by_key(|(author, item)| (*author, std::cmp::Reverse(readers(*item)), *item));
-        let authors = written.last().map_or(0, |(author, _)| *author as usize + 1);
-        let mut of_authors = Interactions { offsets: vec![0], ..Interactions::default() };
-        for author in 0..authors {
-            let from = of_authors.offsets[author];
-            let own = written[from..].iter().take_while(|(other, _)| *other == author as u32).count();
-            of_authors.offsets.push(from + own);
-        }
-        of_authors.items = written.into_iter().map(|(_, item)| item).collect();
-        of_authors.ratings = vec![0.0; of_authors.items.len()];
+        let of_authors = [false, true].map(|of_new| by_author(traits, |item| is_new(item) == Some(of_new)));
+        let mean_readers = |author: usize| {
+            let known = of_authors[0].of(author).0;
+            known.iter().map(|item| readers(*item) as f32).sum::<f32>() / known.len().max(1) as f32
+        };
+        let author_readers = (0..of_authors[0].user_count()).map(mean_readers).collect();
         let shelves = (0..traits.readers.len() as u32).map(is_new).collect();
         Ok(Self {
             top_k,
@@ -133,6 +187,7 @@ impl<'a> CandidateSearch<'a> {
             shelves,
             popular,
             of_authors,
+            author_readers,
             moments: Moments::of(factors, item_scales),
             stage,
         })
@@ -146,17 +201,16 @@ impl<'a> CandidateSearch<'a> {
         done: &(dyn Fn(usize) + Sync),
         take: impl Fn(u32, &Candidates) -> T + Sync,
     ) -> Result<Vec<T>> {
-        let FirstStage { factors, known, .. } = self.stage;
-        let by_factors = self.top_k.of(factors, known, users, interrupt, &|_| ())?;
+        let by_factors = self.by_factors(users, interrupt)?;
         let tasks: Vec<_> = users.chunks(USERS).zip(by_factors.chunks(USERS)).collect();
         let taken: Vec<Vec<T>> = tasks
             .into_par_iter()
             .map_init(
-                || (Support::new(known.item_count), Candidates::default()),
-                |(support, candidates), (users, lists)| {
+                || (Room::new(self.stage.traits), Candidates::default()),
+                |(room, candidates), (users, lists)| {
                     interrupt.check()?;
                     let taken = users.iter().zip(lists).map(|(user, list)| {
-                        self.find(*user as usize, list, support, candidates);
+                        self.find(*user as usize, list, room, candidates);
                         take(*user, candidates)
                     });
                     let taken = taken.collect();
@@ -170,13 +224,23 @@ impl<'a> CandidateSearch<'a> {
 
     /// The candidates of one user, and `item` among them.
     pub fn of_one(&self, user: u32, item: u32, interrupt: &Interrupt) -> Result<Candidates> {
-        let FirstStage { factors, known, .. } = self.stage;
-        let mut lists = self.top_k.of(factors, known, &[user], interrupt, &|_| ())?;
-        let mut list = lists.pop().unwrap_or_default();
-        list.push(Scored { item, score: 0.0 });
+        let mut list = self.by_factors(&[user], interrupt)?.pop().unwrap_or_default();
+        list.push(item);
         let mut found = Candidates::default();
-        self.find(user as usize, &list, &mut Support::new(known.item_count), &mut found);
+        self.find(user as usize, &list, &mut Room::new(self.stage.traits), &mut found);
         Ok(found)
+    }
+
+    /// What factors propose to each of some users.
+    fn by_factors(&self, users: &[u32], interrupt: &Interrupt) -> Result<Vec<Vec<u32>>> {
+        let FirstStage { factors, known, .. } = self.stage;
+        let mut all = vec![Vec::new(); users.len()];
+        for top_k in &self.top_k {
+            for (all, list) in all.iter_mut().zip(top_k.of(factors, known, users, interrupt, &|_| ())?) {
+                all.extend(list.into_iter().map(|entry| entry.item));
+            }
+        }
+        Ok(all)
     }
 
     /// The `n` best of a user's candidates by these scores, best first: one edition of a work, and at most `new` new
@@ -204,9 +268,12 @@ impl<'a> CandidateSearch<'a> {
         list
     }
 
-    fn find(&self, user: usize, by_factors: &[Scored], support: &mut Support, found: &mut Candidates) {
-        let FirstStage { neighbours, editions, known, .. } = self.stage;
+    fn find(&self, user: usize, by_factors: &[u32], room: &mut Room, found: &mut Candidates) {
+        let FirstStage { neighbours, editions, known, traits, .. } = self.stage;
         let own = known.of(user).0;
+        room.titles.fill(&traits.descriptions.titles, own);
+        room.subjects.fill(&traits.descriptions.subjects, own);
+        let support = &mut room.support;
         support.clear();
         for item in own {
             let (reached, weights) = neighbours.reached_from(*item);
@@ -214,7 +281,7 @@ impl<'a> CandidateSearch<'a> {
         }
         let may_show = |item: &u32| self.shelves[*item as usize].is_some() && !editions.has(own, *item);
         found.items.clear();
-        found.items.extend(by_factors.iter().map(|entry| entry.item));
+        found.items.extend_from_slice(by_factors);
         let mut near: Vec<Scored> = support
             .touched
             .iter()
@@ -238,12 +305,13 @@ impl<'a> CandidateSearch<'a> {
             .items
             .extend(self.popular.iter().copied().filter(|item| may_show(item)).take(count(BY_POPULARITY)));
         let own_authors = self.counted(&self.stage.traits.descriptions.authors, own);
-        let written =
-            own_authors.iter().flat_map(|(author, _)| self.of_authors.of(*author as usize).0).copied();
-        found.items.extend(written.filter(|item| may_show(item)).take(count(BY_AUTHORS)));
+        for (of_authors, most) in self.of_authors.iter().zip([BY_AUTHORS, NEW]) {
+            let written = own_authors.iter().flat_map(|(author, _)| of_authors.of(*author as usize).0).copied();
+            found.items.extend(written.filter(|item| may_show(item)).take(count(most)));
+        }
         found.items.sort_unstable();
         found.items.dedup();
-        self.describe(user, &own_authors, support, found);
+        self.describe(user, &own_authors, room, found);
     }
 
     /// The codes that a user's items have, and how many items have each; most first.
@@ -258,7 +326,8 @@ impl<'a> CandidateSearch<'a> {
     }
 
     /// Writes the features of all candidates.
-    fn describe(&self, user: usize, own_authors: &[(u32, u32)], support: &Support, found: &mut Candidates) {
+    fn describe(&self, user: usize, own_authors: &[(u32, u32)], room: &Room, found: &mut Candidates) {
+        let support = &room.support;
         let FirstStage { factors, item_scales, traits, known, .. } = self.stage;
         let ItemTraits { readers, descriptions, recency } = traits;
         let own = known.of(user).0;
@@ -282,6 +351,12 @@ impl<'a> CandidateSearch<'a> {
             let code = *codes.get(item).filter(|code| **code != UNKNOWN)?;
             Some(counted.iter().find(|(other, _)| *other == code).map_or(0.0, |(_, count)| *count as f32))
         };
+        let year = |item: usize| descriptions.years.get(item).copied().filter(|year| !year.is_nan());
+        let (years, dated) = own
+            .iter()
+            .filter_map(|item| year(*item as usize))
+            .fold((0.0, 0.0), |(sum, count), year| (sum + year, count + 1.0));
+        let stars = self.stage.rating.map(|model| (model, &model.factors, &model.biases.items));
         let usual = own.iter().map(|item| log(readers[*item as usize] as f32)).sum::<f32>() / size;
         let idle = self.stage.idle.get(user).copied().unwrap_or_default();
         found.features.clear();
@@ -321,12 +396,47 @@ impl<'a> CandidateSearch<'a> {
                 row[Feature::Idle as usize] = log(idle);
             }
             let mut set = |feature: Feature, value: f32| row[feature as usize] = value;
+            set(Feature::TitleWords, log(room.titles.likeness(&descriptions.titles, item)));
+            set(Feature::Subjects, room.subjects.likeness(&descriptions.subjects, item) / size);
+            if let (Some(year), true) = (year(item), dated > 0.0) {
+                let newer = year - years / dated;
+                set(Feature::Newer, newer);
+                set(Feature::YearDistance, log(newer.abs()));
+            }
+            let author = descriptions.authors.get(item).copied().unwrap_or(UNKNOWN) as usize;
+            set(Feature::AuthorReaders, log(self.author_readers.get(author).copied().unwrap_or_default()));
+            if let Some((model, factors, biases)) = stars {
+                set(Feature::BookStars, biases[item]);
+                let taste = dot(factors.user(user), factors.item(item));
+                set(Feature::ExpectedStars, biases[item] + taste);
+                let _ = model;
+            }
             set(
                 Feature::LanguageShare,
                 of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size,
             );
         }
     }
+}
+
+/// The items of each author that `take` takes, those with most readers first.
+fn by_author(traits: &ItemTraits, take: impl Fn(u32) -> bool) -> Interactions {
+    let authors = traits.descriptions.authors.iter().copied().zip(0..);
+    let mut written: Vec<(u32, u32)> =
+        authors.filter(|(author, item)| *author != UNKNOWN && take(*item)).collect();
+    let readers = |item: u32| std::cmp::Reverse(traits.readers[item as usize]);
+    written.sort_unstable_by_key(|(author, item)| (*author, readers(*item), *item));
+    let codes = traits.descriptions.authors.iter().filter(|author| **author != UNKNOWN);
+    let authors = codes.max().map_or(0, |most| *most as usize + 1);
+    let mut rows = Interactions { offsets: vec![0], ..Interactions::default() };
+    for author in 0..authors {
+        let from = rows.offsets[author];
+        let own = written[from..].iter().take_while(|(other, _)| *other == author as u32).count();
+        rows.offsets.push(from + own);
+    }
+    rows.items = written.into_iter().map(|(_, item)| item).collect();
+    rows.ratings = vec![0.0; rows.items.len()];
+    rows
 }
 
 impl Moments {

@@ -1,5 +1,7 @@
 //! What is known of items and users besides who read what.
 
+use std::sync::Arc;
+
 use super::{Group, Interactions, Maker};
 
 /// The code of no author, publisher or language.
@@ -20,22 +22,26 @@ pub struct Descriptions {
     pub publishers: Vec<u32>,
     /// The same of languages.
     pub languages: Vec<u32>,
+    /// The year of publication; NaN where it is unknown.
+    pub years: Vec<f32>,
+    /// The words of titles: a row for each item, with weights whose squares add up to 1 in the place of ratings.
+    pub titles: Interactions,
+    /// The same of subjects and descriptions.
+    pub subjects: Interactions,
 }
 
-impl Descriptions {
-    /// Authors and publishers from groups; an item in several is of the first.
-    pub fn of_groups(groups: &[Group], items: usize, languages: Vec<u32>) -> Self {
-        let codes = |maker: Maker| {
-            let mut codes = vec![UNKNOWN; items];
-            for (code, group) in groups.iter().enumerate().filter(|(_, group)| group.maker == maker) {
-                for item in &group.items {
-                    let of_item = &mut codes[*item as usize];
-                    *of_item = (*of_item).min(code as u32);
-                }
+impl Maker {
+    /// For each of `items` a number that those of one maker share, or [`UNKNOWN`]; an item in several groups is of the
+    /// first.
+    pub fn codes(self, groups: &[Group], items: usize) -> Vec<u32> {
+        let mut codes = vec![UNKNOWN; items];
+        for (code, group) in groups.iter().enumerate().filter(|(_, group)| group.maker == self) {
+            for item in &group.items {
+                let of_item = &mut codes[*item as usize];
+                *of_item = (*of_item).min(code as u32);
             }
-            codes
-        };
-        Self { authors: codes(Maker::Author), publishers: codes(Maker::Publisher), languages }
+        }
+        codes
     }
 }
 
@@ -84,7 +90,7 @@ pub fn days_between(moment: f64, now: f64) -> f32 {
 pub struct ItemTraits {
     /// Readers of each item.
     pub readers: Vec<u32>,
-    pub descriptions: Descriptions,
+    pub descriptions: Arc<Descriptions>,
     /// `None` where ratings have no times.
     pub recency: Option<Recency>,
 }
