@@ -195,6 +195,8 @@ pub struct QualityFigures {
     pub mrr: Option<f64>,
     pub hit_rate: Option<f64>,
     #[serde(default)]
+    pub liked: Option<f64>,
+    #[serde(default)]
     pub novelty: Option<f64>,
 }
 

@@ -71,7 +71,10 @@ pub fn labels(field: &str) -> Vec<u64> {
     };
     let parts = field.split([',', ';', '|', '/', '>', '[', ']']).map(label);
     // No word of a description is the same as a label.
-    parts.filter(|label| !label.is_empty()).map(|label| xxh3_64(format!("label {label}").as_bytes())).collect()
+    parts
+        .filter(|label| !label.is_empty())
+        .map(|label| xxh3_64(format!("label {label}").as_bytes()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -99,14 +102,24 @@ mod tests {
         assert_eq!(found.finish(40).item_count, 0, "each of many books");
         let mut found = Words::default();
         for item in 0..100u32 {
-            found.add(item, &labels(if item < 4 { "Rare | common" } else if item < 12 { "COMMON" } else { "other x" }));
+            found.add(
+                item,
+                &labels(if item < 4 {
+                    "Rare | common"
+                } else if item < 12 {
+                    "COMMON"
+                } else {
+                    "other x"
+                }),
+            );
         }
         let rows = found.finish(100);
         let weights = rows.of(0).1;
         assert!((weights.iter().map(|weight| weight * weight).sum::<f32>() - 1.0).abs() < 1e-6);
         let of_common = rows.of(5).0[0];
         let (codes, _) = rows.of(0);
-        let [common, rare] = [true, false].map(|is| weights[codes.iter().position(|code| (*code == of_common) == is).expect("both")]);
+        let [common, rare] = [true, false]
+            .map(|is| weights[codes.iter().position(|code| (*code == of_common) == is).expect("both")]);
         assert!(rare > common && common > 0.0);
         assert_eq!(labels("Fantasy, Young Adult; Fiction > Science fiction").len(), 4);
         assert_eq!(labels("[\"Fantasy\"]"), labels("fantasy"));

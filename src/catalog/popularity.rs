@@ -4,6 +4,7 @@ use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::times;
 use crate::model::data::{self, Editions, Interactions, ItemTraits, Recency};
+use crate::model::rating::RatingModel;
 
 /// What lists need to know about the books. Counted over all readers, even if only some get a list.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Popularity {
     /// Whether two readers or more, made-up ones included, share the book: only then it relates its reader to
     /// others.
     pub ties: Vec<bool>,
+    /// Whether readers mark the book low ([`RatingModel::is_low_for_most`]).
+    pub low: Vec<bool>,
     pub editions: Editions,
     /// As [`order`].
     order: Vec<u32>,
@@ -55,39 +58,54 @@ pub fn weight(traits: &ItemTraits, item: u32) -> f32 {
     }
 }
 
-/// The books that have readers, most popular first.
-pub fn order(traits: &ItemTraits) -> Vec<u32> {
+/// The books that have readers, most popular first; those that are `low`, by code, after all others.
+pub fn order(traits: &ItemTraits, low: &[bool]) -> Vec<u32> {
     // A book that nobody has read is not popular.
     let readers = |item: u32| traits.readers[item as usize];
     let mut order: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
     order.sort_unstable_by(|a, b| {
         let (one, other) = (weight(traits, *a), weight(traits, *b));
-        other.total_cmp(&one).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
+        let is_low = |item: u32| low.get(item as usize).copied().unwrap_or_default();
+        let by_marks = is_low(*a).cmp(&is_low(*b));
+        by_marks.then(other.total_cmp(&one)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
     });
     order
 }
 
 impl Popularity {
-    /// `rated` counts as rated; `confidence` has made-up readers, too.
+    /// `rated` counts as rated, and `rating` was fitted to it; `confidence` has made-up readers, too.
     pub fn new(
         rated: &Interactions,
+        rating: Option<&RatingModel>,
         confidence: &Interactions,
         editions: Editions,
         traits: ItemTraits,
     ) -> Self {
         let ties = confidence.users_per_item().iter().map(|readers| *readers > 1).collect();
-        Self::counted(traits, rated.users_per_item(), ties, editions)
+        let is_low = |item: usize| rating.is_some_and(|model| model.is_low_for_most(item));
+        let low = (0..traits.readers.len()).map(is_low).collect();
+        Self::counted(traits, rated.users_per_item(), (ties, low), editions)
     }
 
-    /// From stored counts.
-    pub fn counted(traits: ItemTraits, stars: Vec<u32>, ties: Vec<bool>, editions: Editions) -> Self {
-        let order = order(&traits);
-        Self { traits, stars, ties, editions, order }
+    /// From stored counts, and from what [`Popularity::ties`] and [`Popularity::low`] say.
+    pub fn counted(
+        traits: ItemTraits,
+        stars: Vec<u32>,
+        (ties, low): (Vec<bool>, Vec<bool>),
+        editions: Editions,
+    ) -> Self {
+        let order = order(&traits, &low);
+        Self { traits, stars, ties, low, editions, order }
     }
 
-    /// The `n` most popular books, and how many readers they have (where there are times, of late).
+    /// The `n` most popular books, and how many readers they have (where there are times, of late); no book has more than
+    /// those before it.
     pub fn best(&self, n: usize) -> Vec<(u32, f32)> {
-        self.beyond(&[], Vec::new()).take(n).map(|item| (item, weight(&self.traits, item))).collect()
+        let fewest = |fewest: &mut f32, item: u32| {
+            *fewest = fewest.min(weight(&self.traits, item));
+            Some((item, *fewest))
+        };
+        self.beyond(&[], Vec::new()).take(n).scan(f32::INFINITY, fewest).collect()
     }
 
     /// Most popular books first, without any edition of the books in `own` (rising) or `listed`, and

@@ -251,6 +251,30 @@ impl Split {
         })
     }
 
+    /// For each user the held-out items, rising, that were rated below the mean of what else is known of the user's
+    /// ratings; of all ratings for a user with no others.
+    pub fn disliked(&self) -> Vec<Vec<u32>> {
+        let mean = |ratings: &[f32]| {
+            let rated = || ratings.iter().filter(|rating| !rating.is_nan());
+            let count = rated().count();
+            (count > 0).then(|| rated().map(|rating| f64::from(*rating)).sum::<f64>() / count as f64)
+        };
+        let known = self.known();
+        let of_all = mean(&known.ratings).unwrap_or_default();
+        let usual: Vec<f64> =
+            (0..self.held_out.len()).map(|user| mean(known.of(user).1).unwrap_or(of_all)).collect();
+        let mut disliked = vec![Vec::new(); self.held_out.len()];
+        for (user, item, rating) in &self.held_out_ratings {
+            if let (Some(user), Some(item)) = (*user, *item)
+                && f64::from(*rating) < usual[user as usize]
+            {
+                disliked[user as usize].push(item);
+            }
+        }
+        disliked.iter_mut().for_each(|items| items.sort_unstable());
+        disliked
+    }
+
     /// The ratings that each list is made from, and must not repeat.
     pub fn known(&self) -> &Interactions {
         self.with_newcomers.as_ref().unwrap_or(&self.train)

@@ -13,7 +13,9 @@ pub fn parse(text: &str) -> f64 {
         .map(|time| seconds(time.naive_utc()))
         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(seconds))
         .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(seconds))
-        .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| seconds(day.and_time(NaiveTime::MIN))))
+        .or_else(|_| {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| seconds(day.and_time(NaiveTime::MIN)))
+        })
         .ok()
         .or_else(|| text.parse().ok().filter(|time: &f64| time.is_finite()))
         .unwrap_or(f64::NEG_INFINITY)

@@ -41,7 +41,7 @@ pub fn evaluate(context: Context<'_>, args: &Evaluate) -> Result<Outcome> {
         (_, _, Some(db)) => {
             let (scheme, share) = (args.split.map(|kind| scheme(kind, args)), args.share());
             Source::Database { db, scheme, share, seed: args.split_seed }
-        },
+        }
         _ => {
             return Err(Error::new(Kind::NoInput, "there is nothing to evaluate")
                 .hint("name a database with --db, or two files with --train and --test"));
@@ -88,7 +88,7 @@ fn named_variant(words: &str, config: &Config, args: &Evaluate) -> Result<(Strin
 type Figure = (&'static str, fn(&ModelFigures) -> Option<f64>, bool);
 
 /// Intervals are shown for the figures that a list is judged by: recall and nDCG.
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 11] = [
     ("rmse", |row| row.figures.rmse, false),
     ("mae", |row| row.figures.mae, false),
     ("precision", |row| row.figures.precision, false),
@@ -97,6 +97,7 @@ const FIGURES: [Figure; 10] = [
     ("map", |row| row.figures.map, false),
     ("mrr", |row| row.figures.mrr, false),
     ("hit_rate", |row| row.figures.hit_rate, false),
+    ("liked", |row| row.figures.liked, false),
     ("coverage", |row| row.coverage, false),
     ("novelty", |row| row.figures.novelty, false),
 ];

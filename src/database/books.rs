@@ -33,7 +33,8 @@ pub fn read<T>(
         }
         let column = |name: &str| if table.has(name) { quote(name) } else { "NULL".into() };
         let Source { book_isbn, title, author, publisher, year, genre, description, .. } = source;
-        let columns = [book_isbn, title, author, publisher, year, genre, description].map(|name| column(name));
+        let columns =
+            [book_isbn, title, author, publisher, year, genre, description].map(|name| column(name));
         let (rowid, order) = match table.has_rowid {
             true => (", rowid", " WHERE rowid >= ?1 ORDER BY rowid"),
             false => ("", ""),
@@ -43,7 +44,8 @@ pub fn read<T>(
         let mut statement = connection.prepare(&sql)?;
         scan(database, &mut statement, table.has_rowid, |row| {
             let texts: [Option<Cow<'_, str>>; 7] = std::array::from_fn(|column| text(row, column));
-            let [isbn, title, author, publisher, year, genre, description] = texts.each_ref().map(Option::as_deref);
+            let [isbn, title, author, publisher, year, genre, description] =
+                texts.each_ref().map(Option::as_deref);
             if let Some(isbn) = isbn {
                 each(&mut found, isbn, BookTexts { title, author, publisher, year, genre, description });
             }

@@ -25,7 +25,8 @@ impl StoredItems {
     /// From the columns of [`StoredItems::frame`].
     pub(super) fn new(mut frame: DataFrame, titles: Interactions, subjects: Interactions) -> Result<Self> {
         let mut column = |name: &str| frame.drop_in_place(name);
-        let (readers, stars, ties) = (column("readers")?, column("stars")?, column("ties")?);
+        let (readers, stars) = (column("readers")?, column("stars")?);
+        let (ties, low) = (column("ties")?, column("low")?);
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
         let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
         let years = column("year")?;
@@ -35,11 +36,18 @@ impl StoredItems {
         let numbers = |column: &Column| -> Result<Vec<f32>> {
             Ok(column.f32()?.iter().map(Option::unwrap_or_default).collect())
         };
-        let ties = ties.bool()?.iter().map(Option::unwrap_or_default).collect();
+        let flags = |column: &Column| -> Result<Vec<bool>> {
+            Ok(column.bool()?.iter().map(Option::unwrap_or_default).collect())
+        };
         let editions = Editions::of_works(counts(&works)?);
         let known = years.null_count() < years.len();
         let descriptions = Descriptions {
-            years: years.f32()?.iter().take(if known { years.len() } else { 0 }).map(|year| year.unwrap_or(f32::NAN)).collect(),
+            years: years
+                .f32()?
+                .iter()
+                .take(if known { years.len() } else { 0 })
+                .map(|year| year.unwrap_or(f32::NAN))
+                .collect(),
             titles,
             subjects,
             authors: counts(&authors)?,
@@ -49,7 +57,7 @@ impl StoredItems {
         let recency = recency::read(&mut frame)?;
         let traits = ItemTraits { readers: counts(&readers)?, descriptions: Arc::new(descriptions), recency };
         Ok(Self {
-            popularity: Popularity::counted(traits, counts(&stars)?, ties, editions),
+            popularity: Popularity::counted(traits, counts(&stars)?, (flags(&ties)?, flags(&low)?), editions),
             weights: numbers(&weights)?,
             item_scales: numbers(&item_scales)?,
             items: Items::new(frame)?,
@@ -72,6 +80,7 @@ impl StoredItems {
         }
         frame.with_column(Column::new("stars".into(), &popularity.stars))?;
         frame.with_column(Column::new("ties".into(), &popularity.ties))?;
+        frame.with_column(Column::new("low".into(), &popularity.low))?;
         frame.with_column(Column::new("work".into(), popularity.editions.works(items.len())))?;
         frame.with_column(Column::new("weight".into(), weights))?;
         frame.with_column(Column::new("lift".into(), item_scales))?;

@@ -13,10 +13,11 @@ use crate::model::biases::{Biases, Prior};
 use crate::model::rating::{Directions, RatingModel};
 
 /// The metadata of a rating model, by name.
-const NUMBERS: [&str; 7] = [
+const NUMBERS: [&str; 8] = [
     "mean",
     "scale_low",
     "scale_high",
+    "deviation",
     "user_prior_start",
     "user_prior_slope",
     "item_prior_start",
@@ -47,7 +48,7 @@ pub fn write(path: &Path, ranking: &Factors, rating: Option<&RatingModel>) -> Re
         tables.push(("rating_user_biases", &biases.users, 1));
         tables.push(("rating_item_biases", &biases.items, 1));
         tables.push(("rating_center", &model.directions.center, 1));
-        let numbers = [model.mean, model.scale.0, model.scale.1].into_iter();
+        let numbers = [model.mean, model.scale.0, model.scale.1, model.deviation].into_iter();
         let priors = biases.priors.iter().flat_map(|prior| [prior.start, prior.slope]);
         for (name, value) in NUMBERS.into_iter().zip(numbers.chain(priors)) {
             metadata.insert(name.to_owned(), value.to_string());
@@ -99,7 +100,7 @@ pub fn read(bytes: &[u8]) -> Result<(Factors, Option<RatingModel>)> {
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get(name));
         text.and_then(|text| text.parse().ok()).ok_or_else(|| damaged(format!("{name} is missing")))
     };
-    let [mean, low, high, user_start, user_slope, item_start, item_slope] = NUMBERS.map(number);
+    let [mean, low, high, deviation, user_start, user_slope, item_start, item_slope] = NUMBERS.map(number);
     let biases = pair("rating_user_biases", "rating_item_biases")?;
     let rating = RatingModel {
         epochs: 0,
@@ -115,6 +116,7 @@ pub fn read(bytes: &[u8]) -> Result<(Factors, Option<RatingModel>)> {
         },
         directions: Directions { center: table("rating_center")?.1 },
         scale: (low?, high?),
+        deviation: deviation?,
     };
     Ok((ranking, Some(rating)))
 }
@@ -137,6 +139,7 @@ mod tests {
             biases: Biases { users: vec![0.5, 1.5], items: vec![-1.0], priors: [prior(0.25), prior(4.0)] },
             directions: Directions { center: vec![0.3, 0.7] },
             scale: (1.0, 10.0),
+            deviation: 1.75,
         };
         write(&path, &factors, Some(&model)).expect("written");
         let whole = std::fs::read(&path).expect("bytes");

@@ -106,7 +106,8 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
     let dialect = Dialect::sniff(path, &hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
     let isbn = place(Field::Isbn);
-    let fields = [Field::Title, Field::Author, Field::Publisher, Field::Year, Field::Genre, Field::Description];
+    let fields =
+        [Field::Title, Field::Author, Field::Publisher, Field::Year, Field::Genre, Field::Description];
     let places = fields.map(place);
     let codes = items.codes();
     let mut groups = Groups::default();

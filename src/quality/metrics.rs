@@ -7,6 +7,7 @@
 //! precision@k = Σ_j hit_j / k                      recall@k = Σ_j hit_j / |T|
 //! hit rate@k  = 1 if any hit                       MRR@k    = 1 / (place of the first hit)
 //! nDCG@k      = Σ_j hit_j / log₂(j+1)  /  Σ_{j ≤ min(k,|T|)} 1 / log₂(j+1)
+//! liked@k     = Σ_j hit_j · liked_j / |T|
 //! MAP@k       = Σ_j hit_j · precision@j  /  min(k, |T|)
 //! ```
 //!
@@ -18,7 +19,6 @@
 //! RMSE = √(Σ (r − r̂)² / n)                         MAE = Σ |r − r̂| / n
 //! ```
 
-use std::collections::HashSet;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -44,11 +44,22 @@ pub struct RankingFigures {
     pub mrr: f64,
     /// 1 if there is a hit, else 0.
     pub hit_rate: f64,
+    /// Share of the held-out books that are in the list and that the reader liked: marked no lower than usual, or not
+    /// marked.
+    pub liked: f64,
+}
+
+/// What a reader picked up; both rising.
+#[derive(Clone, Copy, Debug)]
+pub struct Picks<'a> {
+    pub all: &'a [u32],
+    /// Those of them that were marked lower than the reader usually does.
+    pub disliked: &'a [u32],
 }
 
 impl RankingFigures {
     /// Names and values, in the order in which tables show them.
-    pub fn named(&self) -> [(&'static str, f64); 6] {
+    pub fn named(&self) -> [(&'static str, f64); 7] {
         [
             ("precision", self.precision),
             ("recall", self.recall),
@@ -56,6 +67,7 @@ impl RankingFigures {
             ("map", self.map),
             ("mrr", self.mrr),
             ("hit_rate", self.hit_rate),
+            ("liked", self.liked),
         ]
     }
 
@@ -71,6 +83,7 @@ impl RankingFigures {
             sum.map += times * figures.map;
             sum.mrr += times * figures.mrr;
             sum.hit_rate += times * figures.hit_rate;
+            sum.liked += times * figures.liked;
         }
         let count = if count > 0.0 { count } else { 1.0 };
         Self {
@@ -80,6 +93,7 @@ impl RankingFigures {
             map: sum.map / count,
             mrr: sum.mrr / count,
             hit_rate: sum.hit_rate / count,
+            liked: sum.liked / count,
         }
     }
 
@@ -90,16 +104,17 @@ impl RankingFigures {
 
 /// The figures of each reader's list.
 ///
-/// `lists` and `held_out` have one entry per reader, in codes; none of `held_out` is empty or repeats a book.
-pub fn by_reader(lists: &[Vec<u32>], held_out: &[&[u32]], k: usize) -> Vec<RankingFigures> {
-    let figures = |(list, held_out): (&Vec<u32>, &&[u32])| {
+/// `lists` and `picks` have one entry per reader, in codes; nobody's picks are empty.
+pub fn by_reader(lists: &[Vec<u32>], picks: &[Picks<'_>], k: usize) -> Vec<RankingFigures> {
+    let figures = |(list, picks): (&Vec<u32>, &Picks<'_>)| {
         let list = &list[..k.min(list.len())];
-        let held_out: HashSet<u32> = held_out.iter().copied().collect();
+        let held_out = picks.all;
         let possible = k.min(held_out.len());
-        let (mut hits, mut gain, mut precisions, mut mrr) = (0usize, 0.0, 0.0, 0.0);
+        let (mut liked, mut hits, mut gain, mut precisions, mut mrr) = (0usize, 0usize, 0.0, 0.0, 0.0);
         for (place, item) in list.iter().enumerate() {
-            if held_out.contains(item) {
+            if held_out.binary_search(item).is_ok() {
                 hits += 1;
+                liked += usize::from(picks.disliked.binary_search(item).is_err());
                 gain += discount(place);
                 precisions += hits as f64 / (place + 1) as f64;
                 if hits == 1 {
@@ -114,9 +129,10 @@ pub fn by_reader(lists: &[Vec<u32>], held_out: &[&[u32]], k: usize) -> Vec<Ranki
             map: precisions / possible as f64,
             mrr,
             hit_rate: f64::from(u8::from(hits > 0)),
+            liked: liked as f64 / held_out.len() as f64,
         }
     };
-    lists.par_iter().zip(held_out).map(figures).collect()
+    lists.par_iter().zip(picks).map(figures).collect()
 }
 
 /// Share of the catalogue of `items` books that is in the first k of any list.

@@ -12,6 +12,7 @@ use crate::catalog::popularity;
 use crate::catalog::split::{Later, Split};
 use crate::catalog::times;
 use crate::model::data::{self, Interactions, ItemTraits, Recency};
+use crate::quality::metrics::Picks;
 
 #[derive(Clone, Debug)]
 pub struct Cases {
@@ -21,6 +22,8 @@ pub struct Cases {
     pub known: Interactions,
     /// What the reader picked up next, rising.
     pub held_out: Vec<Vec<u32>>,
+    /// What of this the reader marked lower than usual, rising.
+    disliked: Vec<Vec<u32>>,
     /// Days since the reader had last read anything; empty where ratings have no times.
     pub idle: Vec<f32>,
     pub windows: Vec<Window>,
@@ -41,12 +44,14 @@ impl Cases {
         if let (Some(unit), true) = (unit, windows > 1 && !split.later.is_empty()) {
             return Self::in_windows(split, items, related, readers, (windows, unit));
         }
+        let disliked = split.disliked();
         let (traits, idle) = popularity::traits(&split.train, &split.moments, items, related);
         let idle_of = |reader: &u32| idle.get(*reader as usize).copied();
         Self {
             readers: readers.to_vec(),
             known: split.known().select(readers),
             held_out: readers.iter().map(|reader| split.held_out[*reader as usize].clone()).collect(),
+            disliked: readers.iter().map(|reader| disliked[*reader as usize].clone()).collect(),
             idle: readers.iter().filter_map(idle_of).collect(),
             windows: vec![Window { cases: 0..readers.len() as u32, traits }],
         }
@@ -69,10 +74,12 @@ impl Cases {
         let mut rest = split.later.as_slice();
         let ends = [rest.first(), rest.last()].map(|later| later.map_or(0.0, |later| later.moment / unit));
         let descriptions = related.descriptions(items);
+        let disliked = split.disliked();
         let mut cases = Self {
             readers: Vec::new(),
             known: Interactions { offsets: vec![0], item_count: train.item_count, ..Interactions::default() },
             held_out: Vec::new(),
+            disliked: Vec::new(),
             idle: Vec::new(),
             windows: Vec::new(),
         };
@@ -99,6 +106,9 @@ impl Cases {
                     cases.known.items.extend_from_slice(known);
                     cases.known.ratings.resize(cases.known.items.len(), f32::NAN);
                     cases.known.offsets.push(cases.known.items.len());
+                    let of_reader = &disliked[*reader as usize];
+                    let is_disliked = |item: &&u32| of_reader.binary_search(item).is_ok();
+                    cases.disliked.push(own.iter().filter(is_disliked).copied().collect());
                     cases.held_out.push(own);
                     cases.idle.push(data::days_between(last[*reader as usize], now));
                 }
@@ -130,6 +140,12 @@ impl Cases {
         (0..self.readers.len() as u32).collect()
     }
 
+    /// What was picked up in a case.
+    pub fn picks(&self, place: u32) -> Picks<'_> {
+        let place = place as usize;
+        Picks { all: &self.held_out[place], disliked: &self.disliked[place] }
+    }
+
     /// Only the cases at these places, which must rise.
     pub fn only(&self, places: &[u32]) -> Self {
         let before = |case: u32| places.partition_point(|place| *place < case) as u32;
@@ -142,6 +158,7 @@ impl Cases {
             readers: places.iter().map(|place| self.readers[at(place)]).collect(),
             known: self.known.select(places),
             held_out: places.iter().map(|place| self.held_out[at(place)].clone()).collect(),
+            disliked: places.iter().map(|place| self.disliked[at(place)].clone()).collect(),
             idle: places.iter().filter_map(|place| self.idle.get(at(place))).copied().collect(),
             windows: self.windows.iter().map(window).collect(),
         }

@@ -13,7 +13,7 @@ use crate::config::{Config, HalfLife, Objective, ResolvedConfig, Solver};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::model::candidates::CandidateSearch;
+use crate::model::candidates::{CandidateSearch, Candidates};
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::{Interactions, ItemTraits};
 use crate::model::device::Device;
@@ -24,10 +24,10 @@ use crate::model::rating::RatingModel;
 use crate::model::{Factors, Start};
 use crate::quality::baselines::{self, DampedBias};
 use crate::quality::knn;
-use crate::quality::metrics::{self, RankingFigures};
+use crate::quality::metrics::{self, Picks, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::{Fitted, ListSearch, Shelves};
+use crate::recommender::lists::{self, Fitted, ListSearch, Shelves};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
 
@@ -112,6 +112,20 @@ impl HoldoutModel {
         Predictions { name: name.to_owned(), lists, stars: self.stars.clone() }
     }
 
+    /// The list of a case in the order of a ranker.
+    pub fn ordered(
+        &self,
+        search: &CandidateSearch<'_>,
+        (place, found): (u32, &Candidates),
+        ranker: &Ranker,
+        lengths: (usize, usize),
+    ) -> Vec<u32> {
+        let is_low =
+            |item| self.rating.as_ref().is_some_and(|model| model.is_low(place as usize, item as usize));
+        let list = lists::ranked(search, found, ranker, lengths, &is_low);
+        list.into_iter().map(|entry| entry.item).collect()
+    }
+
     /// Whether it has the part of this name.
     pub fn has(&self, part: &str) -> bool {
         part != "neighbours" || !self.neighbours.is_empty()
@@ -153,7 +167,7 @@ impl<'a> Evaluator<'a> {
     pub fn popularity(&self) -> Predictions {
         let lists = self.cases.windows.iter().flat_map(|window| {
             let known = self.cases.known.select(&Vec::from_iter(window.cases.clone()));
-            baselines::unseen(&popularity::order(&window.traits), &known, self.holdout.longest)
+            baselines::unseen(&popularity::order(&window.traits, &[]), &known, self.holdout.longest)
         });
         let lists = lists.collect();
         Predictions { name: "popularity".into(), lists: Some(lists), stars: None }
@@ -250,12 +264,14 @@ impl<'a> Evaluator<'a> {
         let editions = related.editions(&config).into_owned();
         let readers = &self.cases.readers;
         let popularity = |window: &Window| {
-            Popularity::new(&self.rated, confidence.rows(), editions.clone(), window.traits.clone())
+            let (rated, rows, traits) = (&self.rated, confidence.rows(), window.traits.clone());
+            Popularity::new(rated, rating.as_ref(), rows, editions.clone(), traits)
         };
+        let popularity = self.cases.windows.iter().map(popularity).collect();
         Ok(HoldoutModel {
             item_scales,
             neighbours,
-            popularity: self.cases.windows.iter().map(popularity).collect(),
+            popularity,
             rating_epochs: rating.as_ref().map(|model| model.epochs),
             ranking: ranking.only(readers),
             rating: rating.map(|model| model.only(readers)),
@@ -348,8 +364,9 @@ impl<'a> Evaluator<'a> {
 
     /// The figures of the first k books of each case's list.
     pub fn by_case(&self, predictions: &Predictions, k: usize) -> Option<Vec<RankingFigures>> {
-        let held_out: Vec<&[u32]> = self.cases.held_out.iter().map(Vec::as_slice).collect();
-        predictions.lists.as_ref().map(|lists| metrics::by_reader(lists, &held_out, k))
+        let picks: Vec<Picks<'_>> =
+            self.cases.places().into_iter().map(|place| self.cases.picks(place)).collect();
+        predictions.lists.as_ref().map(|lists| metrics::by_reader(lists, &picks, k))
     }
 
     /// RMSE and MAE of the predicted stars.
@@ -375,6 +392,7 @@ impl<'a> Evaluator<'a> {
             map: mean.map(|mean| mean.map),
             mrr: mean.map(|mean| mean.mrr),
             hit_rate: mean.map(|mean| mean.hit_rate),
+            liked: mean.map(|mean| mean.liked),
             novelty: lists.map(|lists| metrics::novelty(lists, k, &readers, train.user_count())),
         }
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::attribution::Attribution;
-use crate::model::candidates::{CandidateSearch, FirstStage};
+use crate::model::candidates::{CandidateSearch, Candidates, FirstStage};
 use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::neighbours::Neighbours;
@@ -53,10 +53,14 @@ impl<'a> Fitted<'a> {
             neighbours: self.neighbours,
             traits: &popularity.traits,
             editions: &popularity.editions,
-            rating: self.rating,
             idle: self.idle,
             known: self.interactions,
         }
+    }
+
+    /// Whether a reader is expected to mark a book low.
+    fn is_low(&self, user: u32, item: u32) -> bool {
+        self.rating.is_some_and(|model| model.is_low(user as usize, item as usize))
     }
 
     /// Predicted stars; `None` if neither reader nor book has any, since it would only be the mean.
@@ -270,6 +274,7 @@ impl<'a> ListSearch<'a> {
         let found = candidates.of_one(reader, item, interrupt)?;
         let mut scores = Vec::with_capacity(found.items.len());
         ranker.score(&found.features, &mut scores);
+        put_behind(&found, &mut scores, usize::MAX, &|item| self.fitted.is_low(reader, item));
         as_probabilities(&mut scores);
         let place = found.items.binary_search(&item).unwrap_or_default();
         let row = &found.features[place * features::COUNT..][..features::COUNT];
@@ -314,11 +319,9 @@ impl<'a> ListSearch<'a> {
                 lists
             }
             Search::Candidates(candidates, ranker) => {
-                candidates.of(&known, interrupt, done, |_, found| {
-                    let mut scores = Vec::with_capacity(found.items.len());
-                    ranker.score(&found.features, &mut scores);
-                    as_probabilities(&mut scores);
-                    candidates.best(found, &scores, self.top, self.new)
+                candidates.of(&known, interrupt, done, |user, found| {
+                    let is_low = |item| fitted.is_low(user, item);
+                    ranked(candidates, found, ranker, (self.top, self.new), &is_low)
                 })?
             }
         };
@@ -342,7 +345,51 @@ impl<'a> ListSearch<'a> {
                 // change the order.
                 list.sort();
             }
-            _ => list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize]),
+            _ => {
+                list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize]);
+                let is_low = |entry: &Scored| fitted.is_low(user as u32, entry.item);
+                list.sort_by_key(is_low);
+                // Whoever stands further back has no higher score.
+                let mut least = f32::INFINITY;
+                for entry in list {
+                    least = least.min(entry.score);
+                    entry.score = least;
+                }
+            }
+        }
+    }
+}
+
+/// The best candidates in the order of a ranker, with probabilities as scores: `lengths` says how many, and how many of
+/// those may be new. What the reader is expected to mark low stands behind all others.
+pub fn ranked(
+    search: &CandidateSearch<'_>,
+    found: &Candidates,
+    ranker: &Ranker,
+    (top, new): (usize, usize),
+    is_low: &dyn Fn(u32) -> bool,
+) -> Vec<Scored> {
+    let mut scores = Vec::with_capacity(found.items.len());
+    ranker.score(&found.features, &mut scores);
+    // Some of the best may be left out, as editions of others or as new ones too many.
+    put_behind(found, &mut scores, 2 * top, is_low);
+    as_probabilities(&mut scores);
+    search.best(found, &scores, top, new)
+}
+
+/// Lowers the scores of what is low below all others, as far as it stands before the first `enough` others.
+fn put_behind(found: &Candidates, scores: &mut [f32], enough: usize, is_low: &dyn Fn(u32) -> bool) {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_unstable_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));
+    let Some(least) = order.last().map(|place| scores[*place as usize]) else { return };
+    let mut others = 0;
+    for place in order {
+        match is_low(found.items[place as usize]) {
+            true => scores[place as usize] = least - 1.0,
+            false => others += 1,
+        }
+        if others >= enough {
+            break;
         }
     }
 }

@@ -69,7 +69,8 @@ impl Choice {
         }
         let learns = model.config.ranker.kind != RankerKind::None;
         let searches = evaluator.candidates(model)?;
-        let blends = blend::all(evaluator.cases().windows.iter().any(|window| window.traits.recency.is_some()));
+        let blends =
+            blend::all(evaluator.cases().windows.iter().any(|window| window.traits.recency.is_some()));
         let seed = model.config.model.seed;
         let mut taught = vec![evaluator.taught(model, &searches, &blends, true)?];
         if taught[0].examples.users() < FEWEST_EXAMPLES {
@@ -97,7 +98,14 @@ impl Choice {
         let (learned, blended) = judged.into_iter().map(|(_, learned, blended)| (learned, blended)).unzip();
         let [learned, blended] = [learned, blended].map(|lists| model.predictions("", Some(lists)));
         let of_blend = |why, lead| {
-            Ok(Some(Self { ranker: blend.clone(), blend: blend.clone(), judges: judges.clone(), predictions: blended.clone(), lead, why }))
+            Ok(Some(Self {
+                ranker: blend.clone(),
+                blend: blend.clone(),
+                judges: judges.clone(),
+                predictions: blended.clone(),
+                lead,
+                why,
+            }))
         };
         if !learns {
             return of_blend("the blend, as set", None);
@@ -112,7 +120,14 @@ impl Choice {
             // Whoever judges has done so: now all may teach.
             ranker = evaluator.fit_ranker(model, &all.examples)?;
         }
-        Ok(Some(Self { ranker, blend, judges, predictions: learned, lead: Some(lead), why: "a learned ranker" }))
+        Ok(Some(Self {
+            ranker,
+            blend,
+            judges,
+            predictions: learned,
+            lead: Some(lead),
+            why: "a learned ranker",
+        }))
     }
 }
 
@@ -139,7 +154,7 @@ impl Evaluator<'_> {
         blends: &[Ranker],
         half: bool,
     ) -> Result<Taught> {
-        let (top, new) = self.lengths(model);
+        let lengths = self.lengths(model);
         let most = EXAMPLES / searches.len();
         let mut taught = Taught { examples: Examples::new(), figures: Vec::new() };
         for (search, window) in searches.iter().zip(&self.cases().windows) {
@@ -148,10 +163,9 @@ impl Evaluator<'_> {
                 if taught.examples.users() - before < most {
                     let found = self.visit(search, places, |place, found| {
                         let example = self.example(place, found);
-                        let held_out = self.cases().held_out[place as usize].as_slice();
                         let figure = |blend: &Ranker| {
-                            let list = ordered(search, found, blend, top, new);
-                            metrics::by_reader(&[list], &[held_out], Measure::LENGTH)[0].ndcg
+                            let list = model.ordered(search, (place, found), blend, lengths);
+                            metrics::by_reader(&[list], &[self.cases().picks(place)], Measure::LENGTH)[0].ndcg
                         };
                         // Who picked no candidate has the same figure with every blend.
                         let figures = (example.users() > 0).then(|| blends.iter().map(figure).collect());
@@ -175,11 +189,11 @@ impl Evaluator<'_> {
         (ranker, blend): (&Ranker, &Ranker),
         half: bool,
     ) -> Result<Vec<Judged>> {
-        let (top, new) = self.lengths(model);
+        let lengths = self.lengths(model);
         let mut judged = Vec::new();
         for (search, window) in searches.iter().zip(&self.cases().windows) {
             judged.extend(self.visit(search, &self.half(window, half), |place, found| {
-                let list = |ranker: &Ranker| ordered(search, found, ranker, top, new);
+                let list = |ranker: &Ranker| model.ordered(search, (place, found), ranker, lengths);
                 (place, list(ranker), list(blend))
             })?);
         }
@@ -203,13 +217,6 @@ impl Evaluator<'_> {
         example.add(&found.features, &picked, u64::from(cases.readers[place as usize]));
         example
     }
-}
-
-/// The best candidates in the order of a ranker.
-fn ordered(search: &CandidateSearch<'_>, found: &Candidates, ranker: &Ranker, top: usize, new: usize) -> Vec<u32> {
-    let mut scores = Vec::with_capacity(found.items.len());
-    ranker.score(&found.features, &mut scores);
-    search.best(found, &scores, top, new).into_iter().map(|entry| entry.item).collect()
 }
 
 /// What orders the lists, and how that was decided; see [`Choice`].
@@ -272,7 +279,8 @@ impl Lesson<'_> {
             split: &split,
             items: &ratings.items,
             related,
-            scale: ratings.scale,
+            // A ranker needs no stars.
+            scale: None,
             only_new: matches!(scheme, Scheme::Books(_)),
             longest: Measure::LENGTH,
             most_readers: Measure::MOST_READERS,
@@ -283,7 +291,8 @@ impl Lesson<'_> {
         let config = &evaluator.with_half_life(config)?;
         let model = evaluator.fit("ranker", config)?;
         let half_life = config.model.half_life;
-        let learned = |Choice { ranker, blend, lead, why, .. }| Learned { ranker, blend, half_life, lead, why };
+        let learned =
+            |Choice { ranker, blend, lead, why, .. }| Learned { ranker, blend, half_life, lead, why };
         Ok(Choice::make(&evaluator, &model)?.map(learned))
     }
 }

@@ -61,7 +61,7 @@ impl Trained {
     /// What lists need to know about the books.
     pub fn popularity(&mut self, editions: Editions) -> Popularity {
         let traits = std::mem::take(&mut self.traits);
-        Popularity::new(&self.rated, self.confidence.rows(), editions, traits)
+        Popularity::new(&self.rated, self.rating.as_ref(), self.confidence.rows(), editions, traits)
     }
 }
 

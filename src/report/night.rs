@@ -105,13 +105,14 @@ impl Night {
                 ("last passes, over everything".to_owned(), all),
             ],
         };
-        let QualityFigures { ndcg, recall, precision, hit_rate, mrr, map, rmse, mae, .. } =
+        let QualityFigures { ndcg, recall, precision, hit_rate, liked, mrr, map, rmse, mae, .. } =
             metrics.figures.clone().unwrap_or_default();
         let figures = [
             (ndcg, "nDCG@20: are the hidden books in the first 20, and far up?"),
             (recall, "Recall@20: which share of a reader's hidden books is among the first 20?"),
             (precision, "Precision@20: which share of the first 20 are hidden books?"),
             (hit_rate, "Hit rate@20: how many readers find at least one?"),
+            (liked, "Liked@20: which share of the hidden books is found and was marked no lower than usual?"),
             (mrr, "MRR: one by the place of the first, on average"),
             (map, "MAP@20"),
             (rmse, "RMSE of the stars"),

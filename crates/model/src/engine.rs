@@ -70,7 +70,7 @@ impl<K: Kernels> Engine for BurnEngine<K> {
                 let mean = rating::mean(stars.rated);
                 let rows =
                     minibatch::fit_rating::<K::Backend>(&self.device, stars.rated, mean, parameters, watch)?;
-                Ok(RatingModel::from_rows(mean, rows, stars.scale))
+                Ok(RatingModel::from_rows(mean, rows, stars.rated, stars.scale))
             }
         }
     }

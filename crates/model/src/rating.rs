@@ -63,13 +63,15 @@ pub struct RatingModel {
     pub directions: Directions,
     /// Lowest and highest rating.
     pub scale: (f32, f32),
+    /// The standard deviation of the ratings.
+    pub deviation: f32,
     /// How many epochs the second stage was fitted for; 0 from the mini-batch solvers or from a file.
     pub epochs: usize,
 }
 
 impl RatingModel {
-    /// From rows of d + 1 numbers, the last of which is the bias.
-    pub fn from_rows(mean: f32, rows: Factors, scale: (f32, f32)) -> Self {
+    /// From rows of d + 1 numbers, the last of which is the bias, fitted to `rated` with the mean `mean`.
+    pub fn from_rows(mean: f32, rows: Factors, rated: &Interactions, scale: (f32, f32)) -> Self {
         let d = rows.width - 1;
         let split = |rows: &[f32]| -> (Vec<f32>, Vec<f32>) {
             let rows = rows.chunks_exact(d + 1);
@@ -78,7 +80,9 @@ impl RatingModel {
         let ((users, user_biases), (items, item_biases)) = (split(&rows.users), split(&rows.items));
         let biases = Biases { users: user_biases, items: item_biases, ..Biases::default() };
         let directions = Directions::default();
-        Self { mean, factors: Factors { width: d, users, items }, biases, directions, scale, epochs: 0 }
+        let deviation = rated.stars().1 as f32;
+        let factors = Factors { width: d, users, items };
+        Self { mean, factors, biases, directions, scale, deviation, epochs: 0 }
     }
 
     /// The expected rating, not clipped to the scale.
@@ -89,6 +93,17 @@ impl RatingModel {
     /// The expected rating, clipped to the scale.
     pub fn stars(&self, user: usize, item: usize) -> f32 {
         self.raw(user, item).clamp(self.scale.0, self.scale.1)
+    }
+
+    /// Whether a user is expected to mark an item low: more than a standard deviation of all ratings below what this user
+    /// gives on average.
+    pub fn is_low(&self, user: usize, item: usize) -> bool {
+        self.biases.items[item] + self.factors.score(user, item) < -self.deviation
+    }
+
+    /// Whether readers mark an item low, as in [`RatingModel::is_low`], whoever they are.
+    pub fn is_low_for_most(&self, item: usize) -> bool {
+        self.biases.items[item] < -self.deviation
     }
 
     /// As [`RatingModel::stars`], but the user or the item may be unknown: its bias is then the prior's.
@@ -237,7 +252,8 @@ pub fn fit<K: Kernels>(
     }
     let left = biases.residuals_of(rated, mean);
     let factors = factors::<K>(device, &left, ranking, &directions, &settings, watch, |_| false)?;
-    Ok(RatingModel { mean, factors, biases, directions, scale, epochs })
+    let deviation = rated.stars().1 as f32;
+    Ok(RatingModel { mean, factors, biases, directions, scale, deviation, epochs })
 }
 
 /// The number of epochs after which the model of the other ratings predicts a held-out slice best (early

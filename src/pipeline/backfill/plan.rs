@@ -179,7 +179,7 @@ impl Plan {
             let (traits, idle) = popularity::traits(interactions, moments, items, &dataset.related);
             let idle: Vec<f32> =
                 self.chosen.iter().filter_map(|user| idle.get(*user as usize)).copied().collect();
-            let popularity = Popularity::new(&rated, confidence.rows(), editions, traits);
+            let popularity = Popularity::new(&rated, rating.as_ref(), confidence.rows(), editions, traits);
             let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {

@@ -33,15 +33,13 @@ pub enum Feature {
     Newer,
     YearDistance,
     AuthorReaders,
-    ExpectedStars,
-    BookStars,
 }
 
 /// How many there are.
 pub const COUNT: usize = ALL.len();
 
 /// Each feature in its place, its name, and what it is.
-pub const ALL: [(Feature, &str, &str); 31] = [
+pub const ALL: [(Feature, &str, &str); 29] = [
     (Feature::Factors, "factors", "score by factors, as a z-score among all of the reader's scores"),
     (Feature::Neighbours, "neighbours", "score by neighbours, as a z-score"),
     (Feature::FactorsRank, "factors rank", "log of the rank by factors among the candidates"),
@@ -66,11 +64,17 @@ pub const ALL: [(Feature, &str, &str); 31] = [
     (Feature::Age, "age", "log of the days since the book was first read here"),
     (Feature::LanguageShare, "language share", "the share of the reader's books in the book's language"),
     (Feature::Idle, "idle", "log of the days since the reader last read anything"),
-    (Feature::TitleWords, "title words", "log of how many of the reader's books have the words of this title (TF-IDF, cosine)"),
+    (
+        Feature::TitleWords,
+        "title words",
+        "log of how many of the reader's books have the words of this title (TF-IDF, cosine)",
+    ),
     (Feature::Subjects, "subjects", "the same mean of subjects and descriptions"),
-    (Feature::Newer, "newer", "years that the book is newer than the reader's books on average; 0 if that is unknown"),
+    (
+        Feature::Newer,
+        "newer",
+        "years that the book is newer than the reader's books on average; 0 if that is unknown",
+    ),
     (Feature::YearDistance, "year distance", "log of these years, be it newer or older"),
     (Feature::AuthorReaders, "author readers", "log of the mean readers of the author's books that have any"),
-    (Feature::ExpectedStars, "expected stars", "expected stars of the reader, less those that the reader gives on average"),
-    (Feature::BookStars, "book stars", "the mean of the book's stars, damped"),
 ];
