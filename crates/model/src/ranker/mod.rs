@@ -14,9 +14,9 @@
 pub mod features;
 mod training;
 
+use faer::{Accum, MatMut, MatRef, Par};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::simd;
 pub use features::Feature;
 pub use training::{Examples, fit};
 
@@ -102,7 +102,25 @@ impl Ranker {
 
     /// Appends the score of each candidate; `features` has [`features::COUNT`] numbers for each.
     pub fn score(&self, features: &[f32], scores: &mut Vec<f32>) {
-        pulp::Arch::new().dispatch(Score { ranker: self, features, scores });
+        let rows = features.chunks_exact(features::COUNT);
+        match self {
+            Self::Blend(weights) => scores.extend(
+                rows.map(|row| weights.iter().map(|(feature, weight)| weight * row[*feature]).sum::<f32>()),
+            ),
+            Self::Network { standard, layers } => {
+                let count = rows.len();
+                let mut inputs = vec![0.0; count * features::COUNT];
+                rows.zip(inputs.chunks_exact_mut(features::COUNT)).for_each(|(row, to)| standard.apply(row, to));
+                for (number, layer) in layers.iter().enumerate() {
+                    let mut outputs = layer.of(&inputs, count);
+                    if number + 1 < layers.len() {
+                        outputs.iter_mut().for_each(|output| *output = output.max(0.0));
+                    }
+                    inputs = outputs;
+                }
+                scores.append(&mut inputs);
+            }
+        }
     }
 
     /// What each feature adds to the score beyond that of a candidate with average features (with the blend: beyond
@@ -153,6 +171,23 @@ impl Ranker {
                     && width == 1
             }
         }
+    }
+}
+
+impl Layer {
+    /// The outputs for `count` rows of inputs, row by row.
+    fn of(&self, inputs: &[f32], count: usize) -> Vec<f32> {
+        let width = self.biases.len();
+        let mut outputs = self.biases.repeat(count);
+        faer::linalg::matmul::matmul(
+            MatMut::from_row_major_slice_mut(&mut outputs, count, width),
+            Accum::Add,
+            MatRef::from_row_major_slice(inputs, count, self.weights.len() / width),
+            MatRef::from_row_major_slice(&self.weights, self.weights.len() / width, width),
+            1.0,
+            Par::Seq,
+        );
+        outputs
     }
 }
 
@@ -214,48 +249,6 @@ fn gradient(layers: &[Layer], inputs: &[f32]) -> Vec<f32> {
         .chunks_exact(width)
         .map(|weights| weights.iter().zip(&slopes).map(|(weight, slope)| weight * slope).sum())
         .collect()
-}
-
-struct Score<'a> {
-    ranker: &'a Ranker,
-    features: &'a [f32],
-    scores: &'a mut Vec<f32>,
-}
-
-impl pulp::WithSimd for Score<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, simd: S) {
-        let Self { ranker, features, scores } = self;
-        let rows = features.chunks_exact(features::COUNT);
-        match ranker {
-            Ranker::Blend(weights) => scores.extend(
-                rows.map(|row| weights.iter().map(|(feature, weight)| weight * row[*feature]).sum::<f32>()),
-            ),
-            Ranker::Network { standard, layers } => {
-                let mut inputs = vec![0.0; features::COUNT];
-                let mut outputs = Vec::new();
-                for row in rows {
-                    inputs.resize(features::COUNT, 0.0);
-                    standard.apply(row, &mut inputs);
-                    for (number, layer) in layers.iter().enumerate() {
-                        let width = layer.biases.len();
-                        outputs.clear();
-                        outputs.extend_from_slice(&layer.biases);
-                        for (input, weights) in inputs.iter().zip(layer.weights.chunks_exact(width)) {
-                            simd::add(simd, *input, weights, &mut outputs);
-                        }
-                        if number + 1 < layers.len() {
-                            outputs.iter_mut().for_each(|output| *output = output.max(0.0));
-                        }
-                        std::mem::swap(&mut inputs, &mut outputs);
-                    }
-                    scores.push(inputs[0]);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
