@@ -28,7 +28,7 @@ impl CandidateSearch<'_> {
     ) {
         let support = &room.support;
         let FirstStage { factors, item_scales, traits, known, .. } = self.stage;
-        let ItemTraits { readers, descriptions, recency } = traits;
+        let ItemTraits { descriptions, recency, .. } = traits;
         let own = known.of(user).0;
         let size = own.len().max(1) as f32;
         let x = factors.user(user);
@@ -43,7 +43,8 @@ impl CandidateSearch<'_> {
         let (product_mean, product_deviation) = self.moments.of_scores(x);
         let (sum_mean, sum_deviation) = support.moments();
         let (product_ranks, sum_ranks) = (ranks(&products), ranks(&sums));
-        let log = |number: f32| (1.0 + number).ln();
+        // Most are 0.
+        let log = |number: f32| if number == 0.0 { 0.0 } else { (1.0 + number).ln() };
         let own_publishers = self.counted(&descriptions.publishers, own);
         let own_languages = self.counted(&descriptions.languages, own);
         let of = |counted: &[(u32, u32)], codes: &[u32], item: usize| -> Option<f32> {
@@ -55,7 +56,7 @@ impl CandidateSearch<'_> {
             .iter()
             .filter_map(|item| year(*item as usize))
             .fold((0.0, 0.0), |(sum, count), year| (sum + year, count + 1.0));
-        let usual = own.iter().map(|item| log(readers[*item as usize] as f32)).sum::<f32>() / size;
+        let usual = own.iter().map(|item| self.log_readers[*item as usize]).sum::<f32>() / size;
         let idle = self.stage.idle.get(user).copied().unwrap_or_default();
         found.features.clear();
         found.features.resize(found.items.len() * features::COUNT, 0.0);
@@ -65,7 +66,7 @@ impl CandidateSearch<'_> {
             let mut set = |feature: Feature, value: f32| row[feature as usize] = value;
             let [_, nearest, supporters] = support.of[item];
             let by_author = of(own_authors, &descriptions.authors, item);
-            let popularity = log(readers[item] as f32);
+            let popularity = self.log_readers[item];
             set(Feature::Factors, (products[at] - product_mean) / product_deviation);
             set(Feature::Neighbours, (sums[at] - sum_mean) / sum_deviation);
             set(Feature::FactorsRank, product_ranks[at]);
@@ -102,7 +103,7 @@ impl CandidateSearch<'_> {
                 set(Feature::YearDistance, log(newer.abs()));
             }
             let author = descriptions.authors.get(item).copied().unwrap_or(UNKNOWN) as usize;
-            set(Feature::AuthorReaders, log(self.author_readers.get(author).copied().unwrap_or_default()));
+            set(Feature::AuthorReaders, self.log_author_readers.get(author).copied().unwrap_or_default());
             set(
                 Feature::LanguageShare,
                 of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size,

@@ -1,5 +1,5 @@
 //! The first stage: what a user might pick up, found by factors, neighbours, authors and popularity, and described
-//! by [features].
+//! by [features](crate::ranker::features).
 //!
 //! Candidates of a user are the union of the best by factors ([`TopK`], exact), the best by neighbours, what most
 //! read now, and the other books of the user's authors. The best of any blend of factors and neighbours are
@@ -55,7 +55,7 @@ pub struct FirstStage<'a> {
 pub struct Candidates {
     /// Rising.
     pub items: Vec<u32>,
-    /// [`features::COUNT`] numbers for each.
+    /// [`COUNT`](crate::ranker::features::COUNT) numbers for each.
     pub features: Vec<f32>,
 }
 
@@ -72,8 +72,9 @@ pub struct CandidateSearch<'a> {
     popular: Vec<u32>,
     /// The known items of each author, those with most readers first, and the new ones.
     of_authors: [Interactions; 2],
-    /// The mean readers of each author's known items.
-    author_readers: Vec<f32>,
+    /// log(1 + readers) of each item, and of each author's known items on average.
+    log_readers: Vec<f32>,
+    log_author_readers: Vec<f32>,
     moments: Moments,
 }
 
@@ -116,9 +117,9 @@ impl<'a> CandidateSearch<'a> {
         let of_authors = [false, true].map(|of_new| by_author(traits, |item| is_new(item) == Some(of_new)));
         let mean_readers = |author: usize| {
             let known = of_authors[0].of(author).0;
-            known.iter().map(|item| readers(*item) as f32).sum::<f32>() / known.len().max(1) as f32
+            (known.iter().map(|item| readers(*item) as f32).sum::<f32>() / known.len().max(1) as f32).ln_1p()
         };
-        let author_readers = (0..of_authors[0].user_count()).map(mean_readers).collect();
+        let log_author_readers = (0..of_authors[0].user_count()).map(mean_readers).collect();
         let shelves = (0..traits.readers.len() as u32).map(is_new).collect();
         Ok(Self {
             top_k,
@@ -126,7 +127,8 @@ impl<'a> CandidateSearch<'a> {
             shelves,
             popular,
             of_authors,
-            author_readers,
+            log_readers: traits.readers.iter().map(|readers| (*readers as f32).ln_1p()).collect(),
+            log_author_readers,
             moments: Moments::of(factors, item_scales),
             stage,
         })

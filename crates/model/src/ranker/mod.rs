@@ -47,7 +47,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kind: Kind::default(), hidden: vec![32, 16], ranker_epochs: 8, ranker_learning_rate: 0.004 }
+        Self { kind: Kind::default(), hidden: vec![32, 16], ranker_epochs: 6, ranker_learning_rate: 0.008 }
     }
 }
 

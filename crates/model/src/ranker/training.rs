@@ -20,7 +20,7 @@ use crate::tensors::{numbers, table};
 const CANDIDATES: usize = 50;
 
 /// Users in a step.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 
 /// One user of this many decides when to stop.
 const VALIDATION: usize = 8;
