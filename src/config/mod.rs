@@ -262,7 +262,6 @@ impl Config {
     /// `Err` with a message for the first value that is out of range.
     pub(crate) fn check(&self) -> Result<(), String> {
         let positive = [
-            ("factors", self.model.factors, MOST_FACTORS),
             ("epochs", self.model.epochs, 1_000_000),
             ("rating_epochs", self.rating.rating_epochs, 1_000_000),
             ("batch_size", self.minibatch.batch_size, 1 << 30),
@@ -275,6 +274,16 @@ impl Config {
                 return Err(format!("{name} is {value}, but must be from 1 to {most}"));
             }
         }
+        if self.model.factors > MOST_FACTORS {
+            return Err(format!("factors is {}, but must be {MOST_FACTORS} at most", self.model.factors));
+        }
+        let Model { factors, neighbours, objective, solver, .. } = self.model;
+        let by_neighbours = neighbours > 0 && objective == Objective::Ranking && solver == Solver::Als;
+        if factors == 0 && !by_neighbours {
+            return Err("factors is 0, but must be from 1 unless neighbours make the lists: with neighbours above 0, \
+                        objective \"ranking\" and solver \"als\""
+                .into());
+        }
         let above_zero = [
             ("user_regularization", self.rating.user_regularization),
             ("item_regularization", self.rating.item_regularization),
@@ -282,7 +291,6 @@ impl Config {
             ("item_damping", self.rating.item_damping),
             ("learning_rate", self.minibatch.learning_rate),
             ("ranker_learning_rate", self.ranker.ranker_learning_rate),
-            ("neighbour_regularization", self.model.neighbour_regularization),
         ];
         for (name, value) in above_zero {
             if !(value.is_finite() && value > 0.0) {
@@ -295,6 +303,7 @@ impl Config {
             ("exponent", self.model.exponent),
             ("activity_exponent", self.model.activity_exponent),
             ("popularity_exponent", self.model.popularity_exponent),
+            ("neighbour_regularization", self.model.neighbour_regularization),
             ("author_weight", self.model.author_weight),
             ("publisher_weight", self.model.publisher_weight),
             ("weight_decay", self.minibatch.weight_decay),

@@ -161,7 +161,9 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;
         let mut config = config.clone();
-        config.model.half_life = choice.as_ref().map_or(config.model.half_life, |choice| choice.half_life);
+        if let Some(choice) = &choice {
+            config.model = choice.model.clone();
+        }
         let model = evaluator.fit(name, &config)?;
         if let Some(Learned { blend, lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {

@@ -230,9 +230,9 @@ impl Night<'_> {
         }
         let ratings = &dataset.ratings;
         let (mut metrics, held_out) = (judgement.metrics(), judgement.in_short());
-        let Judgement { quality, start, mut ranker, half_life, .. } = judgement;
+        let Judgement { quality, start, mut ranker, model, .. } = judgement;
         let mut config = context.config.clone();
-        config.model.half_life = half_life.unwrap_or(config.model.half_life);
+        config.model = model.unwrap_or(config.model);
         if ranker.is_none() {
             let lesson = Lesson {
                 ratings,
@@ -244,7 +244,7 @@ impl Night<'_> {
                 interrupt: context.interrupt,
             };
             if let Some(learned) = clock.time(Stage::Train, || lesson.ranker(&config))? {
-                config.model.half_life = learned.half_life;
+                config.model = learned.model;
                 ranker = Some(learned.ranker);
             }
         }

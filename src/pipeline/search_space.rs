@@ -62,7 +62,7 @@ impl SearchSpace {
                 ]);
                 if config.model.neighbours > 0 {
                     let (most, penalty) =
-                        (config.model.neighbours as f64, config.model.neighbour_regularization);
+                        (config.model.neighbours as f64, resolved.model.neighbour_regularization);
                     dimensions
                         .push(Dimension { is_whole: true, ..Dimension::around("neighbours", most, 2.0) });
                     dimensions.push(Dimension::around("neighbour_regularization", penalty, 4.0));

@@ -214,7 +214,7 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
                 running.truncate(count);
                 let mut scores = Vec::new();
                 for number in running {
-                    match self.score(number, (self.full / part).max(1))? {
+                    match self.score(number, (self.full / part).max(self.full.min(1)))? {
                         Some(score) => scores.push((score, number)),
                         None => return Ok(false),
                     }
@@ -226,7 +226,7 @@ impl<V: Fn(&[(&str, String)]) -> Result<Config>> Search<'_, V> {
         let full = self.made.iter().filter(|trial| trial.factors == self.full);
         match full.max_by(|a, b| a.score.total_cmp(&b.score)).map(|trial| trial.number) {
             // No run accepts more factors than that.
-            Some(number) if self.full * 2 <= config::MOST_FACTORS => {
+            Some(number) if self.full > 0 && self.full * 2 <= config::MOST_FACTORS => {
                 Ok(self.score(number, self.full * 2)?.is_some())
             }
             _ => Ok(true),

@@ -19,7 +19,6 @@
 //! RMSE = √(Σ (r − r̂)² / n)                         MAE = Σ |r − r̂| / n
 //! ```
 
-
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;

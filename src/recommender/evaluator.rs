@@ -9,7 +9,7 @@ use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
 use crate::catalog::times;
-use crate::config::{Config, HalfLife, Objective, ResolvedConfig, Solver};
+use crate::config::{Config, Objective, ResolvedConfig};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -49,18 +49,6 @@ pub struct Holdout<'a> {
     /// Into how many windows what is held out is cut, if it is the newest part; see [`Cases`].
     pub windows: usize,
 }
-
-/// The half-lives that are tried.
-const HALF_LIVES: [HalfLife; 5] = [
-    HalfLife::Never,
-    HalfLife::Days(1460.0),
-    HalfLife::Days(730.0),
-    HalfLife::Days(365.0),
-    HalfLife::Days(180.0),
-];
-
-/// The readers that half-lives are tried on, at most.
-const SEARCHED: usize = 5_000;
 
 /// Trains models, takes their predictions, and measures them.
 #[derive(Debug)]
@@ -128,7 +116,10 @@ impl HoldoutModel {
 
     /// Whether it has the part of this name.
     pub fn has(&self, part: &str) -> bool {
-        part != "neighbours" || !self.neighbours.is_empty()
+        match part {
+            "neighbours" => !self.neighbours.is_empty(),
+            _ => self.config.model.factors > 0,
+        }
     }
 
     /// What another training may start from.
@@ -200,43 +191,6 @@ impl<'a> Evaluator<'a> {
         Predictions { name: "book averages".into(), lists: None, stars }
     }
 
-    /// The settings with a half-life, if that is to be chosen from the ratings: the one with which a small model
-    /// foretells best what is held out. It is never, unless what is held out is the newest part.
-    ///
-    /// # Errors
-    /// Those of [`Evaluator::fit`].
-    pub fn with_half_life(&self, config: &Config) -> Result<Config> {
-        let mut config = config.clone();
-        if config.model.half_life != HalfLife::Auto {
-            return Ok(config);
-        }
-        config.model.half_life = HalfLife::Never;
-        let is_temporal =
-            !self.holdout.split.later.is_empty() && config.model.objective == Objective::Ranking;
-        if !is_temporal || times::unit(&self.holdout.split.moments).is_none() {
-            return Ok(config);
-        }
-        let silent = Console::silent();
-        let holdout = Holdout { windows: 1, scale: None, most_readers: SEARCHED, ..self.holdout };
-        let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
-        let mut best = (f64::NEG_INFINITY, HalfLife::Never);
-        for half_life in HALF_LIVES {
-            let mut small = config.clone();
-            small.model.half_life = half_life;
-            small.model.solver = Solver::Als;
-            (small.model.factors, small.model.epochs, small.model.neighbours) =
-                (16.min(small.model.factors), 6, 0);
-            let model = evaluator.fit("half-life", &small)?;
-            let (_, ndcg) = Measure::Lists.by_reader(&evaluator, &evaluator.predict("", &model, None)?);
-            let mean = metrics::mean(&ndcg);
-            if mean > best.0 {
-                best = (mean, half_life);
-            }
-        }
-        config.model.half_life = best.1;
-        Ok(config)
-    }
-
     /// Trains a model on what is not held out.
     pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
         let Holdout { split, related, scale, .. } = self.holdout;
@@ -293,6 +247,10 @@ impl<'a> Evaluator<'a> {
 
     pub fn holdout(&self) -> &Holdout<'a> {
         &self.holdout
+    }
+
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     pub fn interrupt(&self) -> &'a Interrupt {

@@ -10,6 +10,7 @@ mod engine;
 pub mod evaluator;
 pub mod lists;
 pub mod ranking;
+mod search;
 pub mod training;
 
 pub use api::{Entry, Figures, Recommender, evaluate};

@@ -3,7 +3,7 @@
 use crate::catalog::encode::Encoded;
 use crate::catalog::makers::Related;
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{Config, HalfLife, RankerKind};
+use crate::config::{Config, Model, RankerKind};
 use crate::console::Console;
 use crate::error::{Kind, Result};
 use crate::interrupt::Interrupt;
@@ -225,8 +225,8 @@ pub struct Learned {
     pub ranker: Ranker,
     /// The best blend.
     pub blend: Ranker,
-    /// The half-life that it was learned with.
-    pub half_life: HalfLife,
+    /// The model's settings that it was learned with, some of which were chosen from the ratings.
+    pub model: Model,
     pub lead: Option<Lead>,
     pub why: &'static str,
 }
@@ -258,10 +258,9 @@ impl Lesson<'_> {
         if !has_ranker(config) {
             return Ok(None);
         }
-        let half_life = config.model.half_life;
         let plain = |why| {
-            let blend = Ranker::blend();
-            Ok(Some(Learned { ranker: blend.clone(), blend, half_life, lead: None, why }))
+            let (blend, model) = (Ranker::blend(), config.model.clone());
+            Ok(Some(Learned { ranker: blend.clone(), blend, model, lead: None, why }))
         };
         let (rows, moments) = match split {
             Some(split) => (&split.train, &split.moments),
@@ -288,11 +287,12 @@ impl Lesson<'_> {
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, device, &silent, interrupt);
-        let config = &evaluator.with_half_life(config)?;
-        let model = evaluator.fit("ranker", config)?;
-        let half_life = config.model.half_life;
-        let learned =
-            |Choice { ranker, blend, lead, why, .. }| Learned { ranker, blend, half_life, lead, why };
-        Ok(Choice::make(&evaluator, &model)?.map(learned))
+        let config = &evaluator.with_choices(config)?;
+        let fitted = evaluator.fit("ranker", config)?;
+        let learned = |choice: Choice| {
+            let Choice { ranker, blend, lead, why, .. } = choice;
+            Learned { ranker, blend, model: config.model.clone(), lead, why }
+        };
+        Ok(Choice::make(&evaluator, &fitted)?.map(learned))
     }
 }

@@ -119,7 +119,7 @@ pub struct Model {
     pub neighbours: usize,
     /// After how long a rating counts half for factors and neighbours, where ratings have times.
     pub half_life: HalfLife,
-    /// λ of the neighbours' weights.
+    /// λ of the neighbours' weights; 0 to choose it from the data.
     pub neighbour_regularization: f64,
     pub seed: u64,
 }
@@ -141,7 +141,7 @@ impl Default for Model {
             publisher_weight: 1.0,
             half_life: HalfLife::Auto,
             neighbours: 50,
-            neighbour_regularization: 40.0,
+            neighbour_regularization: 0.0,
             seed: 42,
         }
     }
@@ -204,6 +204,8 @@ impl Hyperparameters {
     /// Chooses what depends on the ratings; see [`Resolved`].
     pub fn resolve(&self, interactions: &Interactions) -> Resolved {
         const LEAST_PENALTY: f64 = 4.5;
+        // Near the best on all tables but dense ones, which are small enough to be searched.
+        const NEIGHBOUR_REGULARIZATION: f64 = 40.0;
         // On small tables the rule would smother what few ratings say.
         const GREATEST_REGULARIZATION: f64 = 0.1;
         let pairs = interactions.user_count() as f64 * interactions.item_count as f64;
@@ -225,6 +227,9 @@ impl Hyperparameters {
         if model.regularization == 0.0 {
             let penalty = LEAST_PENALTY / (model.unobserved_weight * pairs.sqrt());
             model.regularization = penalty.min(GREATEST_REGULARIZATION);
+        }
+        if model.neighbour_regularization == 0.0 {
+            model.neighbour_regularization = NEIGHBOUR_REGULARIZATION;
         }
         Resolved(resolved)
     }

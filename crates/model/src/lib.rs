@@ -110,6 +110,11 @@ impl Factors {
         Self { width: self.width, users: gather(users, &self.users), items: gather(items, &self.items) }
     }
 
+    /// Of a model without factors: one number for each user and item, which is 0, so that all products are.
+    pub fn none(users: usize, items: usize) -> Self {
+        Self { width: 1, users: vec![0.0; users], items: vec![0.0; items] }
+    }
+
     /// Keeps only these users, who become users 0, 1, 2 and so on; all items stay.
     pub fn only(self, users: &[u32]) -> Self {
         let chosen = users.iter().flat_map(|user| self.user(*user as usize)).copied().collect();
@@ -153,7 +158,8 @@ pub struct Start {
     pub losses: Vec<f64>,
 }
 
-/// Fits the ranking loss, from the items' factors of another model if `start` has them.
+/// Fits the ranking loss, from the items' factors of another model if `start` has them. With `factors = 0` there is
+/// nothing to fit ([`Factors::none`]).
 ///
 /// # Errors
 /// [`Error::Diverged`] if a number is not finite; [`Error::Interrupted`] or [`Error::Terminated`] on a
@@ -165,6 +171,9 @@ pub fn fit_ranking(
     start: Option<Vec<f32>>,
     watch: &Watch<'_>,
 ) -> Result<Factors> {
+    if parameters.model.factors == 0 {
+        return Ok(Factors::none(confidence.users(), confidence.rows().item_count));
+    }
     let factors = engine.fit_ranking(confidence, parameters, start, watch);
     let mut factors = factors?.finite("training the ranking model")?;
     factors.users.truncate(confidence.users() * factors.width);

@@ -9,7 +9,7 @@
 mod past;
 
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{HalfLife, Solver};
+use crate::config::{HalfLife, Model, Solver};
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::Database;
@@ -47,8 +47,8 @@ pub struct Judgement {
     objections: Vec<String>,
     /// What the judged model leaves for training on all ratings to start from.
     pub start: Option<Start>,
-    /// The half-life that was chosen or set; `None` if nothing was judged.
-    pub half_life: Option<HalfLife>,
+    /// The model's settings, some of which were chosen from the ratings; `None` if nothing was judged.
+    pub model: Option<Model>,
     /// What orders the lists; `None` if nothing was judged, or lists have no ranker.
     pub ranker: Option<Ranker>,
     gate: GateMetrics,
@@ -250,14 +250,14 @@ fn examine(
         windows: WINDOWS,
     };
     let evaluator = Evaluator::new(holdout, device, console, interrupt).quietly();
-    let mut config = config.clone();
+    let (mut config, epochs) = (config.clone(), config.model.epochs);
     if config.model.solver == Solver::Als {
         // The other epochs go over all ratings.
         config.model.epochs -= final_epochs(config.model.epochs);
     }
     let config = &config;
     let mut lines = Vec::new();
-    let config = &evaluator.with_half_life(config)?;
+    let config = &evaluator.with_choices(config)?;
     if let HalfLife::Days(days) = config.model.half_life {
         lines.push(format!("a rating counts half after {days} days"));
     }
@@ -297,7 +297,7 @@ fn examine(
         coverage: evaluator.coverage(&model, Measure::LENGTH),
         start: Some(fitted.into_start()),
         ranker,
-        half_life: Some(config.model.half_life),
+        model: Some(Model { epochs, ..config.model.clone() }),
         ..Judgement::default()
     };
     judgement.compare_with_baseline(measure, &ours, name, &theirs);

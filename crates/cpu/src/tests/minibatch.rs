@@ -79,7 +79,7 @@ fn stars_are_learned_with_their_biases() {
     let watch = Watch { interrupt: &interrupt, epoch: &|_, _| () };
     let device = burn_ndarray::NdArrayDevice::Cpu;
     let rows = fit_rating::<Cpu>(&device, &rated, mean, &parameters, &watch).expect("fitted");
-    let model = nightshelf_model::rating::RatingModel::from_rows(mean, rows, (1.0, 5.0));
+    let model = nightshelf_model::rating::RatingModel::from_rows(mean, rows, &rated, (1.0, 5.0));
     let error = triples
         .iter()
         .map(|(user, item, given)| (model.raw(*user as usize, *item as usize) - given).abs())

@@ -110,7 +110,8 @@ impl Ranker {
             Self::Network { standard, layers } => {
                 let count = rows.len();
                 let mut inputs = vec![0.0; count * features::COUNT];
-                rows.zip(inputs.chunks_exact_mut(features::COUNT)).for_each(|(row, to)| standard.apply(row, to));
+                rows.zip(inputs.chunks_exact_mut(features::COUNT))
+                    .for_each(|(row, to)| standard.apply(row, to));
                 for (number, layer) in layers.iter().enumerate() {
                     let mut outputs = layer.of(&inputs, count);
                     if number + 1 < layers.len() {
