@@ -410,7 +410,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_is_added() {
         let night = json!({
             "k": 20, "rmse": null, "mae": null, "precision": 0.1, "recall": 0.2, "ndcg": 0.3, "map": 0.1,
-            "mrr": 0.4, "hit_rate": 0.5, "novelty": 9.0, "coverage": 0.25, "popular_share": 0.5, "loss": 0.75,
+            "mrr": 0.4, "hit_rate": 0.5, "liked": 0.15, "novelty": 9.0, "coverage": 0.25, "popular_share": 0.5, "loss": 0.75,
             "losses": { "held_out": [1.0, 0.5], "all": [0.75] },
             "gate": {
                 "figure": "nDCG@20", "readers": 50, "model": 0.3, "baseline": "popularity", "popularity": 0.1,

@@ -60,6 +60,8 @@ mod report;
 mod shapes;
 #[path = "promises/surroundings.rs"]
 mod surroundings;
+#[path = "promises/taste.rs"]
+mod taste;
 #[path = "promises/tune.rs"]
 mod tune;
 #[path = "promises/unchanged.rs"]

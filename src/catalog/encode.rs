@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use polars::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::catalog::ids::{Items, NewBook, UserRef, Users};
+use crate::catalog::ids::{Items, NewBook, UserId, UserRef, Users};
 use crate::catalog::keys;
 use crate::catalog::rejects::{Example, Part, Rejects};
 use crate::config::Config;
@@ -95,6 +95,8 @@ pub struct Encoded {
     pub moments: Vec<f64>,
     pub users: Users,
     pub items: Items,
+    /// For each attribute the category of each reader ([`crate::catalog::attributes`]).
+    pub attributes: Vec<Vec<u32>>,
     /// Lowest and highest rating of the scale; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
     /// Rows that were left out, by reason.
@@ -135,6 +137,21 @@ impl Encoded {
         self.interactions.item_count = items.len();
         self.items = items;
         Ok((old, new))
+    }
+
+    /// Adds readers without ratings to the vocabulary.
+    pub fn join_readers(&mut self, others: Vec<UserId>) -> Result<()> {
+        let (users, old) = self.users.joined_by(others)?;
+        let mut offsets = Vec::with_capacity(users.len() + 1);
+        let mut next = 0;
+        for code in 0..users.len() as u32 {
+            offsets.push(self.interactions.offsets[next]);
+            next += usize::from(old.get(next) == Some(&code));
+        }
+        offsets.push(self.interactions.len());
+        self.interactions.offsets = offsets;
+        self.users = users;
+        Ok(())
     }
 
     /// For each reader, a number that changes only if one of their books or ratings does: not with other
@@ -215,7 +232,19 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
     if !moments.is_empty() {
         moments = places.iter().map(|place| moments[*place as usize]).collect();
     }
-    Ok(Encoded { interactions, moments, users, items, scale, rejects, mended, duplicates, opaque })
+    let attributes = Vec::new();
+    Ok(Encoded {
+        interactions,
+        moments,
+        users,
+        items,
+        attributes,
+        scale,
+        rejects,
+        mended,
+        duplicates,
+        opaque,
+    })
 }
 
 /// The readers, and for each row the code of its reader.

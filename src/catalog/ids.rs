@@ -32,8 +32,8 @@ impl std::fmt::Display for UserRef<'_> {
     }
 }
 
-/// An owned [`UserRef`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// An owned [`UserRef`]; integers before texts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UserId {
     Integer(i64),
     Text(String),
@@ -107,6 +107,24 @@ impl Users {
     pub fn without(&self, code: u32) -> Result<Self> {
         let kept: BooleanChunked = (0..self.len()).map(|other| other != code as usize).collect();
         Self::new(self.frame()?.filter(&kept)?)
+    }
+
+    /// With other readers, none of whom is here. Also returns the new code of each reader who was here.
+    pub fn joined_by(&self, mut others: Vec<UserId>) -> Result<(Self, Vec<u32>)> {
+        others.extend((0..self.len()).map(|code| self.get(code).to_owned()));
+        others.sort_unstable();
+        others.dedup();
+        let integer = |id: &UserId| if let UserId::Integer(id) = id { Some(*id) } else { None };
+        let text = |id: &UserId| if let UserId::Text(id) = id { Some(id.clone()) } else { None };
+        let integers: Vec<Option<i64>> = others.iter().map(integer).collect();
+        let texts: Vec<Option<String>> = others.iter().map(text).collect();
+        let columns =
+            vec![Column::new("user_integer".into(), integers), Column::new("user_text".into(), texts)];
+        let joined = Self::new(DataFrame::new_infer_height(columns)?)?;
+        let codes = joined.codes();
+        let old = (0..self.len()).filter_map(|code| codes.get(&self.get(code)).copied()).collect();
+        drop(codes);
+        Ok((joined, old))
     }
 
     /// The columns to write to disk: `user_integer`, `user_text`.

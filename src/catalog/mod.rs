@@ -5,6 +5,7 @@
 //! author and publisher, and [`editions`] finds the editions of a work. [`popularity`] counts readers,
 //! [`split`] holds out ratings, [`recommendation`] is a row of a list, and [`rejects`] counts unusable rows.
 
+pub mod attributes;
 pub mod content;
 pub mod editions;
 pub mod encode;

@@ -1,9 +1,12 @@
 //! How many readers and ratings each book has, and which books have most.
 
+use std::sync::Arc;
+
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::times;
-use crate::model::data::{self, Editions, Interactions, ItemTraits, Recency};
+use crate::model::data::{self, Affinity, Editions, Interactions, ItemTraits, Recency, nearest_half_life};
+use crate::model::hyperparameters::HalfLife;
 use crate::model::rating::RatingModel;
 
 /// What lists need to know about the books. Counted over all readers, even if only some get a list.
@@ -24,17 +27,21 @@ pub struct Popularity {
 
 /// What is known of all books, and for how many days each reader has read nothing (empty without times), as seen
 /// when the newest rating was given. `moments` has the time of each of `interactions`, as
-/// [`crate::catalog::encode::Encoded::moments`].
+/// [`crate::catalog::encode::Encoded::moments`], and `attributes`
+/// the category of each reader for each attribute. Books are popular by `half_life`.
 pub fn traits(
     interactions: &Interactions,
     moments: &[f64],
-    items: &Items,
-    related: &Related,
+    attributes: &[Vec<u32>],
+    (items, related): (&Items, &Related),
+    half_life: HalfLife,
 ) -> (ItemTraits, Vec<f32>) {
     let mut traits = ItemTraits {
         readers: interactions.users_per_item(),
         descriptions: related.descriptions(items),
+        affinity: Arc::new(Affinity::new(interactions, attributes)),
         recency: None,
+        late: nearest_half_life(half_life),
     };
     let Some(moments) = times::in_seconds(moments) else {
         return (traits, Vec::new());
@@ -45,26 +52,13 @@ pub fn traits(
     (traits, last.into_iter().map(|last| data::days_between(last, now)).collect())
 }
 
-/// The half-life by which the most popular books are found, as a place in [`HALF_LIVES`]: 30 days. Where a shop was
-/// replayed, it was the best of 15, 30 and 90.
-const OF_LATE: usize = 1;
-
-/// The readers that a book counts as having, where books are ordered by popularity: those of late where there are
-/// times.
-pub fn weight(traits: &ItemTraits, item: u32) -> f32 {
-    match &traits.recency {
-        Some(recency) => recency.readers[item as usize][OF_LATE],
-        None => traits.readers[item as usize] as f32,
-    }
-}
-
 /// The books that have readers, most popular first; those that are `low`, by code, after all others.
 pub fn order(traits: &ItemTraits, low: &[bool]) -> Vec<u32> {
     // A book that nobody has read is not popular.
     let readers = |item: u32| traits.readers[item as usize];
     let mut order: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
     order.sort_unstable_by(|a, b| {
-        let (one, other) = (weight(traits, *a), weight(traits, *b));
+        let (one, other) = (traits.popularity(*a), traits.popularity(*b));
         let is_low = |item: u32| low.get(item as usize).copied().unwrap_or_default();
         let by_marks = is_low(*a).cmp(&is_low(*b));
         by_marks.then(other.total_cmp(&one)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
@@ -102,17 +96,45 @@ impl Popularity {
     /// those before it.
     pub fn best(&self, n: usize) -> Vec<(u32, f32)> {
         let fewest = |fewest: &mut f32, item: u32| {
-            *fewest = fewest.min(weight(&self.traits, item));
+            *fewest = fewest.min(self.traits.popularity(item));
             Some((item, *fewest))
         };
-        self.beyond(&[], Vec::new()).take(n).scan(f32::INFINITY, fewest).collect()
+        self.beyond(&self.order, &[], Vec::new()).take(n).scan(f32::INFINITY, fewest).collect()
     }
 
-    /// Most popular books first, without any edition of the books in `own` (rising) or `listed`, and
+    /// The most popular books for readers of some categories: those that such readers read more often stand further up.
+    /// `longest` is the most that will be looked at.
+    pub fn among(&self, categories: &[u32], longest: usize) -> Vec<u32> {
+        let affinity = &self.traits.affinity;
+        let lifted = |item: u32| {
+            self.traits.popularity(item) * affinity.of(item as usize, categories.iter().copied()).exp()
+        };
+        // A book far down is lifted into the first few only by what chance makes of few readers.
+        let mut found: Vec<(bool, f32, u32)> = self
+            .order
+            .iter()
+            .take(20 * longest)
+            .map(|item| (self.low[*item as usize], lifted(*item), *item))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        found.into_iter().map(|(_, _, item)| item).collect()
+    }
+
+    /// The books, most popular first.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// Books in some order, without any edition of the books in `own` (rising) or `listed`, and
     /// with one edition of each work.
-    pub fn beyond<'a>(&'a self, own: &'a [u32], listed: Vec<u32>) -> impl Iterator<Item = u32> + 'a {
+    pub fn beyond<'a>(
+        &'a self,
+        order: &'a [u32],
+        own: &'a [u32],
+        listed: Vec<u32>,
+    ) -> impl Iterator<Item = u32> + 'a {
         let mut shown = listed;
-        self.order.iter().copied().filter(move |item| {
+        order.iter().copied().filter(move |item| {
             let is_shown = |other: u32| self.editions.are_one(*item, other);
             let is_new = !self.editions.has(own, *item) && !shown.iter().copied().any(is_shown);
             if is_new && !self.editions.of(*item).is_empty() {

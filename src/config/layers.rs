@@ -275,7 +275,7 @@ mod tests {
     fn a_bad_value_names_where_it_came_from() {
         for (env, expected) in [
             (("NIGHTSHELF_FACTORS", "many"), "whole number"),
-            (("NIGHTSHELF_FACTORS", "0"), "from 1"),
+            (("NIGHTSHELF_TOP", "0"), "from 1"),
             (("NIGHTSHELF_SOLVER", "magic"), "als"),
             (("NIGHTSHELF_SCALE", "10,1"), "lowest and highest"),
             (("NIGHTSHELF_REGULARIZATION", "nan"), "0 or more"),

@@ -84,6 +84,12 @@ pub struct Source {
     pub genre: String,
     /// Its column with a description.
     pub description: String,
+    /// A table of readers; empty for none. Readers without ratings get lists, too.
+    pub readers: String,
+    /// Its column with the reader's id.
+    pub reader: String,
+    /// Its columns that say something of taste, such as `birth_year, country`.
+    pub attributes: String,
 }
 
 impl Default for Source {
@@ -105,6 +111,9 @@ impl Default for Source {
             year: "year".into(),
             genre: "genre".into(),
             description: "description".into(),
+            readers: String::new(),
+            reader: "id".into(),
+            attributes: String::new(),
         }
     }
 }

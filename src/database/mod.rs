@@ -15,6 +15,7 @@ pub mod lists;
 pub mod lock;
 pub mod own_tables;
 pub mod publish;
+pub mod readers;
 pub mod runs;
 pub mod scrub;
 pub mod snapshot;

@@ -319,7 +319,7 @@ fn take(
 }
 
 /// A value as a reader's id, or the reason why it is none.
-fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
+pub(super) fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
     match value {
         ValueRef::Null => Err("missing_user"),
         ValueRef::Integer(id) => Ok(UserRef::Integer(id)),

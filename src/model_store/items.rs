@@ -8,7 +8,7 @@ use super::recency;
 use crate::catalog::ids::Items;
 use crate::catalog::popularity::Popularity;
 use crate::error::Result;
-use crate::model::data::{Descriptions, Editions, Interactions, ItemTraits};
+use crate::model::data::{Affinity, Descriptions, Editions, Interactions, ItemTraits};
 
 /// What is kept of the books of a run; each field is by code.
 #[derive(Clone, Debug)]
@@ -21,15 +21,24 @@ pub struct StoredItems {
     pub item_scales: Vec<f32>,
 }
 
+/// What has files of its own.
+pub(super) struct Sparse {
+    pub(super) titles: Interactions,
+    pub(super) subjects: Interactions,
+    pub(super) lifts: Interactions,
+}
+
 impl StoredItems {
     /// From the columns of [`StoredItems::frame`].
-    pub(super) fn new(mut frame: DataFrame, titles: Interactions, subjects: Interactions) -> Result<Self> {
+    /// `late` as [`ItemTraits::late`].
+    pub(super) fn new(mut frame: DataFrame, about: Sparse, late: Option<usize>) -> Result<Self> {
+        let Sparse { titles, subjects, lifts } = about;
         let mut column = |name: &str| frame.drop_in_place(name);
         let (readers, stars) = (column("readers")?, column("stars")?);
         let (ties, low) = (column("ties")?, column("low")?);
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
         let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
-        let years = column("year")?;
+        let (years, other_lifts) = (column("year")?, column("other_lift")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
         };
@@ -54,8 +63,18 @@ impl StoredItems {
             publishers: counts(&publishers)?,
             languages: counts(&languages)?,
         };
+        let affinity = Arc::new(match lifts.is_empty() {
+            true => Affinity::default(),
+            false => Affinity { lifts, others: numbers(&other_lifts)? },
+        });
         let recency = recency::read(&mut frame)?;
-        let traits = ItemTraits { readers: counts(&readers)?, descriptions: Arc::new(descriptions), recency };
+        let traits = ItemTraits {
+            readers: counts(&readers)?,
+            descriptions: Arc::new(descriptions),
+            affinity,
+            recency,
+            late,
+        };
         Ok(Self {
             popularity: Popularity::counted(traits, counts(&stars)?, (flags(&ties)?, flags(&low)?), editions),
             weights: numbers(&weights)?,
@@ -67,7 +86,8 @@ impl StoredItems {
     pub(super) fn frame(&self) -> Result<DataFrame> {
         let Self { items, popularity, weights, item_scales } = self;
         let mut frame = items.frame()?;
-        let ItemTraits { readers, descriptions, recency } = &popularity.traits;
+        let traits = &popularity.traits;
+        let ItemTraits { readers, descriptions, recency, .. } = traits;
         frame.with_column(Column::new("readers".into(), readers))?;
         frame.with_column(Column::new("author".into(), &descriptions.authors))?;
         frame.with_column(Column::new("publisher".into(), &descriptions.publishers))?;
@@ -75,6 +95,11 @@ impl StoredItems {
         let year = |item: usize| descriptions.years.get(item).copied().filter(|year| !year.is_nan());
         let years: Vec<Option<f32>> = (0..items.len()).map(year).collect();
         frame.with_column(Column::new("year".into(), years))?;
+        let lifts = |item: usize| traits.affinity.others.get(item).copied().unwrap_or_default();
+        frame.with_column(Column::new(
+            "other_lift".into(),
+            (0..items.len()).map(lifts).collect::<Vec<f32>>(),
+        ))?;
         if let Some(recency) = recency {
             recency::add(&mut frame, recency)?;
         }

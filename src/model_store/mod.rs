@@ -24,11 +24,12 @@ use crate::catalog::ids::Users;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::Interactions;
+use crate::model::data::{Interactions, ItemTraits, UNKNOWN, nearest_half_life};
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::{failpoint, sidecar};
+use items::Sparse;
 pub use items::StoredItems;
 
 const PREFIX: &str = "model-";
@@ -40,7 +41,8 @@ const ITEMS: &str = "items.parquet";
 const NEIGHBOURS: &str = "neighbours.parquet";
 const TITLES: &str = "titles.parquet";
 const SUBJECTS: &str = "subjects.parquet";
-const FILES: [&str; 6] = [USERS, ITEMS, TITLES, SUBJECTS, FACTORS, NEIGHBOURS];
+const LIFTS: &str = "lifts.parquet";
+const FILES: [&str; 7] = [USERS, ITEMS, TITLES, SUBJECTS, LIFTS, FACTORS, NEIGHBOURS];
 
 /// Raised whenever an older nightshelf would misread the files.
 const FORMAT: u32 = 7;
@@ -75,6 +77,12 @@ pub struct StoredUsers {
     pub ratings: Vec<u32>,
     /// The gate's figure for each reader; NaN for readers whom the gate did not ask about.
     pub quality: Vec<f64>,
+    /// As [`crate::catalog::encode::Encoded::attributes`].
+    pub attributes: Vec<Vec<u32>>,
+}
+
+fn attribute_column(number: usize) -> String {
+    format!("attribute_{number}")
 }
 
 impl StoredUsers {
@@ -82,7 +90,12 @@ impl StoredUsers {
     fn new(mut frame: DataFrame) -> Result<Self> {
         let mut column = |name: &str| frame.drop_in_place(name);
         let (digests, ratings, quality) = (column("digest")?, column("ratings")?, column("quality")?);
+        let mut attributes = Vec::new();
+        while let Ok(codes) = frame.drop_in_place(&attribute_column(attributes.len())) {
+            attributes.push(codes.u32()?.iter().map(|code| code.unwrap_or(UNKNOWN)).collect());
+        }
         Ok(Self {
+            attributes,
             digests: digests.i64()?.iter().map(Option::unwrap_or_default).collect(),
             ratings: ratings.u32()?.iter().map(Option::unwrap_or_default).collect(),
             quality: quality.f64()?.iter().map(|figure| figure.unwrap_or(f64::NAN)).collect(),
@@ -95,6 +108,9 @@ impl StoredUsers {
         frame.with_column(Column::new("digest".into(), &self.digests))?;
         frame.with_column(Column::new("ratings".into(), &self.ratings))?;
         frame.with_column(Column::new("quality".into(), &self.quality))?;
+        for (number, codes) in self.attributes.iter().enumerate() {
+            frame.with_column(Column::new(attribute_column(number).into(), codes))?;
+        }
         Ok(frame)
     }
 
@@ -123,6 +139,9 @@ impl StoredUsers {
         self.digests.remove(user as usize);
         self.ratings.remove(user as usize);
         self.quality.remove(user as usize);
+        for codes in &mut self.attributes {
+            codes.remove(user as usize);
+        }
         Ok(self)
     }
 }
@@ -223,10 +242,11 @@ impl StoredModel {
         write_parquet(&folder.join(USERS), self.readers.frame()?)?;
         write_parquet(&folder.join(ITEMS), self.books.frame()?)?;
         safetensors::write(&folder.join(FACTORS), &self.ranking, self.rating.as_ref())?;
-        let descriptions = &self.books.popularity.traits.descriptions;
+        let ItemTraits { descriptions, affinity, .. } = &self.books.popularity.traits;
         let sparse = [
             (TITLES, &descriptions.titles),
             (SUBJECTS, &descriptions.subjects),
+            (LIFTS, &affinity.lifts),
             (NEIGHBOURS, self.neighbours.rows()),
         ];
         for (name, rows) in sparse {
@@ -273,10 +293,11 @@ impl StoredModel {
         };
         let count = manifest.items;
         let words = |name: &str| table(name, &|frame| sparse::read(frame, count, None));
-        let (titles, subjects) = (words(TITLES)?, words(SUBJECTS)?);
+        let about = Sparse { titles: words(TITLES)?, subjects: words(SUBJECTS)?, lifts: words(LIFTS)? };
+        let late = nearest_half_life(manifest.config.model.popularity_half_life);
         let books = parquet(&files[ITEMS]).map_err(Error::from);
         let books = books
-            .and_then(|frame| StoredItems::new(frame, titles, subjects))
+            .and_then(|frame| StoredItems::new(frame, about, late))
             .map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
         let (ranking, rating) = safetensors::read(&files[FACTORS])
             .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;

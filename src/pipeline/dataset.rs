@@ -12,7 +12,7 @@ use crate::catalog::metadata::BookTable;
 use crate::catalog::rejects::{Example, Rejects};
 use crate::config::Config;
 use crate::context::Context;
-use crate::database::{Database, books, source};
+use crate::database::{Database, books, readers, source};
 use crate::error::{Error, Kind, Result};
 use crate::model::data::{Group, Maker};
 use crate::pipeline::clock::Clock;
@@ -64,6 +64,7 @@ impl<'a> Job<'a> {
         if ratings.interactions.is_empty() {
             return Err(no_ratings(rows, &self.rejects));
         }
+        readers::read(database, config)?.finish(&mut ratings)?;
         let related = self.books(database, &mut ratings)?;
         let digest = digest(&ratings, &related, config);
         let need = Workload {
@@ -213,6 +214,7 @@ fn digest(ratings: &Encoded, related: &Related, config: &Config) -> String {
     let mut hash = Xxh3::new();
     hash.update(&ratings.digest().to_le_bytes());
     related.digest(&mut hash, config, ratings.items.len());
+    ratings.attributes.iter().flatten().for_each(|code| hash.update(&code.to_le_bytes()));
     format!("{:016x}", hash.digest())
 }
 

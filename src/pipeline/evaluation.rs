@@ -137,6 +137,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         split: &split,
         items: &ratings.items,
         related: &related,
+        attributes: &ratings.attributes,
         scale: ratings.scale,
         only_new: new_books_seed.is_some(),
         longest: request.k.iter().copied().max().unwrap_or(1),
@@ -144,7 +145,11 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         windows: 1,
     };
     let evaluator = Evaluator::new(holdout, device, console, interrupt);
-    let mut models = vec![evaluator.popularity(), evaluator.nearest()?, evaluator.damped_bias()];
+    let mut models = vec![
+        evaluator.popularity(config.model.popularity_half_life),
+        evaluator.nearest()?,
+        evaluator.damped_bias(),
+    ];
     if let Some(seed) = new_books_seed {
         models.insert(0, evaluator.random(seed));
     }
@@ -168,7 +173,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         if let Some(Learned { blend, lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {
                 let [low, high] = lead.interval;
-                format!(", nDCG@20 {:+.4} ({low:+.4} to {high:+.4}) beside the blend", lead.mean)
+                format!(", nDCG@20 {:+.4} ({low:+.4} to {high:+.4}) beside the best blend", lead.mean)
             });
             console.say(format!("ranker     {why}{lead}"));
             // What each part adds.

@@ -278,6 +278,7 @@ impl Night<'_> {
                 digests: dataset.ratings.reader_digests(),
                 ratings: interactions.items_per_user(),
                 quality,
+                attributes: dataset.ratings.attributes.clone(),
             },
             books: StoredItems {
                 items: items.clone(),
@@ -303,6 +304,7 @@ impl Night<'_> {
                 neighbours: &model.neighbours,
                 ranker: model.ranker.as_ref(),
                 idle: &trained.idle,
+                attributes: &trained.attributes,
                 item_scales: &books.item_scales,
                 weighted: trained.confidence.rows(),
                 rating: model.rating.as_ref(),

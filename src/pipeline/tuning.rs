@@ -158,6 +158,7 @@ impl TrialRunner<'_> {
             split: self.split,
             items: &self.dataset.ratings.items,
             related: &self.dataset.related,
+            attributes: &self.dataset.ratings.attributes,
             only_new: false,
             // A search for better lists needs no stars.
             scale: self.dataset.ratings.scale.filter(|_| config.model.objective == Objective::Rating),

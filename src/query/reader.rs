@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::confidence::ConfidenceMatrix;
-use crate::model::data::{Interactions, days_between};
+use crate::model::data::{Interactions, UNKNOWN, days_between};
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::neighbours::Neighbours;
@@ -43,6 +43,8 @@ pub struct KnownReader {
     rating: Option<RatingModel>,
     /// Days since the reader last read anything, if that is known.
     idle: Vec<f32>,
+    /// As the model knows the reader.
+    attributes: Vec<Vec<u32>>,
 }
 
 impl KnownReader {
@@ -104,6 +106,11 @@ impl KnownReader {
         let last = times::newest(moments).zip(newest);
         let idle = last.map(|(last, newest)| days_between(last, newest)).into_iter().collect();
 
+        let attributes: Vec<Vec<u32>> = {
+            let code = readers.users.find(id.borrow());
+            let of = |codes: &Vec<u32>| vec![code.map_or(UNKNOWN, |code| codes[code as usize])];
+            readers.attributes.iter().map(of).collect()
+        };
         let digest = ratings.reader_digests()[user as usize];
         let code = readers.users.find(id.borrow());
         let trained = code.is_some_and(|code| readers.digests[code as usize] == digest);
@@ -143,6 +150,7 @@ impl KnownReader {
             ranker,
             rating,
             idle,
+            attributes,
         })
     }
 
@@ -161,6 +169,7 @@ impl KnownReader {
             neighbours: &self.neighbours,
             ranker: self.ranker.as_ref(),
             idle: &self.idle,
+            attributes: &self.attributes,
             item_scales: &self.books.item_scales,
             weighted: self.confidence.rows(),
             rating: self.rating.as_ref(),

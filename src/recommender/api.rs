@@ -9,7 +9,7 @@ use crate::catalog::makers::Related;
 use crate::catalog::popularity::Popularity;
 use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{Config, KeyKind, ResolvedConfig};
+use crate::config::{Config, HalfLife, KeyKind, ResolvedConfig};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
@@ -204,6 +204,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
         split: &split,
         items: &encoded.items,
         related: &Related::default(),
+        attributes: &[],
         scale: encoded.scale,
         only_new: false,
         longest: k.min(encoded.items.len()),
@@ -229,7 +230,7 @@ pub fn evaluate<U: Clone + Eq + Hash, I: Clone + Eq + Hash>(
         lists: RankingFigures::average(&evaluator.by_case(answers, k).unwrap_or_default()),
         rmse: evaluator.errors(answers).map(|(rmse, _)| rmse),
     };
-    Ok((figures(&model), figures(&evaluator.popularity())))
+    Ok((figures(&model), figures(&evaluator.popularity(HalfLife::Auto))))
 }
 
 /// The encoded ratings, and which users and items the codes stand for.
@@ -312,7 +313,7 @@ mod tests {
         }
         assert_eq!(model.top_of(&[1, 9], usize::MAX).expect("lists").len(), 2);
         let mut wrong = config.clone();
-        wrong.model.factors = 0;
+        (wrong.model.factors, wrong.model.neighbours) = (0, 0);
         assert_eq!(Recommender::fit(&ratings, &wrong).expect_err("no factors").kind(), Kind::Config);
         let none: [(u8, char, Option<f32>); 0] = [];
         assert_eq!(Recommender::fit(&none, &config).expect_err("nothing").kind(), Kind::NoRatings);

@@ -5,13 +5,15 @@
 //! was known until then. Otherwise there is one window, and a case for each reader.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::popularity;
 use crate::catalog::split::{Later, Split};
 use crate::catalog::times;
-use crate::model::data::{self, Interactions, ItemTraits, Recency};
+use crate::config::HalfLife;
+use crate::model::data::{self, Affinity, Interactions, ItemTraits, Recency, nearest_half_life};
 use crate::quality::metrics::Picks;
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Cases {
     disliked: Vec<Vec<u32>>,
     /// Days since the reader had last read anything; empty where ratings have no times.
     pub idle: Vec<f32>,
+    /// For each attribute the category of the reader of each case.
+    pub attributes: Vec<Vec<u32>>,
     pub windows: Vec<Window>,
 }
 
@@ -38,14 +42,23 @@ pub struct Window {
 
 impl Cases {
     /// Those of the first `most` readers of a split, in `windows` windows if its times allow.
-    pub fn new(split: &Split, items: &Items, related: &Related, most: usize, windows: usize) -> Self {
+    pub fn new(
+        split: &Split,
+        (items, related): (&Items, &Related),
+        attributes: &[Vec<u32>],
+        most: usize,
+        windows: usize,
+    ) -> Self {
         let readers = &split.readers[..split.readers.len().min(most)];
         let unit = times::unit(&split.moments);
         if let (Some(unit), true) = (unit, windows > 1 && !split.later.is_empty()) {
-            return Self::in_windows(split, items, related, readers, (windows, unit));
+            return Self::in_windows(split, (items, related), attributes, readers, (windows, unit));
         }
         let disliked = split.disliked();
-        let (traits, idle) = popularity::traits(&split.train, &split.moments, items, related);
+        let (traits, idle) = {
+            let about = (items, related);
+            popularity::traits(&split.train, &split.moments, attributes, about, HalfLife::Auto)
+        };
         let idle_of = |reader: &u32| idle.get(*reader as usize).copied();
         Self {
             readers: readers.to_vec(),
@@ -53,14 +66,15 @@ impl Cases {
             held_out: readers.iter().map(|reader| split.held_out[*reader as usize].clone()).collect(),
             disliked: readers.iter().map(|reader| disliked[*reader as usize].clone()).collect(),
             idle: readers.iter().filter_map(idle_of).collect(),
+            attributes: of_readers(attributes, readers),
             windows: vec![Window { cases: 0..readers.len() as u32, traits }],
         }
     }
 
     fn in_windows(
         split: &Split,
-        items: &Items,
-        related: &Related,
+        (items, related): (&Items, &Related),
+        attributes: &[Vec<u32>],
         readers: &[u32],
         (windows, unit): (usize, f64),
     ) -> Self {
@@ -74,6 +88,7 @@ impl Cases {
         let mut rest = split.later.as_slice();
         let ends = [rest.first(), rest.last()].map(|later| later.map_or(0.0, |later| later.moment / unit));
         let descriptions = related.descriptions(items);
+        let affinity = Arc::new(Affinity::new(train, attributes));
         let disliked = split.disliked();
         let mut cases = Self {
             readers: Vec::new(),
@@ -81,6 +96,7 @@ impl Cases {
             held_out: Vec::new(),
             disliked: Vec::new(),
             idle: Vec::new(),
+            attributes: Vec::new(),
             windows: Vec::new(),
         };
         for window in 0..windows {
@@ -114,8 +130,9 @@ impl Cases {
                 }
             }
             let recency = Some(Recency::at(now, train.item_count, &read, &moments));
-            let traits =
-                ItemTraits { readers: readers_of.clone(), descriptions: descriptions.clone(), recency };
+            let (descriptions, affinity) = (descriptions.clone(), affinity.clone());
+            let (readers, late) = (readers_of.clone(), nearest_half_life(HalfLife::Auto));
+            let traits = ItemTraits { readers, descriptions, affinity, recency, late };
             cases.windows.push(Window { cases: first..cases.readers.len() as u32, traits });
             for later in inside {
                 let row = &mut rows[later.user as usize];
@@ -128,6 +145,7 @@ impl Cases {
                 last[later.user as usize] = last[later.user as usize].max(later.moment / unit);
             }
         }
+        cases.attributes = of_readers(attributes, &cases.readers);
         cases
     }
 
@@ -160,9 +178,16 @@ impl Cases {
             held_out: places.iter().map(|place| self.held_out[at(place)].clone()).collect(),
             disliked: places.iter().map(|place| self.disliked[at(place)].clone()).collect(),
             idle: places.iter().filter_map(|place| self.idle.get(at(place))).copied().collect(),
+            attributes: of_readers(&self.attributes, places),
             windows: self.windows.iter().map(window).collect(),
         }
     }
+}
+
+/// For each attribute the categories of some readers.
+pub fn of_readers(attributes: &[Vec<u32>], readers: &[u32]) -> Vec<Vec<u32>> {
+    let of = |codes: &Vec<u32>| readers.iter().map(|reader| codes[*reader as usize]).collect();
+    attributes.iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -187,7 +212,7 @@ mod tests {
         }
         let ratings = encode(normalise(columns, &config).expect("normalised")).expect("encoded");
         let split = Split::draw(&ratings, Scheme::Time(0.5), 1).expect("drawn");
-        let cases = Cases::new(&split, &ratings.items, &Related::default(), 100, 5);
+        let cases = Cases::new(&split, (&ratings.items, &Related::default()), &[], 100, 5);
         assert_eq!(cases.windows.len(), 5);
         assert_eq!(cases.held_out.iter().map(Vec::len).sum::<usize>(), split.held_out_count);
         let mut before = 0;
@@ -218,7 +243,7 @@ mod tests {
         assert_eq!(fewer.windows.iter().map(|window| window.cases.len()).sum::<usize>(), some.len());
         assert_eq!(fewer.held_out[1], cases.held_out[3]);
         // Without windows, each reader is one case.
-        let once = Cases::new(&split, &ratings.items, &Related::default(), 100, 1);
+        let once = Cases::new(&split, (&ratings.items, &Related::default()), &[], 100, 1);
         assert_eq!((once.len(), once.windows.len()), (split.readers.len(), 1));
     }
 }

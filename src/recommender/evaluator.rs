@@ -9,13 +9,13 @@ use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
 use crate::catalog::times;
-use crate::config::{Config, Objective, ResolvedConfig};
+use crate::config::{Config, HalfLife, Objective, ResolvedConfig};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::model::candidates::{CandidateSearch, Candidates};
 use crate::model::confidence::ConfidenceMatrix;
-use crate::model::data::{Interactions, ItemTraits};
+use crate::model::data::{Interactions, ItemTraits, nearest_half_life};
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model::neighbours::Neighbours;
@@ -38,6 +38,8 @@ pub struct Holdout<'a> {
     /// Lists have only books that somebody has rated, held out or not.
     pub items: &'a Items,
     pub related: &'a Related,
+    /// As [`crate::catalog::encode::Encoded::attributes`].
+    pub attributes: &'a [Vec<u32>],
     /// Lowest and highest rating; `None` if nothing was rated.
     pub scale: Option<(f32, f32)>,
     /// Whether all held-out books are new to the model; then lists may consist of new books only.
@@ -93,6 +95,7 @@ impl HoldoutModel {
             rating: self.rating.as_ref(),
             rated: &self.rated,
             idle: &cases.idle,
+            attributes: &cases.attributes,
         }
     }
 
@@ -139,8 +142,8 @@ pub struct Predictions {
 
 impl<'a> Evaluator<'a> {
     pub fn new(holdout: Holdout<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
-        let Holdout { split, items, related, most_readers, windows, .. } = holdout;
-        let cases = Cases::new(split, items, related, most_readers, windows);
+        let Holdout { split, items, related, attributes, most_readers, windows, .. } = holdout;
+        let cases = Cases::new(split, (items, related), attributes, most_readers, windows);
         Self { holdout, device, console, interrupt, cases, rated: split.train.rated(), tells_epochs: true }
     }
 
@@ -154,11 +157,13 @@ impl<'a> Evaluator<'a> {
         &self.cases
     }
 
-    /// Baseline: the most popular books; where there are times, of late.
-    pub fn popularity(&self) -> Predictions {
+    /// Baseline: the most popular books; where there are times, those of late.
+    pub fn popularity(&self, half_life: HalfLife) -> Predictions {
+        let late = nearest_half_life(half_life);
         let lists = self.cases.windows.iter().flat_map(|window| {
+            let traits = ItemTraits { late, ..window.traits.clone() };
             let known = self.cases.known.select(&Vec::from_iter(window.cases.clone()));
-            baselines::unseen(&popularity::order(&window.traits, &[]), &known, self.holdout.longest)
+            baselines::unseen(&popularity::order(&traits, &[]), &known, self.holdout.longest)
         });
         let lists = lists.collect();
         Predictions { name: "popularity".into(), lists: Some(lists), stars: None }
@@ -217,8 +222,10 @@ impl<'a> Evaluator<'a> {
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
         let editions = related.editions(&config).into_owned();
         let readers = &self.cases.readers;
+        let late = nearest_half_life(config.model.popularity_half_life);
         let popularity = |window: &Window| {
-            let (rated, rows, traits) = (&self.rated, confidence.rows(), window.traits.clone());
+            let (rated, rows) = (&self.rated, confidence.rows());
+            let traits = ItemTraits { late, ..window.traits.clone() };
             Popularity::new(rated, rating.as_ref(), rows, editions.clone(), traits)
         };
         let popularity = self.cases.windows.iter().map(popularity).collect();

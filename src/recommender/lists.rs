@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::attribution::Attribution;
 use crate::model::candidates::{CandidateSearch, Candidates, FirstStage};
-use crate::model::data::Interactions;
+use crate::model::data::{Interactions, UNKNOWN};
 use crate::model::device::Device;
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::{Ranker, features};
@@ -42,6 +42,8 @@ pub struct Fitted<'a> {
     pub rated: &'a Interactions,
     /// Days since each reader last read anything; empty where ratings have no times.
     pub idle: &'a [f32],
+    /// For each attribute the category of each reader.
+    pub attributes: &'a [Vec<u32>],
 }
 
 impl<'a> Fitted<'a> {
@@ -54,8 +56,15 @@ impl<'a> Fitted<'a> {
             traits: &popularity.traits,
             editions: &popularity.editions,
             idle: self.idle,
+            attributes: self.attributes,
             known: self.interactions,
         }
+    }
+
+    /// The categories of a reader; `None` if none is known.
+    fn categories(&self, user: usize) -> Option<Vec<u32>> {
+        let known = self.attributes.iter().map(|codes| codes[user]).filter(|code| *code != UNKNOWN);
+        Some(known.collect::<Vec<_>>()).filter(|categories| !categories.is_empty())
     }
 
     /// Whether a reader is expected to mark a book low.
@@ -212,8 +221,13 @@ impl<'a> ListMaker<'a> {
         for (user, (list, attribution)) in readers.zip(lists.iter().zip(&attribution)) {
             let own = interactions.of(user).0;
             let known = list.iter().zip(attribution).map(|(entry, because)| (*entry, *because, self.origin));
+            let like_these = match list.is_empty() {
+                true => fitted.categories(user).map(|categories| popularity.among(&categories, *top)),
+                false => None,
+            };
+            let order = like_these.as_deref().unwrap_or_else(|| popularity.order());
             let filler = popularity
-                .beyond(own, list.iter().map(|entry| entry.item).collect())
+                .beyond(order, own, list.iter().map(|entry| entry.item).collect())
                 // Below every score of the model: 0 says that nothing is known.
                 .map(|item| (Scored { item, score: 0.0 }, None, Origin::Popular));
             for (place, (entry, because, origin)) in known.chain(filler).take(*top).enumerate() {

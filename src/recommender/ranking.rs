@@ -31,7 +31,7 @@ const EXAMPLES: usize = 3_000;
 /// the one that is published.
 const ENOUGH_EXAMPLES: usize = 1_000;
 
-/// With fewer examples than this, the plain blend serves as well.
+/// With fewer examples than this, a blend serves as well.
 const FEWEST_EXAMPLES: usize = 100;
 
 /// What orders the lists, and who judged it.
@@ -67,21 +67,16 @@ impl Choice {
         if !has_ranker(&model.config) {
             return Ok(None);
         }
-        let learns = model.config.ranker.kind != RankerKind::None;
+        let is_wanted = model.config.ranker.kind != RankerKind::None;
         let searches = evaluator.candidates(model)?;
         let blends =
             blend::all(evaluator.cases().windows.iter().any(|window| window.traits.recency.is_some()));
         let seed = model.config.model.seed;
         let mut taught = vec![evaluator.taught(model, &searches, &blends, true)?];
-        if taught[0].examples.users() < FEWEST_EXAMPLES {
-            let (ranker, judges) = (Ranker::blend(), evaluator.cases().places());
-            let predictions = evaluator.predict("", model, Some(&ranker))?;
-            let why = "the plain blend: too few picks to learn from";
-            return Ok(Some(Self { blend: ranker.clone(), ranker, judges, predictions, lead: None, why }));
-        }
         if taught[0].examples.users() < ENOUGH_EXAMPLES {
             taught.push(evaluator.taught(model, &searches, &blends, false)?);
         }
+        let learns = is_wanted && taught[0].examples.users() >= FEWEST_EXAMPLES;
         let mut judged: Vec<Judged> = Vec::new();
         let mut ranker = Ranker::blend();
         for (taught, half) in taught.iter().zip([true, false]) {
@@ -108,7 +103,10 @@ impl Choice {
             }))
         };
         if !learns {
-            return of_blend("the blend, as set", None);
+            return match is_wanted {
+                true => of_blend("the blend: too few picks to learn from", None),
+                false => of_blend("the blend, as set", None),
+            };
         }
         let judge = evaluator.only(&judges);
         let ndcg = |predictions: &Predictions| Measure::Lists.by_reader(&judge, predictions).1;
@@ -278,6 +276,7 @@ impl Lesson<'_> {
             split: &split,
             items: &ratings.items,
             related,
+            attributes: &ratings.attributes,
             // A ranker needs no stars.
             scale: None,
             only_new: matches!(scheme, Scheme::Books(_)),

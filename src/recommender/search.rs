@@ -3,7 +3,8 @@
 use crate::catalog::times;
 use crate::config::{Config, HalfLife, Model, Objective, Solver};
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::model::data::HALF_LIVES as HALF_LIVES_OF_POPULARITY;
 use crate::model::ranker::{Feature, Ranker};
 use crate::quality::metrics;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
@@ -31,7 +32,7 @@ const EPOCHS: usize = 8;
 const MOST_STEPS: usize = 4;
 
 impl Evaluator<'_> {
-    /// The settings with those chosen that `auto` or 0 leaves to the ratings, as far as trials decide them: the half-life
+    /// The settings with those chosen that `auto` or 0 leaves to the ratings, as far as trials decide them: the half-lives
     /// if what is held out is the newest part, and, where ratings are few, the neighbours' λ, α₀ and λ. All others are
     /// resolved by rules.
     ///
@@ -44,6 +45,9 @@ impl Evaluator<'_> {
         let mut config = config.clone();
         if config.model.half_life == HalfLife::Auto {
             config.model.half_life = search.half_life(&config)?;
+        }
+        if config.model.popularity_half_life == HalfLife::Auto {
+            config.model.popularity_half_life = self.popularity_half_life();
         }
         let Model { objective, solver, factors, neighbours, .. } = config.model;
         let is_small = self.holdout().split.train.len() <= MOST_RATINGS;
@@ -68,6 +72,27 @@ impl Evaluator<'_> {
         }
         Ok(config)
     }
+
+    /// That with which the most popular books foretell best what is held out; `auto` if that is not the newest part.
+    fn popularity_half_life(&self) -> HalfLife {
+        let mut best = (f64::NEG_INFINITY, HalfLife::Auto);
+        if self.is_temporal() {
+            for half_life in HALF_LIVES_OF_POPULARITY.map(|days| HalfLife::Days(f64::from(days))) {
+                let (_, figures) = Measure::Lists.by_reader(self, &self.popularity(half_life));
+                let mean = metrics::mean(&figures);
+                if mean > best.0 {
+                    best = (mean, half_life);
+                }
+            }
+        }
+        best.1
+    }
+
+    /// Whether what is held out is the newest part.
+    fn is_temporal(&self) -> bool {
+        let split = self.holdout().split;
+        !split.later.is_empty() && times::unit(&split.moments).is_some()
+    }
 }
 
 /// A setting of the model.
@@ -88,10 +113,8 @@ impl Search<'_> {
     }
 
     fn half_life(&self, config: &Config) -> Result<HalfLife> {
-        let split = self.evaluator.holdout().split;
-        let is_temporal = !split.later.is_empty() && times::unit(&split.moments).is_some();
         let mut best = (f64::NEG_INFINITY, HalfLife::Never);
-        if is_temporal && config.model.objective == Objective::Ranking {
+        if self.evaluator.is_temporal() && config.model.objective == Objective::Ranking {
             for half_life in HALF_LIVES {
                 let mut small = config.clone();
                 small.model.half_life = half_life;
@@ -113,24 +136,29 @@ impl Search<'_> {
     /// figure rises, and stays there only if that is better than the rule beyond doubt. `alone` leaves in the settings
     /// only what is tried.
     fn climb(&self, config: &mut Config, alone: impl Fn(&mut Config), key: Key, step: f64) -> Result<()> {
-        let with = |value: f64| -> Result<(Vec<f64>, f64)> {
+        let with = |value: f64| -> Result<Option<(Vec<f64>, f64)>> {
             let mut trial = config.clone();
             alone(&mut trial);
             *key(&mut trial.model) = value;
-            let (figures, mut resolved) = self.figures(&trial)?;
-            Ok((figures, *key(&mut resolved)))
+            match self.figures(&trial) {
+                Ok((figures, mut resolved)) => Ok(Some((figures, *key(&mut resolved)))),
+                // Training fails with this value: it is no good.
+                Err(error) if error.kind() == Kind::Failed => Ok(None),
+                Err(error) => Err(error),
+            }
         };
-        let (by_rule, start) = with(0.0)?;
+        let Some((by_rule, start)) = with(0.0)? else {
+            return Ok(());
+        };
         let mut best = (metrics::mean(&by_rule), start, by_rule.clone());
         for step in [step, 1.0 / step] {
             for _ in 0..MOST_STEPS {
                 let value = best.1 * step;
-                let (figures, _) = with(value)?;
-                let mean = metrics::mean(&figures);
-                if mean <= best.0 {
+                let Some((figures, _)) = with(value)?.filter(|(figures, _)| metrics::mean(figures) > best.0)
+                else {
                     break;
-                }
-                best = (mean, value, figures);
+                };
+                best = (metrics::mean(&figures), value, figures);
             }
             if best.1 != start {
                 break;

@@ -36,6 +36,8 @@ pub struct Trained {
     pub rated: Interactions,
     /// As [`Fitted::idle`].
     pub idle: Vec<f32>,
+    /// As [`Fitted::attributes`].
+    pub attributes: Vec<Vec<u32>>,
     /// What is known of the books.
     traits: ItemTraits,
     /// The mean loss of a rating after each epoch over all ratings.
@@ -44,7 +46,18 @@ pub struct Trained {
 
 impl Trained {
     pub fn fitted<'a>(&'a self, interactions: &'a Interactions) -> Fitted<'a> {
-        let Self { ranking, neighbours, ranker, rating, item_scales, confidence, rated, idle, .. } = self;
+        let Self {
+            ranking,
+            neighbours,
+            ranker,
+            rating,
+            item_scales,
+            confidence,
+            rated,
+            idle,
+            attributes,
+            ..
+        } = self;
         Fitted {
             interactions,
             ranking,
@@ -55,6 +68,7 @@ impl Trained {
             rating: rating.as_ref(),
             rated,
             idle,
+            attributes,
         }
     }
 
@@ -157,7 +171,11 @@ impl Training<'_> {
         let Models { ranking, neighbours, rating, losses } =
             fit(view, device, config, &confidence, &rated, scale, start)?;
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
-        let (traits, idle) = traits(&ratings.interactions, &ratings.moments, &ratings.items, related);
+        let about = (&ratings.items, related);
+        let (traits, idle) = {
+            let Encoded { interactions, moments, attributes, .. } = ratings;
+            traits(interactions, moments, attributes, about, config.model.popularity_half_life)
+        };
         Ok(Trained {
             ranking,
             neighbours,
@@ -168,6 +186,7 @@ impl Training<'_> {
             rated,
             losses,
             idle,
+            attributes: ratings.attributes.clone(),
             traits,
         })
     }

@@ -18,7 +18,7 @@ fn ran(shop: &Shop, kind: &str) -> String {
 #[test]
 fn what_is_learned_is_published_only_if_it_serves_readers_better_and_the_log_says_so() {
     let shop = Shop::with_tastes(1500, 120, 12);
-    assert!(ran(&shop, "none").contains("ordered by the plain blend, as set"));
+    assert!(ran(&shop, "none").contains("ordered by the blend, as set"));
     for kind in ["mlp", "linear"] {
         let said = ran(&shop, kind);
         let line = said.lines().find(|line| line.contains("ordered by")).expect("said");
@@ -33,6 +33,15 @@ fn what_is_learned_is_published_only_if_it_serves_readers_better_and_the_log_say
         shop.rows("SELECT user_id, rank, isbn, score FROM recommendations")
     };
     assert!(lists("1") == lists("3"));
+    // Neighbours alone.
+    let alone = [("NIGHTSHELF_FACTORS", "0")];
+    shop.call_with(&["run", "--force"], &alone).ok();
+    shop.keeps_its_promises(10);
+    let isbn = shop.one::<String>("SELECT isbn FROM recommendations WHERE user_id = 1 AND rank = 1");
+    let why = shop.call_with(&["explain", "--user", "1", "--isbn", &isbn, "--json"], &alone).ok().json();
+    assert!(why["by_factors"] == 0.0 && why["by_neighbours"].as_f64() > Some(0.0), "{why}");
+    shop.call_with(&["run"], &[("NIGHTSHELF_FACTORS", "0"), ("NIGHTSHELF_NEIGHBOURS", "0")])
+        .failed(78, "factors");
     // Too few readers to learn from.
     let club = Shop::with_tastes(150, 60, 8);
     assert!(ran(&club, "mlp").contains("too few picks to learn from"));

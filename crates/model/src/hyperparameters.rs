@@ -119,6 +119,8 @@ pub struct Model {
     pub neighbours: usize,
     /// After how long a rating counts half for factors and neighbours, where ratings have times.
     pub half_life: HalfLife,
+    /// After how long a reader counts half where books are ordered by popularity.
+    pub popularity_half_life: HalfLife,
     /// λ of the neighbours' weights; 0 to choose it from the data.
     pub neighbour_regularization: f64,
     pub seed: u64,
@@ -140,6 +142,7 @@ impl Default for Model {
             author_weight: 6.0,
             publisher_weight: 1.0,
             half_life: HalfLife::Auto,
+            popularity_half_life: HalfLife::Auto,
             neighbours: 50,
             neighbour_regularization: 0.0,
             seed: 42,
@@ -298,6 +301,7 @@ mod tests {
         assert!(small.model.length_exponent == 0.0 && large.model.length_exponent > 0.2);
         parameters.model.regularization = 0.5;
         parameters.model.unobserved_weight = 0.25;
+        parameters.model.neighbour_regularization = 20.0;
         parameters.model.length_exponent = 0.5;
         let set = parameters.resolve(&table(100, 90, 10));
         assert_eq!(set.model, parameters.model);

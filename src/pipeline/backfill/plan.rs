@@ -23,6 +23,7 @@ use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model_store::{self, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
+use crate::recommender::cases::of_readers;
 use crate::recommender::lists::{Fitted, ListMaker};
 use crate::run_summary::{Changes, Counts, Metrics, RunStatus, RunSummary, Stage};
 use crate::text::count;
@@ -175,8 +176,10 @@ impl Plan {
         })?;
         let mut rows = job.clock.time(Stage::Recommend, || {
             let editions = dataset.related.editions(config).into_owned();
-            let Encoded { moments, items, .. } = ratings;
-            let (traits, idle) = popularity::traits(interactions, moments, items, &dataset.related);
+            let Encoded { moments, items, attributes, .. } = ratings;
+            let about = (items, &dataset.related);
+            let half_life = config.model.popularity_half_life;
+            let (traits, idle) = popularity::traits(interactions, moments, attributes, about, half_life);
             let idle: Vec<f32> =
                 self.chosen.iter().filter_map(|user| idle.get(*user as usize)).copied().collect();
             let popularity = Popularity::new(&rated, rating.as_ref(), confidence.rows(), editions, traits);
@@ -189,6 +192,7 @@ impl Plan {
                 neighbours: &neighbours,
                 ranker: self.model.ranker.as_ref(),
                 idle: &idle,
+                attributes: &of_readers(attributes, &self.chosen),
                 weighted: &confidence.rows().select(&self.chosen),
                 rating: rating.as_ref(),
                 rated: &rated.select(&self.chosen),

@@ -217,7 +217,7 @@ pub fn judge(
 
 fn ranker_line(lead: Option<Lead>, why: &str) -> String {
     let lead = lead.map_or(String::new(), |Lead { mean, interval: [low, high] }| {
-        format!("; nDCG@20 {mean:+.4} beside the plain blend ({low:+.4} to {high:+.4})")
+        format!("; nDCG@20 {mean:+.4} beside the best blend ({low:+.4} to {high:+.4})")
     });
     format!("ordered by {why}{lead}")
 }
@@ -243,6 +243,7 @@ fn examine(
         split: &split,
         items: &ratings.items,
         related: &dataset.related,
+        attributes: &ratings.attributes,
         only_new: false,
         scale: ratings.scale,
         longest: Measure::LENGTH,
@@ -261,6 +262,9 @@ fn examine(
     if let HalfLife::Days(days) = config.model.half_life {
         lines.push(format!("a rating counts half after {days} days"));
     }
+    if let HalfLife::Days(days) = config.model.popularity_half_life {
+        lines.push(format!("books are popular by readers who count half after {days} days"));
+    }
     let fitted = evaluator.fit("hold-out", config)?;
     let choice = Choice::make(&evaluator, &fitted)?;
     let (evaluator, model, ranker) = match choice {
@@ -276,7 +280,7 @@ fn examine(
     };
     let measure = Measure::of(config.model.objective);
     let (baseline, name) = match measure {
-        Measure::Lists => (evaluator.popularity(), Baseline::Popularity),
+        Measure::Lists => (evaluator.popularity(config.model.popularity_half_life), Baseline::Popularity),
         Measure::Stars => (evaluator.book_averages(), Baseline::BookAverages),
     };
     let (readers, ours) = measure.by_reader(&evaluator, &model);

@@ -28,7 +28,7 @@ impl CandidateSearch<'_> {
     ) {
         let support = &room.support;
         let FirstStage { factors, item_scales, traits, known, .. } = self.stage;
-        let ItemTraits { descriptions, recency, .. } = traits;
+        let ItemTraits { descriptions, recency, affinity, .. } = traits;
         let own = known.of(user).0;
         let size = own.len().max(1) as f32;
         let x = factors.user(user);
@@ -104,6 +104,8 @@ impl CandidateSearch<'_> {
             }
             let author = descriptions.authors.get(item).copied().unwrap_or(UNKNOWN) as usize;
             set(Feature::AuthorReaders, self.log_author_readers.get(author).copied().unwrap_or_default());
+            let categories = self.stage.attributes.iter().map(|codes| codes[user]);
+            set(Feature::Attributes, affinity.of(item, categories));
             set(
                 Feature::LanguageShare,
                 of(&own_languages, &descriptions.languages, item).unwrap_or_default() / size,

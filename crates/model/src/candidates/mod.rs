@@ -46,6 +46,8 @@ pub struct FirstStage<'a> {
     pub editions: &'a Editions,
     /// Days since each user last read anything; empty where ratings have no times.
     pub idle: &'a [f32],
+    /// For each attribute the category of each user ([`Affinity`](crate::data::Affinity)).
+    pub attributes: &'a [Vec<u32>],
     /// What each user has; no edition of it is a candidate.
     pub known: &'a Interactions,
 }
@@ -106,12 +108,12 @@ impl<'a> CandidateSearch<'a> {
         let readers = |item: u32| traits.readers[item as usize];
         let mut popular: Vec<u32> =
             (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
-        let now = |item: u32| match &traits.recency {
-            Some(recency) => recency.readers[item as usize][2],
-            None => readers(item) as f32,
-        };
         popular.par_sort_unstable_by(|a, b| {
-            now(*b).total_cmp(&now(*a)).then(readers(*b).cmp(&readers(*a))).then(a.cmp(b))
+            traits
+                .popularity(*b)
+                .total_cmp(&traits.popularity(*a))
+                .then(readers(*b).cmp(&readers(*a)))
+                .then(a.cmp(b))
         });
         popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
         let of_authors = [false, true].map(|of_new| by_author(traits, |item| is_new(item) == Some(of_new)));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Group, Interactions, Maker};
+use super::{Affinity, Group, Interactions, Maker};
+use crate::hyperparameters::HalfLife;
 
 /// The code of no author, publisher or language.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -91,6 +92,33 @@ pub struct ItemTraits {
     /// Readers of each item.
     pub readers: Vec<u32>,
     pub descriptions: Arc<Descriptions>,
+    /// Empty where nothing is known of the users but what they read.
+    pub affinity: Arc<Affinity>,
     /// `None` where ratings have no times.
     pub recency: Option<Recency>,
+    /// The place in [`HALF_LIVES`] of the one by which items are popular; `None` if readers count the same whenever they
+    /// read.
+    pub late: Option<usize>,
+}
+
+impl ItemTraits {
+    /// The readers that an item counts as having where items are ordered by popularity.
+    pub fn popularity(&self, item: u32) -> f32 {
+        match (&self.recency, self.late) {
+            (Some(recency), Some(late)) => recency.readers[item as usize][late],
+            _ => self.readers[item as usize] as f32,
+        }
+    }
+}
+
+/// The place in [`HALF_LIVES`] of the one that is nearest to a half-life; that of 30 days if it is to be chosen yet. Where
+/// a shop was replayed, these were the best of 15, 30 and 90.
+pub fn nearest_half_life(half_life: HalfLife) -> Option<usize> {
+    let days = match half_life {
+        HalfLife::Never => return None,
+        HalfLife::Auto => 30.0,
+        HalfLife::Days(days) => days,
+    };
+    let distance = |place: &usize| (f64::from(HALF_LIVES[*place]) / days).ln().abs();
+    (0..HALF_LIVES.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }

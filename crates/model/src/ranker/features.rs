@@ -33,13 +33,14 @@ pub enum Feature {
     Newer,
     YearDistance,
     AuthorReaders,
+    Attributes,
 }
 
 /// How many there are.
 pub const COUNT: usize = ALL.len();
 
 /// Each feature in its place, its name, and what it is.
-pub const ALL: [(Feature, &str, &str); 29] = [
+pub const ALL: [(Feature, &str, &str); 30] = [
     (Feature::Factors, "factors", "score by factors, as a z-score among all of the reader's scores"),
     (Feature::Neighbours, "neighbours", "score by neighbours, as a z-score"),
     (Feature::FactorsRank, "factors rank", "log of the rank by factors among the candidates"),
@@ -77,4 +78,9 @@ pub const ALL: [(Feature, &str, &str); 29] = [
     ),
     (Feature::YearDistance, "year distance", "log of these years, be it newer or older"),
     (Feature::AuthorReaders, "author readers", "log of the mean readers of the author's books that have any"),
+    (
+        Feature::Attributes,
+        "attributes",
+        "log of how much more often readers of the same country, age and so on read it",
+    ),
 ];
