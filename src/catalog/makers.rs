@@ -88,6 +88,11 @@ impl Related {
         })
     }
 
+    /// How many words titles, genres and descriptions have together.
+    pub fn words(&self) -> usize {
+        self.titles.len() + self.subjects.len()
+    }
+
     /// Adds all that lists depend on to a digest.
     pub fn digest(&self, hash: &mut Xxh3, config: &Config, items: usize) {
         for group in &self.groups {

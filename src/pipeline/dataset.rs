@@ -10,6 +10,7 @@ use crate::catalog::keys::LOST_ZEROS;
 use crate::catalog::makers::{Particulars, Related};
 use crate::catalog::metadata::BookTable;
 use crate::catalog::rejects::{Example, Rejects};
+use crate::catalog::times;
 use crate::config::Config;
 use crate::context::Context;
 use crate::database::{Database, books, readers, source};
@@ -59,6 +60,13 @@ impl<'a> Job<'a> {
         spinner.note("encode".into());
         let mut ratings = self.clock.time(Stage::Encode, || encode::encode(normalised))?;
         drop(spinner);
+        let future = times::forget_future(&mut ratings.moments, chrono::Utc::now().timestamp() as f64);
+        if future > 0 {
+            let future = count(future);
+            self.context
+                .console
+                .warn(format!("{future} ratings are dated in the future: their times count as unknown"));
+        }
         self.rejects.absorb(std::mem::take(&mut ratings.rejects));
         self.say_what_was_read(&ratings);
         if ratings.interactions.is_empty() {
@@ -71,6 +79,7 @@ impl<'a> Job<'a> {
             ratings: rows,
             users: (ratings.users.len() + related.groups.len()) as u64,
             items: ratings.items.len() as u64,
+            words: related.words() as u64,
             factors: config.model.factors as u64,
             neighbours: config.model.neighbours as u64,
             top: config.output.top as u64,

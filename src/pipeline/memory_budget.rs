@@ -19,6 +19,9 @@ const PER_RATING: u64 = 100;
 /// Bytes for each reader and each book, without factors: ids, keys, spellings, digests, marks, traits.
 const PER_ROW: u64 = 200;
 
+/// Bytes for each word of a book's title, genres and description: as it is read, and twice with its weight.
+const PER_WORD: u64 = 32;
+
 /// Bytes for each weight of a neighbour: by book and by neighbour, a code and a number.
 const PER_WEIGHT: u64 = 16;
 
@@ -41,6 +44,8 @@ pub struct Workload {
     /// Readers, with the made-up ones that stand for authors and publishers.
     pub users: u64,
     pub items: u64,
+    /// Words of titles, genres and descriptions, of all books together.
+    pub words: u64,
     /// Numbers in a row of factors.
     pub factors: u64,
     /// The most neighbours of a book.
@@ -58,7 +63,7 @@ impl Workload {
     /// The least bytes that are enough for a whole night: both models of all readers and books at once, the
     /// books' factors once more quantized to bytes, the neighbours, and lists for 64 readers at a time.
     pub fn least(self) -> u64 {
-        let rows = PER_ROW * (self.users + self.items);
+        let rows = PER_ROW * (self.users + self.items) + PER_WORD * self.words;
         let models = 2 * 4 * self.factors * (self.users + self.items);
         let quantized = self.factors * self.items;
         // Only a book that two have read has neighbours.
@@ -107,7 +112,8 @@ impl MemoryBudget {
 /// # Errors
 /// [`Kind::Config`] if they do not.
 pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
-    let need = Workload { ratings, users: 0, items: 0, factors: 0, neighbours: 0, top: 0 }.to_read();
+    let need =
+        Workload { ratings, users: 0, items: 0, words: 0, factors: 0, neighbours: 0, top: 0 }.to_read();
     let most = Most::find(config);
     if need > most.bytes {
         let reading = format!("reading {} ratings", count(ratings));
@@ -151,6 +157,7 @@ mod tests {
             ratings: 748_237,
             users: 85_000,
             items: 221_000,
+            words: 0,
             factors: 64,
             neighbours: 50,
             top: 10,

@@ -35,6 +35,17 @@ impl Dimension {
     }
 }
 
+/// What decides which settings matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Users × items.
+    pub pairs: f64,
+    /// Whether books share authors or publishers.
+    pub grouped: bool,
+    /// Whether ratings have times.
+    pub dated: bool,
+}
+
 /// The settings to search for one objective and solver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchSpace {
@@ -45,9 +56,9 @@ pub struct SearchSpace {
 }
 
 impl SearchSpace {
-    /// Ranges around the settings that suit the data. `pairs` is users × items; `grouped`: whether books
-    /// share authors or publishers.
-    pub fn new(config: &Config, resolved: &ResolvedConfig, pairs: f64, grouped: bool) -> Self {
+    /// Ranges around the settings that suit the data.
+    pub fn new(config: &Config, resolved: &ResolvedConfig, shape: Shape) -> Self {
+        let Shape { pairs, grouped, dated } = shape;
         let mut dimensions = Vec::new();
         match config.model.objective {
             Objective::Ranking => {
@@ -66,6 +77,9 @@ impl SearchSpace {
                     dimensions
                         .push(Dimension { is_whole: true, ..Dimension::around("neighbours", most, 2.0) });
                     dimensions.push(Dimension::around("neighbour_regularization", penalty, 4.0));
+                }
+                if dated {
+                    dimensions.push(Dimension::around("half_life", 730.0, 4.0));
                 }
                 if grouped {
                     dimensions.push(Dimension::around("author_weight", 6.0, 2.0));
@@ -122,7 +136,8 @@ mod tests {
 
     fn space(config: &Config) -> SearchSpace {
         let (rows, _) = Interactions::from_triples(30, 20, &[(1, 2, 3.0), (2, 3, 4.0)]);
-        SearchSpace::new(config, &ResolvedConfig::new(config, &rows), 600.0, true)
+        let shape = Shape { pairs: 600.0, grouped: true, dated: true };
+        SearchSpace::new(config, &ResolvedConfig::new(config, &rows), shape)
     }
 
     #[test]

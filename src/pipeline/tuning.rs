@@ -12,6 +12,7 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalog::split::{Scheme, Split};
+use crate::catalog::times;
 use crate::config::{self, Config, Objective, ResolvedConfig};
 use crate::console::Console;
 use crate::context::Context;
@@ -23,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::model::device::{self, Device};
 use crate::model::ranker::Ranker;
 use crate::pipeline::dataset::{Dataset, Job};
-use crate::pipeline::search_space::SearchSpace;
+use crate::pipeline::search_space::{SearchSpace, Shape};
 use crate::quality::metrics;
 use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
 use crate::recommender::training::has_ranker;
@@ -93,8 +94,9 @@ pub fn search(
     }
     let rows = &dataset.ratings.interactions;
     let pairs = rows.user_count() as f64 * rows.item_count as f64;
-    let grouped = !dataset.related.groups.is_empty();
-    let space = SearchSpace::new(config, &ResolvedConfig::new(config, rows), pairs, grouped);
+    let dated = times::unit(&dataset.ratings.moments).is_some();
+    let shape = Shape { pairs, grouped: !dataset.related.groups.is_empty(), dated };
+    let space = SearchSpace::new(config, &ResolvedConfig::new(config, rows), shape);
     let split =
         Split::draw(&dataset.ratings, Scheme::of_night(&dataset.ratings.moments, SHARE), SEARCH_SEED)?;
     let made = trials::of(&database, &task)?;
@@ -168,7 +170,7 @@ impl TrialRunner<'_> {
         };
         let silent = Console::silent();
         let evaluator = Evaluator::new(holdout, self.device, &silent, self.interrupt);
-        let model = evaluator.fit("trial", config)?;
+        let model = evaluator.fit("trial", &evaluator.with_choices(config)?)?;
         // A ranker of each trial's own would take longer than the trial.
         let blend = has_ranker(config).then(Ranker::blend);
         let predictions = evaluator.predict("trial", &model, blend.as_ref())?;

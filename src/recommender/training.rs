@@ -120,7 +120,7 @@ pub fn fit(
     })?;
     let neighbours = {
         let _spinner = view.console.spinner("neighbours");
-        Neighbours::fit(confidence, model, view.interrupt)?
+        Neighbours::fit(confidence, model, engine.systems().as_deref(), view.interrupt)?
     };
     let Some(scale) = scale.filter(|_| !rated.is_empty()) else {
         return Ok(Models { ranking, neighbours, rating: None, losses });

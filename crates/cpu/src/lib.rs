@@ -9,6 +9,7 @@ use nightshelf_model::engine::{BurnEngine, Engine};
 use nightshelf_model::error::Result;
 use nightshelf_model::interrupt::Interrupt;
 use nightshelf_model::kernels::{DeviceOf, HalfStep, Kernels, Side, cpu};
+use nightshelf_model::neighbours::batched::Batched;
 use nightshelf_model::tensors::{numbers, table};
 use nightshelf_model::top_k::gpu_candidates::{CandidateSource, WriteRow};
 
@@ -51,6 +52,10 @@ impl Kernels for CpuKernels {
         _: &WriteRow<'_>,
         _: DeviceOf<Self>,
     ) -> Option<Box<dyn CandidateSource>> {
+        None
+    }
+
+    fn systems(_: DeviceOf<Self>) -> Option<Box<dyn Batched>> {
         None
     }
 }

@@ -5,6 +5,7 @@ use crate::confidence::ConfidenceMatrix;
 use crate::error::Result;
 use crate::hyperparameters::{Resolved, Solver};
 use crate::kernels::{DeviceOf, Kernels};
+use crate::neighbours::batched::Batched;
 use crate::ranker::{self, Examples, Ranker, Settings};
 use crate::rating::{self, RatingModel};
 use crate::top_k::gpu_candidates::{CandidateSource, WriteRow};
@@ -34,6 +35,9 @@ pub trait Engine: Send + Sync {
 
     /// See [`Kernels::candidates`].
     fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>>;
+
+    /// See [`Kernels::systems`].
+    fn systems(&self) -> Option<Box<dyn Batched>>;
 }
 
 /// An engine on a device of one of burn's backends.
@@ -87,5 +91,9 @@ impl<K: Kernels> Engine for BurnEngine<K> {
 
     fn candidates(&self, width: usize, count: usize, row: &WriteRow<'_>) -> Option<Box<dyn CandidateSource>> {
         K::candidates(width, count, row, self.device.clone())
+    }
+
+    fn systems(&self) -> Option<Box<dyn Batched>> {
+        K::systems(self.device.clone())
     }
 }

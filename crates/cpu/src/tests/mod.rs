@@ -6,6 +6,7 @@ mod candidates;
 mod fold_in;
 mod half_step;
 mod minibatch;
+mod neighbours;
 mod ranker;
 mod rating;
 

@@ -39,6 +39,7 @@ use burn::tensor::backend::Backend;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::neighbours::batched::{self, Batched};
 use crate::top_k::gpu_candidates::{CandidateSource, OnDevice, WriteRow};
 
 /// The rows of one side, to be solved against the factors of the other.
@@ -132,6 +133,14 @@ pub trait Kernels: Send + Sync + 'static {
         Self: Sized,
     {
         Some(Box::new(OnDevice::<Self::Backend>::new(width, count, row, device)))
+    }
+
+    /// What solves neighbours' systems on the device; `None` if the CPU does it.
+    fn systems(device: DeviceOf<Self>) -> Option<Box<dyn Batched>>
+    where
+        Self: Sized,
+    {
+        Some(Box::new(batched::OnDevice::<Self::Backend>::new(device)))
     }
 }
 

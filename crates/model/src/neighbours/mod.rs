@@ -14,6 +14,7 @@
 //! G is never stored: `cooccurrence` makes its rows one at a time, once to choose the neighbours and once
 //! for the systems of some items together. `system` solves one.
 
+pub mod batched;
 mod cooccurrence;
 mod system;
 
@@ -24,8 +25,9 @@ use crate::data::Interactions;
 use crate::error::Result;
 use crate::hyperparameters::Model;
 use crate::interrupt::Interrupt;
+use batched::Batched;
 use cooccurrence::Cooccurrence;
-use system::System;
+pub use system::System;
 
 /// Bytes of the systems that a thread builds together. The more fit, the fewer rows of G are made twice.
 const TOGETHER: usize = 64 << 20;
@@ -67,12 +69,17 @@ pub struct Neighbours {
 
 impl Neighbours {
     /// Fits the weights to what readers have read, weighed for them. The result does not depend on the number
-    /// of threads; without neighbours (K = 0) it is empty.
+    /// of threads; without neighbours (K = 0) it is empty. Systems are solved by `device`, or on the CPU if that is `None`.
     ///
     /// # Errors
     /// [`crate::error::Error::Interrupted`] or [`crate::error::Error::Terminated`] on a signal;
     /// [`crate::error::Error::Diverged`] if a weight is not finite.
-    pub fn fit(confidence: &ConfidenceMatrix, model: &Model, interrupt: &Interrupt) -> Result<Self> {
+    pub fn fit(
+        confidence: &ConfidenceMatrix,
+        model: &Model,
+        device: Option<&dyn Batched>,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let rows = rows(confidence);
         if model.neighbours == 0 {
             let offsets = vec![0; rows.item_count + 1];
@@ -83,7 +90,7 @@ impl Neighbours {
             }));
         }
         let everything = vec![true; rows.item_count];
-        Ok(Self::of_rows(Self::of_some(&rows, &everything, Parameters::of(model), interrupt)?))
+        Ok(Self::of_rows(Self::of_some(&rows, &everything, Parameters::of(model), device, interrupt)?))
     }
 
     /// N(i) and w_ji of the `wanted` items, fitted to X, whose values stand in the place of ratings; nothing of the
@@ -92,6 +99,7 @@ impl Neighbours {
         rows: &Interactions,
         wanted: &[bool],
         parameters: Parameters,
+        device: Option<&dyn Batched>,
         interrupt: &Interrupt,
     ) -> Result<Interactions> {
         // What only one reader has read says nothing about another, but takes places among the nearest.
@@ -101,7 +109,7 @@ impl Neighbours {
         let by_item = rows.transposed();
         let matrix = Cooccurrence::new(rows, &by_item);
         let nearest = nearest(&matrix, wanted, parameters.most, interrupt)?;
-        let weights = solve(&matrix, &nearest, parameters.regularization, interrupt)?;
+        let weights = solve(&matrix, &nearest, parameters.regularization, device, interrupt)?;
         if weights.iter().any(|weight| !weight.is_finite()) {
             return Err(crate::not_finite("solving for neighbours"));
         }
@@ -125,7 +133,7 @@ impl Neighbours {
         }
         let mut wanted = vec![false; self.of_items.user_count()];
         items.iter().for_each(|item| wanted[*item as usize] = true);
-        let solved = Self::of_some(&rows(confidence), &wanted, Parameters::of(model), interrupt)?;
+        let solved = Self::of_some(&rows(confidence), &wanted, Parameters::of(model), None, interrupt)?;
         let mut all = Interactions { offsets: vec![0], item_count: wanted.len(), ..Interactions::default() };
         for (item, is_new) in wanted.iter().enumerate() {
             let (near, weights) = if *is_new { solved.of(item) } else { self.of_items.of(item) };
@@ -283,6 +291,7 @@ fn solve(
     matrix: &Cooccurrence<'_>,
     nearest: &Interactions,
     regularization: f32,
+    device: Option<&dyn Batched>,
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
     let mut order: Vec<u32> =
@@ -325,11 +334,11 @@ fn solve(
                     }
                     row.clear();
                 }
-                let solved = group
-                    .iter()
-                    .zip(systems)
-                    .map(|(item, system)| (*item, system.solve(regularization, room)));
-                Ok(solved.collect::<Vec<_>>())
+                let solved = match device {
+                    Some(device) => device.solve(&systems, regularization)?,
+                    None => systems.into_iter().map(|system| system.solve(regularization, room)).collect(),
+                };
+                Ok(group.iter().copied().zip(solved).collect::<Vec<_>>())
             },
         )
         .collect::<Result<Vec<_>>>()?
@@ -356,7 +365,7 @@ mod tests {
 
     fn fitted(rows: &Interactions, most: usize, wanted: &[bool]) -> Interactions {
         let parameters = Parameters { most, regularization: PENALTY };
-        Neighbours::of_some(rows, wanted, parameters, &Interrupt::never()).expect("fitted")
+        Neighbours::of_some(rows, wanted, parameters, None, &Interrupt::never()).expect("fitted")
     }
 
     /// Solves a dense system by Gauss's elimination.

@@ -3,7 +3,7 @@
 use super::cooccurrence::Row;
 
 /// (G_NN + λI) w = G_Ni, of K unknowns.
-pub(super) struct System {
+pub struct System {
     /// The lower triangle of G_NN, column by column, without the upper one.
     triangle: Vec<f32>,
     /// G_Ni, then w.
@@ -26,6 +26,30 @@ impl System {
         let first = at * self.unknowns.len() - Self::numbers(at) + at;
         for (to, other) in self.triangle[first..].iter_mut().zip(near) {
             *to = row.value(*other);
+        }
+    }
+
+    /// K.
+    pub(super) fn size(&self) -> usize {
+        self.unknowns.len()
+    }
+
+    /// G_Ni.
+    pub(super) fn right(&self) -> &[f32] {
+        &self.unknowns
+    }
+
+    /// Writes G_NN + λI, both triangles, into rows of `width` numbers.
+    pub(super) fn fill(&self, regularization: f32, width: usize, matrix: &mut [f32]) {
+        let mut rest = self.triangle.as_slice();
+        for at in 0..self.size() {
+            let (column, others) = rest.split_at(self.size() - at);
+            for (below, value) in column.iter().enumerate() {
+                matrix[at * width + at + below] = *value;
+                matrix[(at + below) * width + at] = *value;
+            }
+            matrix[at * width + at] += regularization;
+            rest = others;
         }
     }
 
