@@ -102,8 +102,8 @@ impl Popularity {
         self.beyond(&self.order, &[], Vec::new()).take(n).scan(f32::INFINITY, fewest).collect()
     }
 
-    /// The most popular books for readers of some categories: those that such readers read more often stand further up.
-    /// `longest` is the most that will be looked at.
+    /// All books for readers of some categories, most popular first: of the first few (20 times `longest`, the most that a
+    /// list has), those that such readers read more often stand further up.
     pub fn among(&self, categories: &[u32], longest: usize) -> Vec<u32> {
         let affinity = &self.traits.affinity;
         let lifted = |item: u32| {
@@ -117,7 +117,8 @@ impl Popularity {
             .map(|item| (self.low[*item as usize], lifted(*item), *item))
             .collect();
         found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        found.into_iter().map(|(_, _, item)| item).collect()
+        let rest = self.order.iter().skip(found.len()).copied();
+        found.iter().map(|(_, _, item)| *item).chain(rest).collect()
     }
 
     /// The books, most popular first.

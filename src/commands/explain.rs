@@ -87,6 +87,12 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
     } else if reader.has(item) {
         notes.push("(the reader has read another edition: this one would not be recommended)".to_owned());
     }
+    let low = judged.as_ref().map(|judged| judged.low);
+    if low == Some(true) {
+        notes.push(
+            "(the reader is expected to mark it low: it stands behind all other candidates)".to_owned(),
+        );
+    }
     notes.extend(reader.changed());
     if !reader.unseen.is_empty() {
         let unseen: Vec<String> = reader.unseen.iter().take(3).map(|isbn| titles.of(isbn)).collect();
@@ -135,6 +141,7 @@ pub fn explain(context: Context<'_>, args: &Pair) -> Result<Outcome> {
         "sum": sum,
         "terms": terms.iter().map(term).collect::<Vec<_>>(),
         "features": judged.as_ref().map(feature),
+        "low": low,
         "unseen": reader.unseen,
         "ratings_changed": !reader.trained,
     });

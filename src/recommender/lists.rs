@@ -141,6 +141,8 @@ pub struct Judged {
     /// Among the reader's candidates, from 1.
     pub place: u32,
     pub candidates: u32,
+    /// Whether the reader is expected to mark it low: it then stands behind all others.
+    pub low: bool,
     /// The features, in the order of [`features::ALL`].
     pub features: Vec<f32>,
     /// What each feature adds, as [`Ranker::contributions`].
@@ -297,6 +299,7 @@ impl<'a> ListSearch<'a> {
             score: scores[place],
             place: ahead as u32 + 1,
             candidates: found.items.len() as u32,
+            low: self.fitted.is_low(reader, item),
             features: row.to_vec(),
             added: ranker.contributions(row),
         }))

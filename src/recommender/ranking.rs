@@ -87,6 +87,7 @@ impl Choice {
             judged.extend(evaluator.judged(model, &searches, (&ranker, blend), !half)?);
         }
         judged.sort_unstable_by_key(|(place, ..)| *place);
+        let has_both = taught.len() > 1;
         let all = taught.into_iter().reduce(Taught::and).unwrap_or_default();
         let blend = blends[blend::best(&all.figures, seed)].clone();
         let judges: Vec<u32> = judged.iter().map(|(place, ..)| *place).collect();
@@ -114,7 +115,7 @@ impl Choice {
         if lead.interval[0] <= 0.0 {
             return of_blend("the blend: the learned ranker is not better beyond doubt", Some(lead));
         }
-        if all.examples.users() < 2 * ENOUGH_EXAMPLES {
+        if has_both {
             // Whoever judges has done so: now all may teach.
             ranker = evaluator.fit_ranker(model, &all.examples)?;
         }

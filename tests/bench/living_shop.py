@@ -22,14 +22,14 @@ def ratings(path):
             yield moment, user, book, float(rating)
 
 
-def popular_of_late(past, now, reader_has):
+def popular_of_late(past, now):
+    """The books that were read most of late, best first."""
     counts = {}
     for moment, _, book, _ in reversed(past):
         if now - moment > 20 * HALF_LIFE:
             break
         counts[book] = counts.get(book, 0) + 2 ** ((moment - now) / HALF_LIFE)
-    order = sorted(counts, key=lambda book: (-counts[book], book))
-    return [book for book in order[:200] if book not in reader_has][:10]
+    return sorted(counts, key=lambda book: (-counts[book], book))[:200]
 
 
 def main():
@@ -89,14 +89,14 @@ def main():
             statuses[status] = statuses.get(status, 0) + 1
             of_all = [row[0] for row in shop.execute("SELECT isbn FROM recommendations_popular ORDER BY rank LIMIT 200")]
             here = [0, 0, 0, 0]
-            own_lists, late_lists = {}, {}
+            own_lists, late_lists, of_late = {}, {}, popular_of_late(past, now)
             for _, user, book, _ in rows[at:end]:
                 if user not in has or book in has[user]:
                     continue
                 if user not in own_lists:
                     found = shop.execute("SELECT isbn FROM recommendations WHERE user_id = ? AND rank <= 10", (user,))
                     own_lists[user] = {row[0] for row in found}
-                    late_lists[user] = set(popular_of_late(past, now, has[user]))
+                    late_lists[user] = set([other for other in of_late if other not in has[user]][:10])
                 shown = [other for other in of_all if other not in has[user]][:10]
                 here[0] += 1
                 here[1] += book in own_lists[user]

@@ -78,8 +78,8 @@ pub struct Standard {
 pub enum Ranker {
     /// Weights of features as they are; the scores of all other features are 0.
     Blend(Vec<(usize, f32)>),
-    /// A network over standardised features; its last layer has one output.
-    Network { standard: Standard, layers: Vec<Layer> },
+    /// The mean of networks over standardised features; the last layer of each has one output.
+    Networks { standard: Standard, networks: Vec<Vec<Layer>> },
 }
 
 impl Default for Ranker {
@@ -107,19 +107,17 @@ impl Ranker {
             Self::Blend(weights) => scores.extend(
                 rows.map(|row| weights.iter().map(|(feature, weight)| weight * row[*feature]).sum::<f32>()),
             ),
-            Self::Network { standard, layers } => {
-                let count = rows.len();
+            Self::Networks { standard, networks } => {
+                let (count, before) = (rows.len(), scores.len());
                 let mut inputs = vec![0.0; count * features::COUNT];
                 rows.zip(inputs.chunks_exact_mut(features::COUNT))
                     .for_each(|(row, to)| standard.apply(row, to));
-                for (number, layer) in layers.iter().enumerate() {
-                    let mut outputs = layer.of(&inputs, count);
-                    if number + 1 < layers.len() {
-                        outputs.iter_mut().for_each(|output| *output = output.max(0.0));
-                    }
-                    inputs = outputs;
+                scores.resize(before + count, 0.0);
+                for layers in networks {
+                    let outputs = outputs(layers, &inputs, count);
+                    let sums = scores[before..].iter_mut().zip(outputs);
+                    sums.for_each(|(sum, output)| *sum += output / networks.len() as f32);
                 }
-                scores.append(&mut inputs);
             }
         }
     }
@@ -136,16 +134,19 @@ impl Ranker {
                 weights.iter().for_each(|(feature, weight)| added[*feature] += weight * row[*feature]);
                 added
             }
-            Self::Network { standard, layers } => {
+            Self::Networks { standard, networks } => {
                 let mut inputs = vec![0.0; features::COUNT];
                 standard.apply(row, &mut inputs);
                 let mut added = vec![0.0; features::COUNT];
                 for step in 0..STEPS {
                     let part = (step as f32 + 0.5) / STEPS as f32;
                     let at: Vec<f32> = inputs.iter().map(|input| input * part).collect();
-                    let gradient = gradient(layers, &at);
-                    for ((added, slope), input) in added.iter_mut().zip(gradient).zip(&inputs) {
-                        *added += slope * input / STEPS as f32;
+                    for layers in networks {
+                        for ((added, slope), input) in
+                            added.iter_mut().zip(gradient(layers, &at)).zip(&inputs)
+                        {
+                            *added += slope * input / (STEPS * networks.len()) as f32;
+                        }
                     }
                 }
                 added
@@ -159,17 +160,21 @@ impl Ranker {
             Self::Blend(weights) => {
                 weights.iter().all(|(feature, weight)| *feature < features::COUNT && weight.is_finite())
             }
-            Self::Network { standard, layers } => {
-                let mut width = features::COUNT;
-                let fits = |layer: &Layer| {
-                    let fits = !layer.biases.is_empty() && layer.weights.len() == width * layer.biases.len();
-                    width = layer.biases.len();
-                    fits && layer.weights.iter().chain(&layer.biases).all(|value| value.is_finite())
+            Self::Networks { standard, networks } => {
+                let is_sound = |layers: &Vec<Layer>| {
+                    let mut width = features::COUNT;
+                    let fits = |layer: &Layer| {
+                        let fits =
+                            !layer.biases.is_empty() && layer.weights.len() == width * layer.biases.len();
+                        width = layer.biases.len();
+                        fits && layer.weights.iter().chain(&layer.biases).all(|value| value.is_finite())
+                    };
+                    layers.iter().all(fits) && width == 1
                 };
                 [&standard.means, &standard.inverse_deviations].iter().all(|column| {
                     column.len() == features::COUNT && column.iter().all(|value| value.is_finite())
-                }) && layers.iter().all(fits)
-                    && width == 1
+                }) && !networks.is_empty()
+                    && networks.iter().all(is_sound)
             }
         }
     }
@@ -226,6 +231,18 @@ impl Standard {
     }
 }
 
+/// What a network makes of `count` rows of inputs.
+fn outputs(layers: &[Layer], inputs: &[f32], count: usize) -> Vec<f32> {
+    let mut outputs = inputs.to_vec();
+    for (number, layer) in layers.iter().enumerate() {
+        outputs = layer.of(&outputs, count);
+        if number + 1 < layers.len() {
+            outputs.iter_mut().for_each(|output| *output = output.max(0.0));
+        }
+    }
+    outputs
+}
+
 /// The gradient of a network's output with respect to its inputs.
 fn gradient(layers: &[Layer], inputs: &[f32]) -> Vec<f32> {
     let Some((layer, rest)) = layers.split_first() else {
@@ -262,12 +279,14 @@ mod tests {
             weights: initial(inputs, outputs, seed).into_iter().map(|weight| weight * 20.0).collect(),
             biases: initial(1, outputs, seed + 1),
         };
-        Ranker::Network {
+        let layers =
+            |seed| vec![layer(features::COUNT, 7, seed), layer(7, 3, seed + 2), layer(3, 1, seed + 4)];
+        Ranker::Networks {
             standard: Standard {
                 means: vec![0.5; features::COUNT],
                 inverse_deviations: vec![2.0; features::COUNT],
             },
-            layers: vec![layer(features::COUNT, 7, 1), layer(7, 3, 3), layer(3, 1, 5)],
+            networks: vec![layers(1), layers(11)],
         }
     }
 
@@ -300,11 +319,11 @@ mod tests {
     #[test]
     fn what_was_changed_by_somebody_is_not_sound() {
         assert!(network().is_sound() && Ranker::blend().is_sound());
-        let Ranker::Network { standard, layers } = network() else { return };
+        let Ranker::Networks { standard, networks } = network() else { return };
         let with = |change: &dyn Fn(&mut Vec<Layer>)| {
-            let mut layers = layers.clone();
-            change(&mut layers);
-            Ranker::Network { standard: standard.clone(), layers }
+            let mut networks = networks.clone();
+            change(&mut networks[1]);
+            Ranker::Networks { standard: standard.clone(), networks }
         };
         assert!(!with(&|layers| layers.clear()).is_sound());
         assert!(!with(&|layers| layers.truncate(2)).is_sound());
