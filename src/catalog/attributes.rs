@@ -21,19 +21,29 @@ pub struct ReaderTable {
     readers: Vec<(UserId, Vec<Option<String>>)>,
 }
 
+/// How the table of readers and the ratings belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// Readers of the table who have ratings.
+    pub rated: usize,
+    /// Those who have none.
+    pub newcomers: usize,
+}
+
 impl ReaderTable {
     pub fn add(&mut self, user: UserRef<'_>, values: Vec<Option<String>>) {
         self.readers.push((user.to_owned(), values));
     }
 
     /// Readers without ratings join `ratings`, and all get their categories there.
-    pub fn finish(self, ratings: &mut Encoded) -> Result<()> {
+    pub fn finish(self, ratings: &mut Encoded) -> Result<Joined> {
         let attributes = self.readers.first().map_or(0, |(_, values)| values.len());
         let newcomers: Vec<UserId> = {
             let codes = ratings.users.codes();
             let is_new = |user: &&UserId| !codes.contains_key(&user.borrow());
             self.readers.iter().map(|(user, _)| user).filter(is_new).cloned().collect()
         };
+        let newcomers_count = newcomers.len();
         ratings.join_readers(newcomers)?;
         let codes = ratings.users.codes();
         let (mut all, mut first) = (Vec::with_capacity(attributes), 0);
@@ -51,7 +61,8 @@ impl ReaderTable {
         }
         drop(codes);
         ratings.attributes = all;
-        Ok(())
+        let newcomers = newcomers_count;
+        Ok(Joined { rated: self.readers.len() - newcomers, newcomers })
     }
 }
 
@@ -112,7 +123,8 @@ mod tests {
             table.add(UserRef::Integer(user), vec![year, Some(country.to_owned())]);
         }
         table.add(UserRef::Text("y"), vec![None, None]);
-        table.finish(&mut ratings).expect("joined");
+        let joined = table.finish(&mut ratings).expect("joined");
+        assert_eq!(joined, Joined { rated: 60, newcomers: 62 });
         assert_eq!(ratings.users.len(), 123, "121 with numbers, x and y");
         assert_eq!(ratings.users.get(121), UserRef::Text("x"));
         assert_eq!(

@@ -81,46 +81,34 @@ pub fn labels(field: &str) -> Vec<u64> {
 mod tests {
     use super::*;
 
+    /// The rows of books with these texts.
+    fn rows(texts: &[&str], parts: fn(&str) -> Vec<u64>) -> Interactions {
+        let mut found = Words::default();
+        texts.iter().zip(0..).for_each(|(text, item)| found.add(item, &parts(text)));
+        found.finish(texts.len())
+    }
+
     #[test]
-    fn rare_words_weigh_more_and_words_of_one_book_nothing() {
-        let mut found = Words::default();
-        for item in 0..30u32 {
-            let text = match item {
-                0 | 1 => format!("Nebula Álpha only{item}"),
-                2..=6 => "alpha beta".to_owned(),
-                _ => "beta".to_owned(),
-            };
-            found.add(item + 1, &words(&text));
-        }
-        let rows = found.finish(40);
-        assert_eq!((rows.user_count(), rows.item_count), (40, 1), "alpha and beta are too frequent");
-        assert_eq!(rows.of(1), rows.of(2));
-        assert_eq!(rows.of(1).1, [1.0]);
-        assert!(rows.of(0).0.is_empty() && rows.of(39).0.is_empty());
-        let mut found = Words::default();
-        (0..40).for_each(|item| found.add(item, &words(["x1 y1", "x1 z1", "", "", ""][item as usize % 5])));
-        assert_eq!(found.finish(40).item_count, 0, "each of many books");
-        let mut found = Words::default();
-        for item in 0..100u32 {
-            found.add(
-                item,
-                &labels(if item < 4 {
-                    "Rare | common"
-                } else if item < 12 {
-                    "COMMON"
-                } else {
-                    "other x"
-                }),
-            );
-        }
-        let rows = found.finish(100);
-        let weights = rows.of(0).1;
+    fn words_of_one_book_and_of_very_many_say_nothing() {
+        let mut texts = vec!["beta"; 30];
+        (texts[0], texts[1]) = ("Nebula Álpha only", "alpha NEBULA");
+        texts[2..7].fill("alpha beta");
+        let rows = rows(&texts, words);
+        assert_eq!(rows.item_count, 1, "alpha and beta are too frequent");
+        assert_eq!((rows.of(0), rows.of(0).1), (rows.of(1), &[1.0][..]));
+        assert!((2..30).all(|item| rows.of(item).0.is_empty()));
+    }
+
+    #[test]
+    fn rare_labels_weigh_more() {
+        let mut texts = vec!["other"; 100];
+        texts[..4].fill("Rare | common");
+        texts[4..12].fill("COMMON");
+        let rows = rows(&texts, labels);
+        let (codes, weights) = rows.of(0);
+        let common = codes.iter().position(|code| *code == rows.of(5).0[0]).expect("a common label");
+        assert!(weights[1 - common] > weights[common] && weights[common] > 0.0);
         assert!((weights.iter().map(|weight| weight * weight).sum::<f32>() - 1.0).abs() < 1e-6);
-        let of_common = rows.of(5).0[0];
-        let (codes, _) = rows.of(0);
-        let [common, rare] = [true, false]
-            .map(|is| weights[codes.iter().position(|code| (*code == of_common) == is).expect("both")]);
-        assert!(rare > common && common > 0.0);
         assert_eq!(labels("Fantasy, Young Adult; Fiction > Science fiction").len(), 4);
         assert_eq!(labels("[\"Fantasy\"]"), labels("fantasy"));
         assert!(labels(" ; ").is_empty());

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::catalog::attributes::Joined;
 use crate::catalog::encode::{self, Encoded};
 use crate::catalog::keys::LOST_ZEROS;
 use crate::catalog::makers::{Particulars, Related};
@@ -19,7 +20,7 @@ use crate::model::data::{Group, Maker};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::memory_budget::{self, MemoryBudget, Workload};
 use crate::run_summary::{Counts, RatingCounts, Stage};
-use crate::text::count;
+use crate::text::{count, plain};
 
 #[derive(Debug)]
 pub struct Job<'a> {
@@ -72,7 +73,7 @@ impl<'a> Job<'a> {
         if ratings.interactions.is_empty() {
             return Err(no_ratings(rows, &self.rejects));
         }
-        readers::read(database, config)?.finish(&mut ratings)?;
+        self.readers(database, &mut ratings)?;
         let related = self.books(database, &mut ratings)?;
         let digest = digest(&ratings, &related, config);
         let need = Workload {
@@ -86,6 +87,28 @@ impl<'a> Job<'a> {
         };
         let memory = MemoryBudget::new(config, need)?;
         Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, digest, memory })
+    }
+
+    /// Reads the table of readers, if one is named, and says how it and the ratings belong together.
+    fn readers(&self, database: &Database, ratings: &mut Encoded) -> Result<()> {
+        let Context { config, console, .. } = self.context;
+        if config.source.readers.is_empty() {
+            return Ok(());
+        }
+        let Joined { rated, newcomers } = readers::read(database, config)?.finish(ratings)?;
+        let table = plain(&config.source.readers);
+        console.say(format!(
+            "readers    {} without ratings in {table}, {} with",
+            count(newcomers),
+            count(rated)
+        ));
+        if rated == 0 {
+            let id = plain(&config.source.reader);
+            console.warn(format!(
+                "no reader of the ratings is in {table}: do its column {id} and that of the ratings hold the same ids?"
+            ));
+        }
+        Ok(())
     }
 
     /// Runs [`related`] as a stage, and says what it found.

@@ -141,7 +141,8 @@ fn readers_without_ratings_get_what_their_like_read() {
          INSERT INTO members VALUES (9001, 'Oslo', 1980, 'x'), (9002, 'Bergen', 1980, 'x'), (9003, NULL, NULL, 'x')",
     );
     let settings = [("NIGHTSHELF_READERS", "members"), ("NIGHTSHELF_ATTRIBUTES", "town, born")];
-    shop.call_with(&["run"], &settings).ok();
+    let said = shop.call_with(&["run"], &settings).ok().stderr;
+    assert!(said.contains("3 without ratings in members, 400 with"), "{said}");
     shop.call(&["check"]).ok();
     let list = |reader: u64| {
         shop.rows(&format!("SELECT isbn FROM recommendations WHERE user_id = {reader} ORDER BY rank"))
@@ -157,6 +158,9 @@ fn readers_without_ratings_get_what_their_like_read() {
     shop.call_with(&["run"], &[("NIGHTSHELF_READERS", "people")]).failed(78, "people");
     let wrong = [("NIGHTSHELF_READERS", "members"), ("NIGHTSHELF_ATTRIBUTES", "shoe_size")];
     shop.call_with(&["run"], &wrong).failed(78, "shoe_size");
+    let strangers = [("NIGHTSHELF_READERS", "members"), ("NIGHTSHELF_READER", "password")];
+    let said = shop.call_with(&["run", "--dry-run"], &strangers).ok().stderr;
+    assert!(said.contains("no reader of the ratings is in members"), "{said}");
     // What changes in the table is another night's work.
     let again = |words: &[&str]| shop.call_with(words, &settings).ok();
     assert!(again(&["run", "--json"]).stdout.contains("unchanged"));
