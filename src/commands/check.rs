@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::catalog::encode;
 use crate::cli::Target;
 use crate::context::Context;
-use crate::database::{check, runs, source};
+use crate::database::{check, readers, runs, source};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::dataset;
 use crate::query::nothing_published;
@@ -30,6 +30,7 @@ pub fn check(context: Context<'_>, args: &Target) -> Result<Outcome> {
 
     let reading = source::read(&database, config)?;
     let mut ratings = encode::encode(encode::normalise(reading.columns, config)?)?;
+    readers::read(&database, settings.as_ref().unwrap_or(config))?.finish(&mut ratings)?;
     let related = dataset::related(&database, config, &mut ratings)?;
     let editions = related.editions(settings.as_ref().unwrap_or(config));
     let items = current.counts.items.unwrap_or_default() as usize;

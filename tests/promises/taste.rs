@@ -144,10 +144,15 @@ fn readers_without_ratings_get_what_their_like_read() {
     let said = shop.call_with(&["run"], &settings).ok().stderr;
     assert!(said.contains("3 without ratings in members, 400 with"), "{said}");
     shop.call(&["check"]).ok();
+    // A newcomer between two nights.
+    shop.sql("INSERT INTO members VALUES (9004, 'Oslo', 1980, 'x')");
+    shop.call_with(&["backfill"], &settings).ok();
+    let checked = shop.call_with(&["check"], &settings).ok().stdout;
+    assert!(!checked.contains("have changed"), "{checked}");
     let list = |reader: u64| {
         shop.rows(&format!("SELECT isbn FROM recommendations WHERE user_id = {reader} ORDER BY rank"))
     };
-    assert_eq!([9001, 9002, 9003].map(|reader| list(reader).len()), [10, 10, 10]);
+    assert_eq!([9001, 9002, 9003, 9004].map(|reader| list(reader).len()), [10; 4]);
     // Readers of taste u % 4 = 1 live in Oslo: of books by taste, theirs are every fourth from the second on.
     let of_oslo: Vec<String> = (0..60).filter(|book| book % 4 == 1).map(isbn).collect();
     let share = |reader: u64| list(reader).iter().filter(|isbn| of_oslo.contains(isbn)).count();
@@ -163,6 +168,7 @@ fn readers_without_ratings_get_what_their_like_read() {
     assert!(said.contains("no reader of the ratings is in members"), "{said}");
     // What changes in the table is another night's work.
     let again = |words: &[&str]| shop.call_with(words, &settings).ok();
+    again(&["run"]);
     assert!(again(&["run", "--json"]).stdout.contains("unchanged"));
     shop.sql("UPDATE members SET town = 'Oslo' WHERE id % 4 = 2");
     assert!(!again(&["run", "--json"]).stdout.contains("unchanged"));
