@@ -167,7 +167,7 @@ impl<B: Backend> Batch<B> {
     }
 }
 
-/// Fits a ranker to the examples: the mean of [`NETWORKS`] networks that begin with other numbers, as each ends in another
+/// Fits a ranker to the examples: the mean of a few networks that begin with other numbers, as each ends in another
 /// minimum, and the mean is surer and better than any of them. `watch` gets, after each epoch of the first, the loss of
 /// examples that it does not learn from.
 ///
