@@ -31,7 +31,7 @@
 //! - [`top_k`] turns factors into lists. [`attribution`] finds the user's own item that contributed most to
 //!   an entry.
 //! - [`device`] chooses CPU or GPU. [`engine`] hides burn's `Backend` from callers: plain slices in, factors
-//!   out. `tensors` moves numbers to a device and back.
+//!   out. `tensors` moves numbers to a device and back; `deriving` keeps autodiff off rayon's threads.
 //! - [`error`], [`interrupt`] (signals) and [`panics`] (libraries that panic) serve all of them.
 //!
 //! This crate knows no SQL, no data frames, no files and no console.
@@ -42,6 +42,7 @@ pub mod biases;
 pub mod candidates;
 pub mod confidence;
 pub mod data;
+mod deriving;
 pub mod device;
 pub mod engine;
 pub mod error;

@@ -3,6 +3,7 @@
 mod als;
 mod attribution;
 mod candidates;
+mod deriving;
 mod fold_in;
 mod half_step;
 mod minibatch;

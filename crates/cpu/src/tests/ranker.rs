@@ -5,7 +5,7 @@ use nightshelf_model::{Watch, initial};
 use crate::engine;
 
 /// Users who pick the candidate with the greatest |own of author|: no weighted sum can say that.
-fn examples() -> Examples {
+pub fn examples() -> Examples {
     let mut examples = Examples::new();
     for user in 0..400 {
         let rows: Vec<f32> =

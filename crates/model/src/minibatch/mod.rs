@@ -19,6 +19,7 @@ use rand::{RngExt, SeedableRng};
 use super::confidence::ConfidenceMatrix;
 use super::{Factors, Watch, initial, not_finite};
 use crate::data::Interactions;
+use crate::deriving::on_threads_of_their_own;
 use crate::error::Result;
 use crate::hyperparameters::{Hyperparameters, Minibatch, Model, Resolved, Solver};
 
@@ -129,6 +130,15 @@ pub struct Setting<'a> {
 
 impl Setting<'_> {
     fn fit<B: Backend<FloatElem = f32>>(
+        &self,
+        device: &B::Device,
+        rows: &Interactions,
+        watch: &Watch<'_>,
+    ) -> Result<Factors> {
+        on_threads_of_their_own(vec![|| self.descend::<B>(device, rows, watch)]).remove(0)
+    }
+
+    fn descend<B: Backend<FloatElem = f32>>(
         &self,
         device: &B::Device,
         rows: &Interactions,

@@ -9,10 +9,10 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
-use rayon::prelude::*;
 
 use super::{Kind, Layer, Ranker, Settings, Standard, features};
 use crate::Watch;
+use crate::deriving::on_threads_of_their_own;
 use crate::error::Result;
 use crate::tensors::{numbers, table};
 
@@ -182,15 +182,17 @@ pub fn fit<B: Backend<FloatElem = f32>>(
     watch: &Watch<'_>,
 ) -> Result<Ranker> {
     let standard = Standard::of(&examples.features);
-    // One network leaves cores idle.
-    let networks = (0..NETWORKS)
-        .into_par_iter()
-        .map(|number| {
+    let standard_of = &standard;
+    let fit = |number: u64| {
+        move || {
             let silent = Watch { interrupt: watch.interrupt, epoch: &|_, _| () };
             let watch = if number == 0 { watch } else { &silent };
-            fit_one::<B>(device, (examples, &standard), settings, seed.wrapping_add(number << 32), watch)
-        })
-        .collect::<Result<_>>()?;
+            fit_one::<B>(device, (examples, standard_of), settings, seed.wrapping_add(number << 32), watch)
+        }
+    };
+    // One network leaves cores idle.
+    let networks = on_threads_of_their_own((0..NETWORKS).map(fit).collect());
+    let networks = networks.into_iter().collect::<Result<_>>()?;
     Ok(Ranker::Networks { standard, networks })
 }
 
