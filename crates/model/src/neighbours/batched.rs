@@ -1,7 +1,5 @@
 //! Many items' systems at once, in plain tensor operations: what a GPU runs.
 
-use std::sync::{Mutex, PoisonError};
-
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -30,24 +28,22 @@ const SPENT: f32 = 1e-12;
 /// Conjugate gradients on a device of burn, with the diagonal as preconditioner (Saad 2003, "Iterative methods for sparse
 /// linear systems", algorithm 9.1): products only, and, but for rounding, exact after as many steps as unknowns.
 pub struct OnDevice<B: Backend> {
-    /// One thread at a time makes tensors: the others build systems meanwhile.
-    device: Mutex<B::Device>,
+    device: B::Device,
 }
 
 impl<B: Backend> OnDevice<B> {
     pub fn new(device: B::Device) -> Self {
-        Self { device: Mutex::new(device) }
+        Self { device }
     }
 }
 
 impl<B: Backend<FloatElem = f32>> Batched for OnDevice<B> {
     fn solve(&self, systems: &[System], regularization: f32) -> Result<Vec<Vec<f32>>> {
-        let device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
         let most = systems.iter().map(System::size).max().unwrap_or_default().max(1);
         let mut solved = Vec::with_capacity(systems.len());
         for some in systems.chunks((TILE / (most * most)).max(1)) {
             let size = some.iter().map(System::size).max().unwrap_or_default();
-            let solutions = numbers(together::<B>(some, size, regularization, &device)?)?;
+            let solutions = numbers(together::<B>(some, size, regularization, &self.device)?)?;
             let rows = some.iter().zip(solutions.chunks_exact(size.max(1)));
             solved.extend(rows.map(|(system, row)| row[..system.size()].to_vec()));
         }

@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::hyperparameters::Model;
 use crate::interrupt::Interrupt;
 use batched::Batched;
-use cooccurrence::Cooccurrence;
+use cooccurrence::{Cooccurrence, Row};
 pub use system::System;
 
 /// Bytes of the systems that a thread builds together. The more fit, the fewer rows of G are made twice.
@@ -309,45 +309,55 @@ fn solve(
             (rest, bytes, taken) = (left, 0, 0);
         }
     }
-    let solved: Vec<(u32, Vec<f32>)> = groups
-        .into_par_iter()
-        .map_init(
-            || (matrix.row(), Vec::new()),
-            |(row, room), group| {
-                let mut systems: Vec<System> =
-                    group.iter().map(|item| System::new(nearest.of(*item as usize).1)).collect();
-                // Which system wants which row of G, and where.
-                let mut wanted: Vec<(u32, u32, u32)> = Vec::new();
-                for (place, item) in group.iter().enumerate() {
-                    let near = nearest.of(*item as usize).0.iter().enumerate();
-                    wanted.extend(near.map(|(at, other)| (*other, place as u32, at as u32)));
+    let build = |row: &mut Row, group: &[u32]| {
+        let mut systems: Vec<System> =
+            group.iter().map(|item| System::new(nearest.of(*item as usize).1)).collect();
+        // Which system wants which row of G, and where.
+        let mut wanted: Vec<(u32, u32, u32)> = Vec::new();
+        for (place, item) in group.iter().enumerate() {
+            let near = nearest.of(*item as usize).0.iter().enumerate();
+            wanted.extend(near.map(|(at, other)| (*other, place as u32, at as u32)));
+        }
+        wanted.sort_unstable();
+        for same in wanted.chunk_by(|a, b| a.0 == b.0) {
+            interrupt.check()?;
+            let item = same[0].0;
+            // Systems are symmetric: what comes after the item is enough.
+            matrix.fill(row, item, item);
+            for (_, place, at) in same {
+                let near = nearest.of(group[*place as usize] as usize).0;
+                systems[*place as usize].set(*at as usize, &near[*at as usize..], row);
+            }
+            row.clear();
+        }
+        Ok(systems)
+    };
+    let solved: Vec<Vec<Vec<f32>>> = match device {
+        None => groups
+            .par_iter()
+            .map_init(
+                || (matrix.row(), Vec::new()),
+                |(row, room), group| {
+                    let systems = build(row, group)?.into_iter();
+                    Ok(systems.map(|system| system.solve(regularization, room)).collect())
+                },
+            )
+            .collect::<Result<_>>()?,
+        // A device is given its work by one thread.
+        Some(device) => {
+            let mut solved = Vec::with_capacity(groups.len());
+            for some in groups.chunks(rayon::current_num_threads()) {
+                let built = some.par_iter().map_init(|| matrix.row(), |row, group| build(row, group));
+                for systems in built.collect::<Result<Vec<_>>>()? {
+                    solved.push(device.solve(&systems, regularization)?);
                 }
-                wanted.sort_unstable();
-                for same in wanted.chunk_by(|a, b| a.0 == b.0) {
-                    interrupt.check()?;
-                    let item = same[0].0;
-                    // Systems are symmetric: what comes after the item is enough.
-                    matrix.fill(row, item, item);
-                    for (_, place, at) in same {
-                        let near = nearest.of(group[*place as usize] as usize).0;
-                        systems[*place as usize].set(*at as usize, &near[*at as usize..], row);
-                    }
-                    row.clear();
-                }
-                let solved = match device {
-                    Some(device) => device.solve(&systems, regularization)?,
-                    None => systems.into_iter().map(|system| system.solve(regularization, room)).collect(),
-                };
-                Ok(group.iter().copied().zip(solved).collect::<Vec<_>>())
-            },
-        )
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
+            }
+            solved
+        }
+    };
     let mut weights = vec![0.0; nearest.len()];
-    for (item, solution) in solved {
-        weights[nearest.offsets[item as usize]..][..solution.len()].copy_from_slice(&solution);
+    for (item, solution) in groups.into_iter().flatten().zip(solved.into_iter().flatten()) {
+        weights[nearest.offsets[*item as usize]..][..solution.len()].copy_from_slice(&solution);
     }
     Ok(weights)
 }
