@@ -30,6 +30,7 @@
 //! - [`fold_in`] solves rows that came after training.
 //! - [`top_k`] turns factors into lists. [`attribution`] finds the user's own item that contributed most to
 //!   an entry.
+//! - [`rules`] says what a list may have, whatever proposes it.
 //! - [`device`] chooses CPU or GPU. [`engine`] hides burn's `Backend` from callers: plain slices in, factors
 //!   out. `tensors` moves numbers to a device and back; `deriving` keeps autodiff off rayon's threads.
 //! - [`error`], [`interrupt`] (signals) and [`panics`] (libraries that panic) serve all of them.
@@ -55,6 +56,7 @@ pub mod neighbours;
 pub mod panics;
 pub mod ranker;
 pub mod rating;
+pub mod rules;
 pub mod tensors;
 pub mod top_k;
 

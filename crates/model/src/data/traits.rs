@@ -23,6 +23,11 @@ pub struct Descriptions {
     pub publishers: Vec<u32>,
     /// The same of languages.
     pub languages: Vec<u32>,
+    /// The same of series; empty where none is known.
+    pub series: Vec<u32>,
+    /// The first and the last volume of its series that each item is: the same for all but collections. Infinite for what
+    /// stands behind a volume that nobody can have; of no meaning for an item without a series.
+    pub volumes: Vec<[f32; 2]>,
     /// The year of publication; NaN where it is unknown.
     pub years: Vec<f32>,
     /// The words of titles: a row for each item, with weights whose squares add up to 1 in the place of ratings.
