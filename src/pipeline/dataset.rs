@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::data::{Group, Maker};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::memory_budget::{self, MemoryBudget, Workload};
+use crate::recommender::ranking::{EXAMPLES, learns};
 use crate::run_summary::{Counts, RatingCounts, Stage};
 use crate::text::{count, plain};
 
@@ -83,6 +84,7 @@ impl<'a> Job<'a> {
             words: related.words() as u64,
             factors: config.model.factors as u64,
             neighbours: config.model.neighbours as u64,
+            examples: if learns(config) { EXAMPLES as u64 } else { 0 },
             top: config.output.top as u64,
         };
         let memory = MemoryBudget::new(config, need)?;

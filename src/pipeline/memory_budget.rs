@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::machine::{self, Memory};
+use crate::model::ranker::features;
 use crate::text::count;
 
 /// Bytes before anything is read: the program, SQLite's cache, buffers of threads.
@@ -31,6 +32,9 @@ const PER_WEIGHED: u64 = 24;
 /// Bytes of systems that are built together while neighbours are fitted, at most.
 const SYSTEMS: u64 = 128 << 20;
 
+/// Bytes for each reader that a ranker learns from: the features of some 50 candidates.
+const PER_EXAMPLE: u64 = 50 * 4 * features::COUNT as u64;
+
 /// Bytes for each entry of a list: 40, in each of the three tiles that exist at a time.
 const PER_ENTRY: u64 = 3 * 40;
 
@@ -38,7 +42,7 @@ const PER_ENTRY: u64 = 3 * 40;
 const ENTRIES: u64 = 1 << 19;
 
 /// The sizes that the memory of a night follows from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
     pub ratings: u64,
     /// Readers, with the made-up ones that stand for authors and publishers.
@@ -50,6 +54,8 @@ pub struct Workload {
     pub factors: u64,
     /// The most neighbours of a book.
     pub neighbours: u64,
+    /// The most readers that a ranker learns from; 0 if none learns.
+    pub examples: u64,
     /// Entries in a list.
     pub top: u64,
 }
@@ -61,7 +67,8 @@ impl Workload {
     }
 
     /// The least bytes that are enough for a whole night: both models of all readers and books at once, the
-    /// books' factors once more quantized to bytes, the neighbours, and lists for 64 readers at a time.
+    /// books' factors once more quantized to bytes, the neighbours, the ranker's examples, and lists
+    /// for 64 readers at a time.
     pub fn least(self) -> u64 {
         let rows = PER_ROW * (self.users + self.items) + PER_WORD * self.words;
         let models = 2 * 4 * self.factors * (self.users + self.items);
@@ -74,7 +81,8 @@ impl Workload {
             0 => 0,
             _ => weights + PER_WEIGHED * self.ratings + systems.min(SYSTEMS),
         };
-        self.to_read() + rows + models + quantized + neighbours + PER_ENTRY * 64 * self.top
+        let examples = PER_EXAMPLE * self.examples.min(self.users);
+        self.to_read() + rows + models + quantized + neighbours + examples + PER_ENTRY * 64 * self.top
     }
 }
 
@@ -112,8 +120,7 @@ impl MemoryBudget {
 /// # Errors
 /// [`Kind::Config`] if they do not.
 pub fn check_reading(config: &Config, ratings: u64) -> Result<()> {
-    let need =
-        Workload { ratings, users: 0, items: 0, words: 0, factors: 0, neighbours: 0, top: 0 }.to_read();
+    let need = Workload { ratings, ..Workload::default() }.to_read();
     let most = Most::find(config);
     if need > most.bytes {
         let reading = format!("reading {} ratings", count(ratings));
@@ -160,6 +167,7 @@ mod tests {
             words: 0,
             factors: 64,
             neighbours: 50,
+            examples: 3_000,
             top: 10,
         };
         let mut config = Config::default();

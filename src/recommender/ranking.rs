@@ -25,7 +25,7 @@ pub const WINDOWS: usize = 8;
 const SEED: u64 = 30;
 
 /// Most readers for a ranker to learn from: more take time, and change little.
-const EXAMPLES: usize = 3_000;
+pub const EXAMPLES: usize = 3_000;
 
 /// With fewer examples than this, each half of the readers teaches a ranker for the other half to judge, and all teach
 /// the one that is published.
@@ -60,6 +60,11 @@ struct Taught {
 /// A judge's place, and the lists of a learned ranker and of a blend.
 type Judged = (u32, Vec<u32>, Vec<u32>);
 
+/// Whether a ranker is learned with these settings, if there is enough to learn from.
+pub fn learns(config: &Config) -> bool {
+    has_ranker(config) && config.ranker.kind != RankerKind::None
+}
+
 impl Choice {
     /// Learns from one half of the readers, and asks the other half whether that serves them better than the best
     /// blend, which one half chooses for the other, too. `None` if lists have no ranker.
@@ -67,7 +72,7 @@ impl Choice {
         if !has_ranker(&model.config) {
             return Ok(None);
         }
-        let is_wanted = model.config.ranker.kind != RankerKind::None;
+        let is_wanted = learns(&model.config);
         let searches = evaluator.candidates(model)?;
         let blends =
             blend::all(evaluator.cases().windows.iter().any(|window| window.traits.recency.is_some()));
