@@ -69,12 +69,20 @@ pub fn labels(field: &str) -> Vec<u64> {
     let label = |part: &str| -> String {
         part.nfkd().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
-    let parts = field.split([',', ';', '|', '/', '>', '[', ']']).map(label);
     // No word of a description is the same as a label.
-    parts
+    parts(field)
+        .map(label)
         .filter(|label| !label.is_empty())
         .map(|label| xxh3_64(format!("label {label}").as_bytes()))
         .collect()
+}
+
+/// The labels as they are written.
+pub fn parts(field: &str) -> impl Iterator<Item = &str> {
+    let parts = field.split([',', ';', '|', '/', '>', '[', ']']);
+    parts
+        .map(|part| part.trim().trim_matches(['"', '\'']))
+        .filter(|part| part.contains(char::is_alphanumeric))
 }
 
 #[cfg(test)]

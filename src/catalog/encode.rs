@@ -11,9 +11,11 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::catalog::ids::{Items, NewBook, UserId, UserRef, Users};
 use crate::catalog::keys;
 use crate::catalog::rejects::{Example, Part, Rejects};
+use crate::catalog::times;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::data::Interactions;
+use crate::model::hyperparameters::HalfLife;
 
 /// Ratings as they are read, one column per field. The columns of text ids and of times exist only if they
 /// hold anything: most tables have one kind of id, and many have no times.
@@ -23,6 +25,7 @@ pub struct RatingColumns {
     isbn: StringChunkedBuilder,
     rating: Vec<f32>,
     moment: Vec<f64>,
+    weight: Vec<f32>,
 }
 
 impl Default for RatingColumns {
@@ -33,6 +36,7 @@ impl Default for RatingColumns {
             isbn: StringChunkedBuilder::new("isbn".into(), 0),
             rating: Vec::new(),
             moment: Vec::new(),
+            weight: Vec::new(),
         }
     }
 }
@@ -71,6 +75,17 @@ impl RatingColumns {
             self.moment.resize(before, f64::NEG_INFINITY);
             self.moment.push(moment);
         }
+        if !self.weight.is_empty() {
+            self.weight.push(1.0);
+        }
+    }
+
+    /// Says how much the last row counts, beside others that count 1.
+    pub fn weigh_last(&mut self, weight: f32) {
+        if weight != 1.0 || !self.weight.is_empty() {
+            self.weight.resize(self.rating.len(), 1.0);
+            self.weight.last_mut().into_iter().for_each(|last| *last = weight);
+        }
     }
 
     fn into_frame(self) -> PolarsResult<DataFrame> {
@@ -83,6 +98,9 @@ impl RatingColumns {
         if !self.moment.is_empty() {
             columns.push(Column::new("moment".into(), self.moment));
         }
+        if !self.weight.is_empty() {
+            columns.push(Column::new("weight".into(), self.weight));
+        }
         DataFrame::new_infer_height(columns)
     }
 }
@@ -93,6 +111,8 @@ pub struct Encoded {
     pub interactions: Interactions,
     /// The time of each interaction, as a number that grows with time; empty if no time is known.
     pub moments: Vec<f64>,
+    /// How much each interaction counts, over all rows of its pair; empty if all count the same.
+    pub weights: Vec<f32>,
     pub users: Users,
     pub items: Items,
     /// For each attribute the category of each reader ([`crate::catalog::attributes`]).
@@ -114,6 +134,7 @@ impl Encoded {
     pub fn digest(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(&self.interactions.digest().to_le_bytes());
+        self.weights.iter().for_each(|weight| hash.update(&weight.to_le_bytes()));
         for code in 0..self.users.len() {
             match self.users.get(code) {
                 UserRef::Integer(id) => hash.update(&id.to_le_bytes()),
@@ -126,6 +147,11 @@ impl Encoded {
             hash.update(&[0]);
         }
         hash.digest()
+    }
+
+    /// How much each interaction counts: by its [weight](Self::weights), and by its age as [`times::decays`] says.
+    pub fn confidence(&self, half_life: HalfLife) -> Vec<f32> {
+        times::weighed_decays(&self.moments, None, half_life, &self.weights)
     }
 
     /// Adds books without ratings to the vocabulary. Returns the new codes of the books that were there, and
@@ -168,6 +194,9 @@ impl Encoded {
                 bytes.extend_from_slice(&keys[*item as usize].to_le_bytes());
                 bytes.extend_from_slice(&rating.to_bits().to_le_bytes());
             }
+            let places = self.interactions.offsets[user]..self.interactions.offsets[user + 1];
+            let weights = self.weights.get(places).unwrap_or_default();
+            weights.iter().for_each(|weight| bytes.extend_from_slice(&weight.to_bits().to_le_bytes()));
             xxh3_64(&bytes).cast_signed()
         };
         (0..self.users.len()).map(digest).collect()
@@ -220,22 +249,33 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         Ok(column) => column.f64()?.rechunk().into_no_null_iter().collect(),
         Err(_) => Vec::new(),
     };
+    let mut weights: Vec<f32> = match frame.column("weight") {
+        Ok(column) => column.f32()?.rechunk().into_no_null_iter().collect(),
+        Err(_) => Vec::new(),
+    };
     drop(frame);
     if !moments.is_sorted() {
         let mut order: Vec<usize> = (0..triples.len()).collect();
         order.sort_by(|a, b| moments[*a].total_cmp(&moments[*b]));
         triples = order.iter().map(|row| triples[*row]).collect();
         moments = order.iter().map(|row| moments[*row]).collect();
+        if !weights.is_empty() {
+            weights = order.iter().map(|row| weights[*row]).collect();
+        }
     }
     let (interactions, places) = Interactions::from_triples(users.len(), items.len(), &triples);
     let duplicates = (triples.len() - places.len()) as u64;
     if !moments.is_empty() {
         moments = places.iter().map(|place| moments[*place as usize]).collect();
     }
+    if !weights.is_empty() {
+        weights = sums(&triples, &weights, &interactions);
+    }
     let attributes = Vec::new();
     Ok(Encoded {
         interactions,
         moments,
+        weights,
         users,
         items,
         attributes,
@@ -245,6 +285,18 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         duplicates,
         opaque,
     })
+}
+
+/// The weight of each pair: the sum of those of its rows.
+fn sums(triples: &[(u32, u32, f32)], weights: &[f32], interactions: &Interactions) -> Vec<f32> {
+    let mut sums = vec![0.0; interactions.len()];
+    for ((user, item, _), weight) in triples.iter().zip(weights) {
+        let first = interactions.offsets[*user as usize];
+        if let Ok(place) = interactions.of(*user as usize).0.binary_search(item) {
+            sums[first + place] += weight;
+        }
+    }
+    sums
 }
 
 /// The readers, and for each row the code of its reader.

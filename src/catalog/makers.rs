@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::catalog::content::{self, Words};
 use crate::catalog::editions::{self, WorkKey};
 use crate::catalog::ids::Items;
 use crate::catalog::language;
+use crate::catalog::series::{AllSeries, SeriesOfBooks, Volume};
 use crate::config::Config;
 use crate::model::data::{Descriptions, Editions, Group, Interactions, Maker, UNKNOWN};
 
@@ -27,6 +28,8 @@ pub struct BookTexts<'a> {
     pub year: Option<&'a str>,
     pub genre: Option<&'a str>,
     pub description: Option<&'a str>,
+    pub series: Option<&'a str>,
+    pub volume: Option<&'a str>,
 }
 
 /// Who made a book, what it is called and what it is about, in forms that can be compared.
@@ -38,18 +41,26 @@ pub struct Particulars {
     year: Option<f32>,
     title: Vec<u64>,
     subjects: Vec<u64>,
+    /// As they are written.
+    genres: Vec<String>,
+    volume: Option<Volume>,
 }
 
 impl Particulars {
     pub fn new(texts: BookTexts<'_>) -> Self {
-        let BookTexts { title, author, publisher, year, genre, description } = texts;
+        let BookTexts { title, author, publisher, year, genre, description, series, volume } = texts;
         let maker = |name: Option<&str>| name.map(folded).filter(|name| !name.is_empty());
         let name = title.zip(author).and_then(|(title, author)| WorkKey::new(title, author));
         let authors = author.into_iter().flat_map(people).filter_map(|author| maker(Some(author))).collect();
         let about = |text: Option<&str>, parts: fn(&str) -> Vec<u64>| text.map(parts).unwrap_or_default();
         let subjects = [about(genre, content::labels), about(description, content::words)].concat();
+        let genres = genre.into_iter().flat_map(content::parts).map(str::to_owned).collect();
+        let volume = match series {
+            Some(series) => Volume::of_columns(series, volume),
+            None => title.and_then(|title| Volume::of_title(title, author)),
+        };
         let (year, title) = (year.and_then(year_of), about(title, content::words));
-        Self { authors, publisher: maker(publisher), name, year, title, subjects }
+        Self { authors, publisher: maker(publisher), name, year, title, subjects, genres, volume }
     }
 }
 
@@ -65,6 +76,12 @@ fn year_of(field: &str) -> Option<f32> {
 pub struct Related {
     /// Books with a maker in common, from which the ranking model learns.
     pub groups: Vec<Group>,
+    /// By code, as [`Maker::codes`].
+    authors: Vec<u32>,
+    publishers: Vec<u32>,
+    series: SeriesOfBooks,
+    /// The books of each genre, by its name.
+    pub genres: Vec<(String, Vec<u32>)>,
     editions: Editions,
     /// By code; [`f32::NAN`] where it is unknown. Empty where no year is.
     years: Vec<f32>,
@@ -77,10 +94,12 @@ impl Related {
     /// What is known of each of `items`.
     pub fn descriptions(&self, items: &Items) -> Arc<Descriptions> {
         let language = |item: usize| items.isbn13(item).map_or(UNKNOWN, language::of_isbn13);
-        let codes = |maker: Maker| maker.codes(&self.groups, items.len());
+        let (series, volumes) = self.series.clone();
         Arc::new(Descriptions {
-            authors: codes(Maker::Author),
-            publishers: codes(Maker::Publisher),
+            authors: self.authors.clone(),
+            publishers: self.publishers.clone(),
+            series,
+            volumes,
             languages: (0..items.len()).map(language).collect(),
             years: self.years.clone(),
             titles: self.titles.clone(),
@@ -99,6 +118,13 @@ impl Related {
             hash.update(&[group.maker as u8]);
             group.items.iter().for_each(|item| hash.update(&item.to_le_bytes()));
         }
+        for (name, books) in &self.genres {
+            hash.update(name.as_bytes());
+            books.iter().for_each(|item| hash.update(&item.to_le_bytes()));
+        }
+        let (series, volumes) = &self.series;
+        [&self.authors, series].into_iter().flatten().for_each(|code| hash.update(&code.to_le_bytes()));
+        volumes.iter().flatten().for_each(|volume| hash.update(&volume.to_le_bytes()));
         let editions = self.editions(config);
         if editions.count().0 > 0 {
             editions.works(items).iter().for_each(|work| hash.update(&work.to_le_bytes()));
@@ -127,16 +153,30 @@ pub struct Groups {
     years: Vec<(u32, f32)>,
     titles: Words,
     subjects: Words,
+    /// By folded name: the name as it is written first in the order of letters, and the books.
+    genres: HashMap<String, (String, Vec<u32>)>,
+    series: AllSeries,
 }
 
 impl Groups {
     /// `item` is the book's code, if it has one.
     pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
-        let Particulars { authors, publisher, name, year, title, subjects } = particulars;
+        let Particulars { authors, publisher, name, year, title, subjects, genres, volume } = particulars;
+        if let Some(volume) = volume {
+            self.series.add(item, volume, xxh3_64(authors.first().map_or("", String::as_str).as_bytes()));
+        }
         if let Some(item) = item {
             self.years.extend(year.map(|year| (item, year)));
             self.titles.add(item, &title);
             self.subjects.add(item, &subjects);
+            for genre in genres {
+                let (name, books) =
+                    self.genres.entry(genre.to_lowercase()).or_insert_with(|| (genre.clone(), Vec::new()));
+                if genre < *name {
+                    *name = genre;
+                }
+                books.push(item);
+            }
             let authors = authors.into_iter().map(|name| (Maker::Author, name));
             for maker in authors.chain(publisher.map(|name| (Maker::Publisher, name))) {
                 self.by_name.entry(maker).or_default().push(item);
@@ -160,7 +200,17 @@ impl Groups {
         groups.sort_unstable_by(|a, b| (a.maker, &a.items).cmp(&(b.maker, &b.items)));
         let mut years = vec![f32::NAN; if self.years.is_empty() { 0 } else { items }];
         self.years.into_iter().for_each(|(item, year)| years[item as usize] = year);
+        let mut genres: Vec<(String, Vec<u32>)> = self.genres.into_values().collect();
+        genres.sort_unstable();
+        for (_, books) in &mut genres {
+            books.sort_unstable();
+            books.dedup();
+        }
         Related {
+            authors: Maker::Author.codes(&groups, items),
+            publishers: Maker::Publisher.codes(&groups, items),
+            series: self.series.finish(items),
+            genres,
             groups,
             editions: editions::of_names(self.named),
             years,

@@ -18,5 +18,7 @@ pub mod metadata;
 pub mod popularity;
 pub mod recommendation;
 pub mod rejects;
+pub mod selection;
+pub mod series;
 pub mod split;
 pub mod times;

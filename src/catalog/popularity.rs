@@ -1,13 +1,23 @@
 //! How many readers and ratings each book has, and which books have most.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::times;
+use crate::config::Rules;
 use crate::model::data::{self, Affinity, Editions, Interactions, ItemTraits, Recency, nearest_half_life};
 use crate::model::hyperparameters::HalfLife;
 use crate::model::rating::RatingModel;
+use crate::model::rules as lists;
+use crate::model::top_k::Scored;
+
+/// The most popular books, among which everybody's list is filled up first.
+const FIRST: usize = 200;
+
+/// Books that are kept of each language.
+const OF_LANGUAGE: usize = 500;
 
 /// What lists need to know about the books. Counted over all readers, even if only some get a list.
 #[derive(Clone, Debug)]
@@ -21,8 +31,12 @@ pub struct Popularity {
     /// Whether readers mark the book low ([`RatingModel::is_low_for_most`]).
     pub low: Vec<bool>,
     pub editions: Editions,
-    /// As [`order`].
+    /// Whether each book may be recommended; empty if all may.
+    pub candidates: Vec<bool>,
+    /// As [`order`], of the candidates.
     order: Vec<u32>,
+    /// The first few of these in each language.
+    of_languages: HashMap<u32, Vec<u32>>,
 }
 
 /// What is known of all books, and for how many days each reader has read nothing (empty without times), as seen
@@ -88,22 +102,80 @@ impl Popularity {
         (ties, low): (Vec<bool>, Vec<bool>),
         editions: Editions,
     ) -> Self {
-        let order = order(&traits, &low);
-        Self { traits, stars, ties, low, editions, order }
+        let popularity = Self {
+            traits,
+            stars,
+            ties,
+            low,
+            editions,
+            candidates: Vec::new(),
+            order: Vec::new(),
+            of_languages: HashMap::new(),
+        };
+        popularity.with_candidates(Vec::new())
+    }
+
+    /// With only these books to recommend; with all if `candidates` is empty.
+    pub fn with_candidates(mut self, candidates: Vec<bool>) -> Self {
+        self.candidates = candidates;
+        let is_candidate =
+            |item: &u32| self.candidates.get(*item as usize).is_none_or(|is_candidate| *is_candidate);
+        self.order = order(&self.traits, &self.low).into_iter().filter(is_candidate).collect();
+        self.of_languages.clear();
+        for (item, rank) in self.order.iter().zip(0..) {
+            if let Some(language) = self.traits.descriptions.languages.get(*item as usize) {
+                let of_language = self.of_languages.entry(*language).or_default();
+                if of_language.len() < OF_LANGUAGE {
+                    of_language.push(rank);
+                }
+            }
+        }
+        self
+    }
+
+    /// The rules of lists, for these books.
+    pub fn rules(&self, settings: &Rules) -> lists::Rules<'_> {
+        lists::Rules::new(settings, &self.editions, &self.traits.descriptions, &self.candidates)
     }
 
     /// The `n` most popular books, and how many readers they have (where there are times, of late); no book has more than
     /// those before it.
-    pub fn best(&self, n: usize) -> Vec<(u32, f32)> {
-        let fewest = |fewest: &mut f32, item: u32| {
-            *fewest = fewest.min(self.traits.popularity(item));
-            Some((item, *fewest))
-        };
-        self.beyond(&self.order, &[], Vec::new()).take(n).scan(f32::INFINITY, fewest).collect()
+    pub fn best(&self, n: usize, rules: &lists::Rules<'_>) -> Vec<(u32, f32)> {
+        self.best_of(&self.order, n, rules)
     }
 
-    /// All books for readers of some categories, most popular first: of the first few (20 times `longest`, the most that a
-    /// list has), those that such readers read more often stand further up.
+    /// As [`Popularity::best`], of some books, most popular first.
+    pub fn best_of(&self, order: &[u32], n: usize, rules: &lists::Rules<'_>) -> Vec<(u32, f32)> {
+        let stranger = rules.of_user(&[], &[]);
+        let mut list = stranger.list(n, 0);
+        for item in order {
+            if list.is_full() {
+                break;
+            }
+            if stranger.allows(*item) {
+                list.offer(Scored { item: *item, score: self.traits.popularity(*item) }, false);
+            }
+        }
+        list.into_entries().into_iter().map(|entry| (entry.item, entry.score)).collect()
+    }
+
+    /// All books, most popular first, but for those in the first few: where a reader's languages make a difference, what is
+    /// in them, lest all that are popular in others be looked through.
+    pub fn order_for(&self, languages: &[u32]) -> impl Iterator<Item = u32> {
+        let first = if languages.is_empty() { self.order.len() } else { FIRST.min(self.order.len()) };
+        let mut own: Vec<u32> = languages
+            .iter()
+            .filter_map(|language| self.of_languages.get(language))
+            .flatten()
+            .copied()
+            .collect();
+        own.sort_unstable();
+        let own = own.into_iter().map(|rank| self.order[rank as usize]);
+        self.order[..first].iter().copied().chain(own).chain(self.order[first..].iter().copied())
+    }
+
+    /// The first few books (20 times `longest`, the most that a list has) for readers of some categories: those that such
+    /// readers read more often stand further up.
     pub fn among(&self, categories: &[u32], longest: usize) -> Vec<u32> {
         let affinity = &self.traits.affinity;
         let lifted = |item: u32| {
@@ -117,31 +189,11 @@ impl Popularity {
             .map(|item| (self.low[*item as usize], lifted(*item), *item))
             .collect();
         found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        let rest = self.order.iter().skip(found.len()).copied();
-        found.iter().map(|(_, _, item)| *item).chain(rest).collect()
+        found.into_iter().map(|(_, _, item)| item).collect()
     }
 
     /// The books, most popular first.
     pub fn order(&self) -> &[u32] {
         &self.order
-    }
-
-    /// Books in some order, without any edition of the books in `own` (rising) or `listed`, and
-    /// with one edition of each work.
-    pub fn beyond<'a>(
-        &'a self,
-        order: &'a [u32],
-        own: &'a [u32],
-        listed: Vec<u32>,
-    ) -> impl Iterator<Item = u32> + 'a {
-        let mut shown = listed;
-        order.iter().copied().filter(move |item| {
-            let is_shown = |other: u32| self.editions.are_one(*item, other);
-            let is_new = !self.editions.has(own, *item) && !shown.iter().copied().any(is_shown);
-            if is_new && !self.editions.of(*item).is_empty() {
-                shown.push(*item);
-            }
-            is_new
-        })
     }
 }

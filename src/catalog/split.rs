@@ -91,6 +91,8 @@ pub struct Split {
     /// The time of each of its entries, as [`Encoded::moments`]; empty if no time is known, or if what is held out is
     /// not what came last: what was read of late foretells nothing there.
     pub moments: Vec<f64>,
+    /// The weight of each of its entries, as [`Encoded::weights`].
+    pub weights: Vec<f32>,
     /// If every held-out rating is newer than every other: the held-out ratings, oldest first.
     pub later: Vec<Later>,
     /// `train` and the known ratings of readers who are not in it; `None` if there are no such readers.
@@ -143,17 +145,17 @@ impl Split {
     pub fn draw(ratings: &Encoded, scheme: Scheme, seed: u64) -> Result<Self> {
         Self::draw_from(
             &ratings.interactions,
-            &ratings.moments,
+            (&ratings.moments, &ratings.weights),
             (&ratings.users, &ratings.items),
             scheme,
             seed,
         )
     }
 
-    /// As [`Split::draw`], of rows and their times in the codes of `users` and `items`.
+    /// As [`Split::draw`], of rows, and their times and weights, in the codes of `users` and `items`.
     pub fn draw_from(
         rows: &Interactions,
-        moments: &[f64],
+        (moments, weights): (&[f64], &[f32]),
         (users, items): (&Users, &Items),
         scheme: Scheme,
         seed: u64,
@@ -200,6 +202,8 @@ impl Split {
             }
         }
         let mut split = Self::of_parts(rows, moments, &part)?;
+        let is_train = |(_, part): &(&f32, &Part)| **part == Part::Train;
+        split.weights = weights.iter().zip(&part).filter(is_train).map(|(weight, _)| *weight).collect();
         if !matches!(scheme, Scheme::Time(_) | Scheme::LeaveLast(_)) {
             split.moments.clear();
         }

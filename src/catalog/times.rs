@@ -67,6 +67,16 @@ pub fn decays(moments: &[f64], now: Option<f64>, half_life: HalfLife) -> Vec<f32
     moments.iter().map(|moment| (-age(*moment)).exp2().max(1e-6) as f32).collect()
 }
 
+/// [`decays`] times `weights`, either of which may be empty.
+pub fn weighed_decays(moments: &[f64], now: Option<f64>, half_life: HalfLife, weights: &[f32]) -> Vec<f32> {
+    let mut decays = decays(moments, now, half_life);
+    if decays.is_empty() {
+        return weights.to_vec();
+    }
+    decays.iter_mut().zip(weights).for_each(|(decay, weight)| *decay *= weight);
+    decays
+}
+
 /// The newest of these times in seconds; `None` as in [`in_seconds`].
 pub fn newest(moments: &[f64]) -> Option<f64> {
     Some(in_seconds(moments)?.into_iter().fold(f64::NEG_INFINITY, f64::max))

@@ -104,7 +104,7 @@ fn text_layer(origin: &str, text: &str, defaults: &Table) -> Result<Layer> {
         };
         for (key, value) in keys.iter_mut() {
             let Some(default) = known.get(key) else {
-                return Err(unknown(origin, "key", key, all_keys(defaults)));
+                return Err(unknown(origin, "key", key, names(defaults)));
             };
             // People write `scale = [1, 10]` and `regularization = 1`.
             widen(value, default);
@@ -117,7 +117,7 @@ fn environment_layers(
     environment: impl IntoIterator<Item = (String, String)>,
     defaults: &Table,
 ) -> Result<Vec<Layer>> {
-    let is_setting = |name: &str| all_keys(defaults).any(|known| Some(known) == key_of(name).as_ref());
+    let is_setting = |name: &str| names(defaults).any(|known| Some(known) == key_of(name));
     let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| is_setting(name)).collect();
     variables.sort();
     variables
@@ -137,31 +137,28 @@ fn key_of(variable: &str) -> Option<String> {
 /// Environment variables that look like settings but are none, each with the nearest setting.
 ///
 /// They change nothing. Kubernetes sets some for every service of that name, and images set their own.
-pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
+pub fn unknown_variables(variables: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
     // Variables of flags that are no settings, and the one that tests set.
     const OTHERS: [&str; 3] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG", failpoint::VARIABLE];
     let defaults = default_table()?;
-    let known = || all_keys(&defaults).map(String::as_str);
+    let known: Vec<String> = names(&defaults).collect();
     let is_unknown = |name: &String| {
-        key_of(name).is_some_and(|key| !known().any(|known| known == key)) && !OTHERS.contains(&name.as_str())
+        key_of(name).is_some_and(|key| !known.contains(&key)) && !OTHERS.contains(&name.as_str())
     };
-    let mut unknown: Vec<String> = names.into_iter().filter(is_unknown).collect();
+    let mut unknown: Vec<String> = variables.into_iter().filter(is_unknown).collect();
     unknown.sort();
-    let meant = |name: String| match nearest(&key_of(&name).unwrap_or_default(), known()) {
-        Some(near) => format!("{name} (did you mean NIGHTSHELF_{}?)", near.to_uppercase()),
-        None => name,
-    };
+    let meant =
+        |name: String| match nearest(&key_of(&name).unwrap_or_default(), known.iter().map(String::as_str)) {
+            Some(near) => format!("{name} (did you mean NIGHTSHELF_{}?)", near.to_uppercase()),
+            None => name,
+        };
     Ok(unknown.into_iter().map(meant).collect())
 }
 
 /// A layer of one key, from the text of a flag or a variable.
 fn word_layer(origin: String, key: &str, text: &str, defaults: &Table) -> Result<Layer> {
-    let found = defaults.iter().find_map(|(section, keys)| {
-        let default = keys.as_table()?.get(key)?;
-        Some((section, default))
-    });
-    let Some((section, default)) = found else {
-        return Err(unknown(&origin, "key", key, all_keys(defaults)));
+    let Some((_, section, key, default)) = settings(defaults).find(|(name, ..)| name == key) else {
+        return Err(unknown(&origin, "key", key, names(defaults)));
     };
     let not_a = |what: &str| bad(&origin, &format!("{text:?} is not {what}"));
     let value = match default {
@@ -200,12 +197,28 @@ fn is_whole(numbers: &[Value]) -> bool {
     matches!(numbers.first(), Some(Value::Integer(_)))
 }
 
-fn all_keys(defaults: &Table) -> impl Iterator<Item = &String> {
-    defaults.values().filter_map(Value::as_table).flat_map(Table::keys)
+/// Each setting's name, section, key and default. The name is the key, but for queries of sections other than
+/// `[source]`: `candidates_query`.
+fn settings(defaults: &Table) -> impl Iterator<Item = (String, &String, &String, &Value)> {
+    let sections = defaults.iter().filter_map(|(section, keys)| Some((section, keys.as_table()?)));
+    sections.flat_map(|(section, keys)| {
+        keys.iter().map(move |(key, default)| {
+            let name = match key == "query" && section != "source" {
+                true => format!("{section}_{key}"),
+                false => key.clone(),
+            };
+            (name, section, key, default)
+        })
+    })
 }
 
-fn unknown<'a>(origin: &str, what: &str, word: &str, known: impl IntoIterator<Item = &'a String>) -> Error {
-    let meant = match nearest(word, known.into_iter().map(String::as_str)) {
+fn names(defaults: &Table) -> impl Iterator<Item = String> {
+    settings(defaults).map(|(name, ..)| name)
+}
+
+fn unknown(origin: &str, what: &str, word: &str, known: impl IntoIterator<Item = impl AsRef<str>>) -> Error {
+    let known: Vec<_> = known.into_iter().collect();
+    let meant = match nearest(word, known.iter().map(AsRef::as_ref)) {
         Some(near) => format!("; did you mean {near}?"),
         None => String::new(),
     };
@@ -290,7 +303,7 @@ mod tests {
     #[test]
     fn every_key_has_one_name() {
         let defaults = default_table().expect("defaults");
-        let mut names: Vec<_> = all_keys(&defaults).collect();
+        let mut names: Vec<_> = names(&defaults).collect();
         let count = names.len();
         names.sort();
         names.dedup();
@@ -308,10 +321,21 @@ mod tests {
 
     /// Settings as people write them, and as they mistype them.
     fn anything() -> impl Strategy<Value = String> {
-        let sections =
-            ["source", "items", "model", "rating", "minibatch", "output", "backfill", "compute", "modell"];
+        let sections = [
+            "source",
+            "items",
+            "model",
+            "rating",
+            "minibatch",
+            "rules",
+            "candidates",
+            "output",
+            "backfill",
+            "compute",
+            "modell",
+        ];
         let defaults = default_table().expect("defaults");
-        let keys = all_keys(&defaults).cloned().chain(["facors".into()]);
+        let keys = names(&defaults).chain(["facors".into()]);
         let section = prop::sample::select(sections.to_vec()).prop_map(|name| format!("[{name}]\n"));
         let value = prop_oneof![
             any::<i64>().prop_map(|number| number.to_string()),
@@ -368,7 +392,7 @@ mod tests {
 
         #[test]
         fn whatever_stands_in_the_environment(
-            key in prop::sample::select(all_keys(&default_table().expect("defaults")).cloned().collect::<Vec<_>>()),
+            key in prop::sample::select(names(&default_table().expect("defaults")).collect::<Vec<_>>()),
             text in prop_oneof![any::<String>(), "[-0-9.e,\\[\\] ]{0,8}"],
         ) {
             let name = format!("NIGHTSHELF_{}", key.to_uppercase());

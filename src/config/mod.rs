@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::model::hyperparameters::{HalfLife, Minibatch, Model, Objective, Rating, Solver};
 pub use crate::model::ranker::{Kind as RankerKind, Settings as Ranker};
+pub use crate::model::rules::{Language, Settings as Rules};
 
 /// The most factors per reader and book.
 pub const MOST_FACTORS: usize = 4096;
@@ -39,6 +40,16 @@ pub struct Config {
     pub minibatch: Minibatch,
     /// What orders the candidates that the models find.
     pub ranker: Ranker,
+    /// What lists keep to.
+    pub rules: Rules,
+    /// What may be recommended tonight.
+    pub candidates: Query,
+    /// What each reader is not to see.
+    pub exclude: Query,
+    /// What each reader does not like: not shown again, and what is like it stands further down.
+    pub dislikes: Query,
+    /// What `recommendations_popular_by` has lists for.
+    pub categories: Query,
     /// What is published.
     pub output: Output,
     /// When a night's lists are not published.
@@ -62,7 +73,10 @@ pub struct Source {
     pub rating: String,
     /// Its column with the time of the rating; ignored if the table has no column of that name.
     pub rated_at: String,
-    /// A `SELECT` of user, isbn, rating and, optionally, a time; replaces the five settings above.
+    /// How much each row counts, as a column or an SQL expression; empty if all count the same. Several rows of one pair
+    /// add up.
+    pub weight: String,
+    /// A `SELECT` of user, isbn, rating and, optionally, a time and a weight; replaces the six settings above.
     pub query: String,
     /// The rating that means "read, but not rated".
     pub implicit_rating: f64,
@@ -84,6 +98,10 @@ pub struct Source {
     pub genre: String,
     /// Its column with a description.
     pub description: String,
+    /// Its column with the name of a series; without one, titles such as `Catching Fire (The Hunger Games, #2)` tell.
+    pub series: String,
+    /// Its column with the number of the volume in its series.
+    pub volume: String,
     /// A table of readers; empty for none. Readers without ratings get lists, too.
     pub readers: String,
     /// Its column with the reader's id.
@@ -100,6 +118,7 @@ impl Default for Source {
             isbn: "isbn".into(),
             rating: "rating".into(),
             rated_at: "rated_at".into(),
+            weight: String::new(),
             query: String::new(),
             implicit_rating: 0.0,
             scale: Vec::new(),
@@ -111,11 +130,21 @@ impl Default for Source {
             year: "year".into(),
             genre: "genre".into(),
             description: "description".into(),
+            series: "series".into(),
+            volume: "volume".into(),
             readers: String::new(),
             reader: "id".into(),
             attributes: String::new(),
         }
     }
+}
+
+/// A `SELECT` of the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    /// Empty for none.
+    pub query: String,
 }
 
 /// What the column `isbn` holds.

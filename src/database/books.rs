@@ -32,9 +32,10 @@ pub fn read<T>(
             return Ok(found);
         }
         let column = |name: &str| if table.has(name) { quote(name) } else { "NULL".into() };
-        let Source { book_isbn, title, author, publisher, year, genre, description, .. } = source;
-        let columns =
-            [book_isbn, title, author, publisher, year, genre, description].map(|name| column(name));
+        let Source { book_isbn, title, author, publisher, year, genre, description, series, volume, .. } =
+            source;
+        let columns = [book_isbn, title, author, publisher, year, genre, description, series, volume]
+            .map(|name| column(name));
         let (rowid, order) = match table.has_rowid {
             true => (", rowid", " WHERE rowid >= ?1 ORDER BY rowid"),
             false => ("", ""),
@@ -43,11 +44,12 @@ pub fn read<T>(
         let sql = format!("SELECT {}{rowid} FROM {from}{order}", columns.join(", "));
         let mut statement = connection.prepare(&sql)?;
         scan(database, &mut statement, table.has_rowid, |row| {
-            let texts: [Option<Cow<'_, str>>; 7] = std::array::from_fn(|column| text(row, column));
-            let [isbn, title, author, publisher, year, genre, description] =
+            let texts: [Option<Cow<'_, str>>; 9] = std::array::from_fn(|column| text(row, column));
+            let [isbn, title, author, publisher, year, genre, description, series, volume] =
                 texts.each_ref().map(Option::as_deref);
             if let Some(isbn) = isbn {
-                each(&mut found, isbn, BookTexts { title, author, publisher, year, genre, description });
+                let texts = BookTexts { title, author, publisher, year, genre, description, series, volume };
+                each(&mut found, isbn, texts);
             }
             Ok(())
         })?;

@@ -112,6 +112,8 @@ impl Target {
                     column(Field::Publisher, &source.publisher, "TEXT"),
                     column(Field::Genre, &source.genre, "TEXT"),
                     column(Field::Description, &source.description, "TEXT"),
+                    column(Field::Series, &source.series, "TEXT"),
+                    column(Field::Volume, &source.volume, ""),
                 ],
             ),
         };

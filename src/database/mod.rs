@@ -18,6 +18,7 @@ pub mod publish;
 pub mod readers;
 pub mod runs;
 pub mod scrub;
+pub mod selection;
 pub mod snapshot;
 pub mod source;
 pub mod survey;

@@ -13,8 +13,10 @@ use rusqlite::{Connection, Row, Statement};
 use crate::catalog::encode::RatingColumns;
 use crate::catalog::ids::UserRef;
 use crate::catalog::rejects::{Example, Rejects};
+use crate::catalog::selection;
 use crate::catalog::times;
 use crate::config::{Config, Source};
+use crate::database::selection as rules;
 use crate::database::table::Table;
 use crate::database::{Database, pause, quote, values};
 use crate::error::{Error, Kind, Result, nearest};
@@ -36,6 +38,8 @@ pub struct Reading {
     pub rejects: Rejects,
     /// How many rows there are of both kinds.
     pub rows: u64,
+    /// What the user's own queries name, as it was when the ratings were read.
+    pub selected: selection::Rows,
 }
 
 pub fn read(database: &Database, config: &Config) -> Result<Reading> {
@@ -54,21 +58,28 @@ pub fn read_with_progress(
     watch: impl Fn(u64, u64) -> Result<()>,
 ) -> Result<Reading> {
     database.read_in_goes("reading the ratings", |connection| {
+        // In WAL mode all is read from one state; with a rollback journal a long transaction would block writers.
+        let _transaction = match database.journal_mode()? == "wal" && rules::any(config) {
+            true => Some(connection.unchecked_transaction()?),
+            false => None,
+        };
+        let selected = rules::read(connection, config)?;
         let select = Select::resolve(connection, &config.source)?;
         let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
             true => Error::from(error).while_doing("the query in [source] does not work"),
             false => error.into(),
         })?;
-        if select.from_user && !(statement.readonly() && (2..=4).contains(&statement.column_count())) {
+        if select.from_user && !(statement.readonly() && (2..=5).contains(&statement.column_count())) {
             return Err(Error::new(
                 Kind::Config,
-                "the query in [source] is not a SELECT of two to four columns",
+                "the query in [source] is not a SELECT of two to five columns",
             )
-            .hint("it should give user, isbn, rating and, if there is one, the time of the rating"));
+            .hint("it should give user, isbn, rating and, if there are any, the time of the rating and its weight"));
         }
         // The rowid, where there is one, is the last column and no value of the row.
         let width = statement.column_count() - usize::from(select.by_rowid);
-        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let mut reading =
+            Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0, selected };
         let about = select.about(connection);
         scan(database, &mut statement, select.by_rowid, |row| {
             reading.rows += 1;
@@ -132,7 +143,12 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
         };
         let mut statement = connection.prepare(&select.of(&quote(&column)))?;
         let width = statement.column_count() - usize::from(select.by_rowid);
-        let mut reading = Reading { columns: RatingColumns::default(), rejects: Rejects::default(), rows: 0 };
+        let mut reading = Reading {
+            columns: RatingColumns::default(),
+            rejects: Rejects::default(),
+            rows: 0,
+            selected: selection::Rows::default(),
+        };
         let mut rows = match user {
             UserRef::Integer(id) => statement.query([id])?,
             UserRef::Text(id) => statement.query([id])?,
@@ -248,6 +264,13 @@ impl Select {
             Err(error) if has_time && source.rated_at != Source::default().rated_at => return Err(error),
             _ => {}
         }
+        if !source.weight.trim().is_empty() {
+            columns.resize(4, "NULL".into());
+            // What is no column is an expression of the user's own.
+            columns.push(
+                table.column("weight", &source.weight).unwrap_or_else(|_| format!("({})", source.weight)),
+            );
+        }
         if source.rating.is_empty() {
             columns[2] = format!("{:?}", source.implicit_rating);
         }
@@ -314,7 +337,18 @@ fn take(
         return Err("rating_not_finite");
     }
     let rating = if rating == implicit_rating { f32::NAN } else { given };
+    let weight = match value(4) {
+        ValueRef::Null => 1.0,
+        ValueRef::Integer(weight) => weight as f64,
+        ValueRef::Real(weight) => weight,
+        ValueRef::Text(text) => number_in(text).ok_or("weight_not_a_number")?,
+        ValueRef::Blob(_) => return Err("weight_not_a_number"),
+    };
+    if !(weight.is_finite() && weight > 0.0) {
+        return Err("weight_not_positive");
+    }
     columns.push(user, &isbn, rating, moment(value(3)));
+    columns.weigh_last(weight as f32);
     Ok(())
 }
 

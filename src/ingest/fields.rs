@@ -17,13 +17,15 @@ pub enum Field {
     Publisher,
     Genre,
     Description,
+    Series,
+    Volume,
     /// Not imported.
     Skip,
 }
 
 /// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`.
 /// Only letters and digits count, in either case.
-const NAMES: [(Field, &[&str]); 10] = [
+const NAMES: [(Field, &[&str]); 12] = [
     (Field::User, &["user", "user_id", "reader", "reader_id"]),
     (Field::Isbn, &["isbn", "isbn13", "isbn10", "book_id", "movie_id", "item_id", "book", "item"]),
     (Field::Rating, &["rating", "book_rating", "stars"]),
@@ -34,6 +36,8 @@ const NAMES: [(Field, &[&str]); 10] = [
     (Field::Publisher, &["publisher"]),
     (Field::Genre, &["genre", "genres", "subject", "subjects", "category", "categories"]),
     (Field::Description, &["description", "summary", "blurb"]),
+    (Field::Series, &["series", "series_title", "series_name"]),
+    (Field::Volume, &["volume", "series_index", "series_number"]),
 ];
 
 /// The fields of a kind of file, in the order in which a file without a header has them.
@@ -76,7 +80,7 @@ pub(super) fn column(name: &str) -> Result<Field> {
             let meant = nearest(name, all).map(|near| format!("; did you mean {near}?"));
             let meant = meant.unwrap_or_default();
             Err(Error::new(Kind::Config, format!("--columns: there is no column {name}{meant}"))
-                .hint("give user, isbn, rating, rated_at, title, author, year, publisher, genre, description, or `-`"))
+                .hint("give user, isbn, rating, rated_at, title, author, year, publisher, genre, description, series, volume, or `-`"))
         }
         field => Ok(field.copied().unwrap_or(Field::Skip)),
     }

@@ -8,7 +8,7 @@ use super::recency;
 use crate::catalog::ids::Items;
 use crate::catalog::popularity::Popularity;
 use crate::error::Result;
-use crate::model::data::{Affinity, Descriptions, Editions, Interactions, ItemTraits};
+use crate::model::data::{Affinity, Descriptions, Editions, Interactions, ItemTraits, UNKNOWN};
 
 /// What is kept of the books of a run; each field is by code.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ impl StoredItems {
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
         let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
         let (years, other_lifts) = (column("year")?, column("other_lift")?);
+        let (series, first, last) = (column("series")?, column("first_volume")?, column("last_volume")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
         };
@@ -60,6 +61,8 @@ impl StoredItems {
             titles,
             subjects,
             authors: counts(&authors)?,
+            series: counts(&series)?,
+            volumes: numbers(&first)?.into_iter().zip(numbers(&last)?).map(|(a, b)| [a, b]).collect(),
             publishers: counts(&publishers)?,
             languages: counts(&languages)?,
         };
@@ -95,6 +98,14 @@ impl StoredItems {
         let year = |item: usize| descriptions.years.get(item).copied().filter(|year| !year.is_nan());
         let years: Vec<Option<f32>> = (0..items.len()).map(year).collect();
         frame.with_column(Column::new("year".into(), years))?;
+        let series = |item: usize| descriptions.series.get(item).copied().unwrap_or(UNKNOWN);
+        let volume =
+            |item: usize, end: usize| descriptions.volumes.get(item).map_or(0.0, |volume| volume[end]);
+        let of_all = |end: usize| (0..items.len()).map(|item| volume(item, end)).collect::<Vec<f32>>();
+        frame
+            .with_column(Column::new("series".into(), (0..items.len()).map(series).collect::<Vec<u32>>()))?;
+        frame.with_column(Column::new("first_volume".into(), of_all(0)))?;
+        frame.with_column(Column::new("last_volume".into(), of_all(1)))?;
         let lifts = |item: usize| traits.affinity.others.get(item).copied().unwrap_or_default();
         frame.with_column(Column::new(
             "other_lift".into(),

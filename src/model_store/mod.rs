@@ -45,7 +45,7 @@ const LIFTS: &str = "lifts.parquet";
 const FILES: [&str; 7] = [USERS, ITEMS, TITLES, SUBJECTS, LIFTS, FACTORS, NEIGHBOURS];
 
 /// Raised whenever an older nightshelf would misread the files.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// What is kept of a nightly run.
 #[derive(Clone, Debug)]

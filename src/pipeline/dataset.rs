@@ -11,6 +11,7 @@ use crate::catalog::keys::LOST_ZEROS;
 use crate::catalog::makers::{Particulars, Related};
 use crate::catalog::metadata::BookTable;
 use crate::catalog::rejects::{Example, Rejects};
+use crate::catalog::selection::Selection;
 use crate::catalog::times;
 use crate::config::Config;
 use crate::context::Context;
@@ -76,7 +77,10 @@ impl<'a> Job<'a> {
         }
         self.readers(database, &mut ratings)?;
         let related = self.books(database, &mut ratings)?;
-        let digest = digest(&ratings, &related, config);
+        let unusable = reading.selected.unusable;
+        let selection = reading.selected.resolve(&ratings.users, &ratings.items, &related.genres, config)?;
+        self.say_what_was_selected(&selection, unusable);
+        let digest = digest(&ratings, &related, &selection, config);
         let need = Workload {
             ratings: rows,
             users: (ratings.users.len() + related.groups.len()) as u64,
@@ -88,7 +92,7 @@ impl<'a> Job<'a> {
             top: config.output.top as u64,
         };
         let memory = MemoryBudget::new(config, need)?;
-        Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, digest, memory })
+        Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, selection, digest, memory })
     }
 
     /// Reads the table of readers, if one is named, and says how it and the ratings belong together.
@@ -111,6 +115,38 @@ impl<'a> Job<'a> {
             ));
         }
         Ok(())
+    }
+
+    fn say_what_was_selected(&self, selection: &Selection, unusable: u64) {
+        let Context { config, console, .. } = self.context;
+        let mut told = Vec::new();
+        if !selection.candidates.is_empty() {
+            let candidates = selection.candidates.iter().filter(|is_candidate| **is_candidate).count();
+            told.push(format!(
+                "{} of {} books may be recommended",
+                count(candidates),
+                count(selection.candidates.len())
+            ));
+        }
+        for (query, rows, what) in [
+            (&config.exclude, selection.hidden.len() - selection.disliked.len(), "are hidden from a reader"),
+            (&config.dislikes, selection.disliked.len(), "are disliked by one"),
+        ] {
+            if !query.query.is_empty() {
+                told.push(format!("{} {what}", count(rows)));
+            }
+        }
+        if !told.is_empty() {
+            console.say(format!("rules      {}", told.join(", ")));
+        }
+        for (rows, what) in [
+            (selection.unknown, "name a book or a reader without ratings"),
+            (unusable, "have no reader or no book"),
+        ] {
+            if rows > 0 {
+                console.say(format!("           {} rows of your queries {what}", count(rows)));
+            }
+        }
     }
 
     /// Runs [`related`] as a stage, and says what it found.
@@ -199,6 +235,8 @@ pub struct Dataset {
     pub ratings: Encoded,
     /// Which books share an author or a publisher, or are editions of one work.
     pub related: Related,
+    /// What the user's own queries name.
+    pub selection: Selection,
     /// 16 hexadecimal digits, equal for equal ratings and equally related books.
     pub digest: String,
     /// For the stages after this one.
@@ -244,10 +282,11 @@ pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> R
     Ok(related)
 }
 
-fn digest(ratings: &Encoded, related: &Related, config: &Config) -> String {
+fn digest(ratings: &Encoded, related: &Related, selection: &Selection, config: &Config) -> String {
     let mut hash = Xxh3::new();
     hash.update(&ratings.digest().to_le_bytes());
     related.digest(&mut hash, config, ratings.items.len());
+    selection.digest(&mut hash);
     ratings.attributes.iter().flatten().for_each(|code| hash.update(&code.to_le_bytes()));
     format!("{:016x}", hash.digest())
 }

@@ -203,8 +203,9 @@ impl Night<'_> {
                 let Tonight { config, dataset, mut trained, mut metrics, .. } = *tonight;
                 let interactions = &dataset.ratings.interactions;
                 let editions = dataset.related.editions(&config).into_owned();
-                let popularity = trained.popularity(editions);
-                let fitted = trained.fitted(interactions);
+                let popularity =
+                    trained.popularity(editions).with_candidates(dataset.selection.candidates.clone());
+                let fitted = Fitted { hidden: &dataset.selection.hidden, ..trained.fitted(interactions) };
                 let lists = ListMaker::new(fitted, &popularity, Origin::Model, &config, self.device)?;
                 let statistics = make_lists(&mut self.job, &lists, dataset.memory, |_| Ok(()))?;
                 self.describe(&mut metrics, &statistics, &dataset);
@@ -249,7 +250,7 @@ impl Night<'_> {
             }
         }
         let config = ResolvedConfig::new(&config, &ratings.interactions);
-        let weights = times::decays(&ratings.moments, None, config.model.half_life);
+        let weights = ratings.confidence(config.model.half_life);
         let groups = &dataset.related.groups;
         let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights);
         let books = (ratings, &dataset.related);
@@ -282,7 +283,9 @@ impl Night<'_> {
             },
             books: StoredItems {
                 items: items.clone(),
-                popularity: trained.popularity(editions),
+                popularity: trained
+                    .popularity(editions)
+                    .with_candidates(dataset.selection.candidates.clone()),
                 weights: trained.confidence.item_weights().to_vec(),
                 item_scales: std::mem::take(&mut trained.item_scales),
             },
@@ -309,6 +312,7 @@ impl Night<'_> {
                 weighted: trained.confidence.rows(),
                 rating: model.rating.as_ref(),
                 rated: &trained.rated,
+                hidden: &dataset.selection.hidden,
             };
             let lists = ListMaker::new(fitted, &books.popularity, Origin::Model, &config, self.device)?;
             let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;
@@ -319,7 +323,7 @@ impl Night<'_> {
             let rows = statistics.rows as u64;
             draft.publish(
                 &model.readers.digests,
-                &books.popularity.best(config.output.popular),
+                &books.popularity.best(config.output.popular, &books.popularity.rules(&config.rules)),
                 |transaction| {
                     self.job.clock.note(Stage::Publish, since);
                     let summary =

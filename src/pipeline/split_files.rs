@@ -106,8 +106,16 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
     let dialect = Dialect::sniff(path, &hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
     let isbn = place(Field::Isbn);
-    let fields =
-        [Field::Title, Field::Author, Field::Publisher, Field::Year, Field::Genre, Field::Description];
+    let fields = [
+        Field::Title,
+        Field::Author,
+        Field::Publisher,
+        Field::Year,
+        Field::Genre,
+        Field::Description,
+        Field::Series,
+        Field::Volume,
+    ];
     let places = fields.map(place);
     let codes = items.codes();
     let mut groups = Groups::default();
@@ -119,8 +127,8 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
         let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
             continue;
         };
-        let [title, author, publisher, year, genre, description] = places.map(field);
-        let texts = BookTexts { title, author, publisher, year, genre, description };
+        let [title, author, publisher, year, genre, description, series, volume] = places.map(field);
+        let texts = BookTexts { title, author, publisher, year, genre, description, series, volume };
         groups.add(Some(*item), Particulars::new(texts));
     }
     Ok(groups.finish(items.len()))

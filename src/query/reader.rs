@@ -18,7 +18,7 @@ use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
-use crate::recommender::lists::{Fitted, Judged, ListMaker};
+use crate::recommender::lists::{Fitted, Judged, ListMaker, NOTHING_HIDDEN};
 
 /// A reader, as the only user of both models, with the codes of the model's books.
 #[derive(Debug)]
@@ -97,9 +97,11 @@ impl KnownReader {
         let rated = interactions.rated();
         let places =
             ratings.interactions.offsets[user as usize]..ratings.interactions.offsets[user as usize + 1];
-        let moments = ratings.moments.get(places).unwrap_or_default();
+        let moments = ratings.moments.get(places.clone()).unwrap_or_default();
+        let weights = ratings.weights.get(places).unwrap_or_default();
         let is_known = items.iter().map(|item| codes[*item as usize].is_some());
-        let weights = times::decays(moments, newest, config.model.half_life).into_iter().zip(is_known);
+        let weights = times::weighed_decays(moments, newest, config.model.half_life, weights);
+        let weights = weights.into_iter().zip(is_known);
         let weights: Vec<f32> = weights.filter(|(_, is_known)| *is_known).map(|(weight, _)| weight).collect();
         let item_weights = books.weights.clone();
         let confidence = ConfidenceMatrix::of_others(&interactions, item_weights, &config.model, &weights);
@@ -174,6 +176,7 @@ impl KnownReader {
             weighted: self.confidence.rows(),
             rating: self.rating.as_ref(),
             rated: &self.rated,
+            hidden: &NOTHING_HIDDEN,
         }
     }
 

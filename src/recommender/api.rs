@@ -143,7 +143,10 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
             Device::Cpu,
         )?;
         let list = |user: &U| match self.users.get(user).map(|code| *code as usize) {
-            None => Ok(self.popularity.best(n).into_iter().map(popular).collect()),
+            None => {
+                let rules = self.popularity.rules(&config.rules);
+                Ok(self.popularity.best(n, &rules).into_iter().map(popular).collect())
+            }
             Some(code) => {
                 let rows = lists.of(code..code + 1, &Interrupt::never(), &|_| ())?;
                 Ok(rows.into_iter().map(entry).collect())

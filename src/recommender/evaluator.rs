@@ -27,7 +27,7 @@ use crate::quality::knn;
 use crate::quality::metrics::{self, Picks, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::{self, Fitted, ListSearch, Shelves};
+use crate::recommender::lists::{self, Fitted, ListSearch, NOTHING_HIDDEN, Shelves};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
 
@@ -94,6 +94,7 @@ impl HoldoutModel {
             weighted: &cases.known,
             rating: self.rating.as_ref(),
             rated: &self.rated,
+            hidden: &NOTHING_HIDDEN,
             idle: &cases.idle,
             attributes: &cases.attributes,
         }
@@ -113,7 +114,7 @@ impl HoldoutModel {
     ) -> Vec<u32> {
         let is_low =
             |item| self.rating.as_ref().is_some_and(|model| model.is_low(place as usize, item as usize));
-        let list = lists::ranked(search, found, ranker, lengths, &is_low);
+        let list = lists::ranked(search, (place, found), ranker, lengths, &is_low);
         list.into_iter().map(|entry| entry.item).collect()
     }
 
@@ -200,7 +201,7 @@ impl<'a> Evaluator<'a> {
     pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
         let Holdout { split, related, scale, .. } = self.holdout;
         let config = ResolvedConfig::new(config, &split.train);
-        let weights = times::decays(&split.moments, None, config.model.half_life);
+        let weights = times::weighed_decays(&split.moments, None, config.model.half_life, &split.weights);
         let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights);
         let Self { console, interrupt, tells_epochs, .. } = *self;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
@@ -310,7 +311,8 @@ impl<'a> Evaluator<'a> {
         let search = |(window, popularity): (&'b Window, &'b Popularity)| {
             let is_new = |item: u32| self.is_new(&window.traits, item);
             let stage = model.fitted(&self.cases, None).first_stage(popularity);
-            Ok(CandidateSearch::new(stage, top, &is_new, new, self.device)?)
+            let rules = popularity.rules(&model.config.rules);
+            Ok(CandidateSearch::new(stage, rules, top, &is_new, new, self.device)?)
         };
         windows.map(search).collect()
     }

@@ -12,11 +12,12 @@ use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::attribution::Attribution;
 use crate::model::candidates::{CandidateSearch, Candidates, FirstStage};
-use crate::model::data::{Interactions, UNKNOWN};
+use crate::model::data::{Editions, Interactions, UNKNOWN};
 use crate::model::device::Device;
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::{Ranker, features};
 use crate::model::rating::RatingModel;
+use crate::model::rules::Rules;
 use crate::model::top_k::{Scored, TopK, Wanted};
 
 /// The lowest score at which the model's entries stay. A book that was read is fitted to score 1. What scores a
@@ -44,7 +45,13 @@ pub struct Fitted<'a> {
     pub idle: &'a [f32],
     /// For each attribute the category of each reader.
     pub attributes: &'a [Vec<u32>],
+    /// What each reader is not to see; may be shorter.
+    pub hidden: &'a Interactions,
 }
+
+/// Where no reader has said what not to show.
+pub static NOTHING_HIDDEN: Interactions =
+    Interactions { offsets: Vec::new(), items: Vec::new(), ratings: Vec::new(), item_count: 0 };
 
 impl<'a> Fitted<'a> {
     /// What proposes candidates.
@@ -58,6 +65,7 @@ impl<'a> Fitted<'a> {
             idle: self.idle,
             attributes: self.attributes,
             known: self.interactions,
+            hidden: self.hidden,
         }
     }
 
@@ -78,6 +86,9 @@ impl<'a> Fitted<'a> {
         self.rating.filter(|_| known).map(|model| model.stars(user, item as usize))
     }
 }
+
+/// The rules keep to one edition of a work, not the search.
+static EACH_ALONE: Editions = Editions::NONE;
 
 /// Which books lists may have.
 pub struct Shelves<'a> {
@@ -120,6 +131,7 @@ pub struct ListSearch<'a> {
     fitted: Fitted<'a>,
     popularity: &'a Popularity,
     config: &'a ResolvedConfig,
+    rules: Rules<'a>,
     top: usize,
     new: usize,
     search: Search<'a>,
@@ -173,7 +185,9 @@ impl<'a> ListMaker<'a> {
     ) -> Result<Self> {
         let top = config.output.top;
         let new = (top as f64 * config.output.new_books) as usize;
-        let is_new = |item: u32| Some(popularity.traits.readers[item as usize] == 0);
+        let rules = popularity.rules(&config.rules);
+        let is_new =
+            |item: u32| rules.is_candidate(item).then(|| popularity.traits.readers[item as usize] == 0);
         let shelves = Shelves { top, new, is_new: &is_new };
         let search = ListSearch::new(fitted, popularity, config, device, &shelves)?;
         let attribution = match (config.model.objective, fitted.rating) {
@@ -209,7 +223,7 @@ impl<'a> ListMaker<'a> {
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Recommendation>> {
-        let ListSearch { fitted, popularity, top, .. } = &self.search;
+        let ListSearch { fitted, popularity, rules, top, new, .. } = &self.search;
         let interactions = fitted.interactions;
         let lists = {
             let users: Vec<u32> = readers.clone().map(|user| user as u32).collect();
@@ -221,26 +235,38 @@ impl<'a> ListMaker<'a> {
         };
         let mut rows = Vec::with_capacity(lists.len() * (*top).min(interactions.item_count));
         for (user, (list, attribution)) in readers.zip(lists.iter().zip(&attribution)) {
-            let own = interactions.of(user).0;
-            let known = list.iter().zip(attribution).map(|(entry, because)| (*entry, *because, self.origin));
-            let like_these = match list.is_empty() {
-                true => fitted.categories(user).map(|categories| popularity.among(&categories, *top)),
-                false => None,
-            };
-            let order = like_these.as_deref().unwrap_or_else(|| popularity.order());
-            let filler = popularity
-                .beyond(order, own, list.iter().map(|entry| entry.item).collect())
-                // Below every score of the model: 0 says that nothing is known.
-                .map(|item| (Scored { item, score: 0.0 }, None, Origin::Popular));
-            for (place, (entry, because, origin)) in known.chain(filler).take(*top).enumerate() {
+            let of_user = rules.of_user(interactions.of(user).0, fitted.hidden.items_of(user));
+            let mut filled = of_user.list(*top, *new);
+            let is_new = |item: u32| popularity.traits.readers[item as usize] == 0;
+            list.iter().for_each(|entry| filled.offer(*entry, is_new(entry.item)));
+            if !filled.is_full() {
+                let like_these = match list.is_empty() {
+                    true => fitted.categories(user).map(|categories| popularity.among(&categories, *top)),
+                    false => None,
+                };
+                let like_these = like_these.unwrap_or_default().into_iter();
+                for item in like_these.chain(popularity.order_for(of_user.languages())) {
+                    if filled.is_full() {
+                        break;
+                    }
+                    if of_user.allows(item) {
+                        // Below every score of the model: 0 says that nothing is known.
+                        filled.offer(Scored { item, score: 0.0 }, false);
+                    }
+                }
+            }
+            for (place, entry) in filled.into_entries().into_iter().enumerate() {
+                // What the model proposed stands first, in its order.
+                let because = list.get(place).filter(|proposed| proposed.item == entry.item);
+                let because = because.map(|_| attribution[place]);
                 rows.push(Recommendation {
                     user: user as u32,
                     rank: place as u32 + 1,
                     item: entry.item,
-                    because,
+                    because: because.flatten(),
                     score: entry.score,
                     stars: fitted.stars(popularity, user, entry.item).unwrap_or(f32::NAN),
-                    origin,
+                    origin: if because.is_some() { self.origin } else { Origin::Popular },
                 });
             }
         }
@@ -261,7 +287,9 @@ impl<'a> ListSearch<'a> {
         shelves: &Shelves<'_>,
     ) -> Result<Self> {
         let Shelves { top, new, is_new } = *shelves;
-        let editions = &popularity.editions;
+        let rules = popularity.rules(&config.rules);
+        // The rules keep to one edition: the best is not always one that they allow.
+        let editions = &EACH_ALONE;
         let wanted = Wanted { n: top, new, is_new };
         let search = match (config.model.objective, fitted.rating, fitted.ranker) {
             (Objective::Ranking, _, None) => {
@@ -270,7 +298,8 @@ impl<'a> ListSearch<'a> {
             }
             (Objective::Ranking, _, Some(ranker)) => {
                 let stage = fitted.first_stage(popularity);
-                Search::Candidates(Box::new(CandidateSearch::new(stage, top, is_new, new, device)?), ranker)
+                let candidates = CandidateSearch::new(stage, rules.clone(), top, is_new, new, device)?;
+                Search::Candidates(Box::new(candidates), ranker)
             }
             (Objective::Rating, Some(model), _) => {
                 let products = model.as_products();
@@ -279,7 +308,7 @@ impl<'a> ListSearch<'a> {
             }
             (Objective::Rating, None, _) => Search::Nowhere,
         };
-        Ok(Self { fitted, popularity, config, top, new, search })
+        Ok(Self { fitted, popularity, config, rules, top, new, search })
     }
 
     /// One book as the ranker sees it for a reader, beside all of their candidates; `None` if lists have no ranker.
@@ -328,17 +357,11 @@ impl<'a> ListSearch<'a> {
         done(readers.len() - known.len());
         let found = match &self.search {
             Search::Nowhere => vec![Vec::new(); known.len()],
-            Search::Products(factors, best) => {
-                let mut lists = best.of(factors, interactions, &known, interrupt, done)?;
-                for (user, list) in known.iter().zip(&mut lists) {
-                    self.in_full(*user as usize, list);
-                }
-                lists
-            }
+            Search::Products(factors, best) => self.products(factors, best, &known, interrupt, done)?,
             Search::Candidates(candidates, ranker) => {
                 candidates.of(&known, interrupt, done, |user, found| {
                     let is_low = |item| fitted.is_low(user, item);
-                    ranked(candidates, found, ranker, (self.top, self.new), &is_low)
+                    ranked(candidates, (user, found), ranker, (self.top, self.new), &is_low)
                 })?
             }
         };
@@ -348,6 +371,47 @@ impl<'a> ListSearch<'a> {
         let mut found = known.into_iter().zip(found).peekable();
         let list = |user: &u32| found.next_if(|(known, _)| known == user).map(|(_, list)| list);
         Ok(readers.iter().map(list).map(Option::unwrap_or_default).collect())
+    }
+
+    /// The best products that the rules allow: of ever longer lists, until each has enough of them or has all that there
+    /// is.
+    fn products(
+        &self,
+        factors: &Factors,
+        best: &TopK<'_>,
+        known: &[u32],
+        interrupt: &Interrupt,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Scored>>> {
+        let Self { fitted, popularity, rules, top, new, .. } = self;
+        let mut lists = vec![Vec::new(); known.len()];
+        let mut places: Vec<usize> = (0..known.len()).collect();
+        let mut length = 2 * top + 10;
+        while !places.is_empty() {
+            let users: Vec<u32> = places.iter().map(|place| known[*place]).collect();
+            let found = best.longest(length, factors, fitted.interactions, &users, interrupt)?;
+            let mut short = Vec::new();
+            for ((place, user), mut found) in places.iter().zip(&users).zip(found) {
+                let is_all = found.len() < length;
+                self.in_full(*user as usize, &mut found);
+                let (own, hidden) =
+                    (fitted.interactions.of(*user as usize).0, fitted.hidden.items_of(*user as usize));
+                let of_user = rules.of_user(own, hidden);
+                let mut list = of_user.list(*top, *new);
+                for entry in found.iter().filter(|entry| of_user.allows(entry.item)) {
+                    list.offer(*entry, popularity.traits.readers[entry.item as usize] == 0);
+                }
+                // What owes its score to noise is left out, and all behind it would be, too.
+                if list.is_full() || is_all || found.len() < length {
+                    lists[*place] = list.into_entries();
+                } else {
+                    short.push(*place);
+                }
+            }
+            done(places.len() - short.len());
+            (places, length) = (short, 4 * length);
+        }
+        Ok(lists)
     }
 
     /// Completes the scores of a search by products, and leaves out what owes its score to noise.
@@ -381,17 +445,17 @@ impl<'a> ListSearch<'a> {
 /// those may be new. What the reader is expected to mark low stands behind all others.
 pub fn ranked(
     search: &CandidateSearch<'_>,
-    found: &Candidates,
+    (user, found): (u32, &Candidates),
     ranker: &Ranker,
     (top, new): (usize, usize),
     is_low: &dyn Fn(u32) -> bool,
 ) -> Vec<Scored> {
     let mut scores = Vec::with_capacity(found.items.len());
     ranker.score(&found.features, &mut scores);
-    // Some of the best may be left out, as editions of others or as new ones too many.
-    put_behind(found, &mut scores, 2 * top, is_low);
+    // Some of the best may be left out, as editions of others or as too many of a kind.
+    put_behind(found, &mut scores, 3 * top, is_low);
     as_probabilities(&mut scores);
-    search.best(found, &scores, top, new)
+    search.best(user, found, &scores, top, new)
 }
 
 /// Lowers the scores of what is low below all others, as far as it stands before the first `enough` others.

@@ -269,12 +269,12 @@ impl Lesson<'_> {
             let (blend, model) = (Ranker::blend(), config.model.clone());
             Ok(Some(Learned { ranker: blend.clone(), blend, model, lead: None, why }))
         };
-        let (rows, moments) = match split {
-            Some(split) => (&split.train, &split.moments),
-            None => (&ratings.interactions, &ratings.moments),
+        let (rows, about) = match split {
+            Some(split) => (&split.train, (&split.moments[..], &split.weights[..])),
+            None => (&ratings.interactions, (&ratings.moments[..], &ratings.weights[..])),
         };
         let names = (&ratings.users, &ratings.items);
-        let split = match Split::draw_from(rows, moments, names, scheme.inner(config.gate.holdout), SEED) {
+        let split = match Split::draw_from(rows, about, names, scheme.inner(config.gate.holdout), SEED) {
             Ok(split) => split,
             Err(error) if error.kind() == Kind::NoRatings => {
                 return plain("the plain blend: too few ratings to learn from");

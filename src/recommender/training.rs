@@ -18,7 +18,7 @@ use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model::{self, Factors, Stars, Start, Watch, fit_ranking, fit_rating};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::Fitted;
+use crate::recommender::lists::{Fitted, NOTHING_HIDDEN};
 
 /// Both models, and what lists need besides.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Trained {
             ..
         } = self;
         Fitted {
+            hidden: &NOTHING_HIDDEN,
             interactions,
             ranking,
             item_scales,

@@ -9,13 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Descriptions, Editions, UNKNOWN};
 use crate::top_k::Scored;
 
+/// Entries of a list among which kinds are counted.
+const BLOCK: usize = 10;
+
+/// How many of a block may be in a language of which the user has nothing, if a few may.
+const FOREIGN: usize = 2;
+
 /// What is done about items in a language of which the user has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// No list has any.
     Strict,
-    /// A list has a few: a fifth of it at most.
+    /// A list has a few: two of ten.
     #[default]
     Soft,
     Off,
@@ -24,23 +30,23 @@ pub enum Language {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Items by one author for each ten entries of a list; 0 for as many as there are.
+    /// Items by one author in ten entries of a list; 0 for as many as there are.
     pub per_author: usize,
     /// Whether of a series a list has only the first volume that its user has not read.
-    pub series: bool,
+    pub series_in_order: bool,
     pub language: Language,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { per_author: 3, series: true, language: Language::default() }
+        Self { per_author: 3, series_in_order: true, language: Language::default() }
     }
 }
 
 impl Settings {
     /// Without any rule.
     pub fn none() -> Self {
-        Self { per_author: 0, series: false, language: Language::Off }
+        Self { per_author: 0, series_in_order: false, language: Language::Off }
     }
 }
 
@@ -88,9 +94,8 @@ impl<'a> Rules<'a> {
     /// The rules for a user who has `own` items, and is not to see `hidden` ones; both must rise.
     pub fn of_user<'b>(&'b self, own: &'b [u32], hidden: &'b [u32]) -> OfUser<'b> {
         let (mut next, mut languages) = (Vec::new(), Vec::new());
-        if self.settings.series {
-            let mut read: Vec<(u32, [f32; 2])> =
-                own.iter().filter_map(|item| self.volume(*item)).collect();
+        if !self.descriptions.series.is_empty() {
+            let mut read: Vec<(u32, [f32; 2])> = own.iter().filter_map(|item| self.volume(*item)).collect();
             read.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             for read in read.chunk_by(|a, b| a.0 == b.0) {
                 next.push((read[0].0, self.first_unread(read)));
@@ -153,7 +158,12 @@ impl<'a> OfUser<'a> {
             && !(self.rules.settings.language == Language::Strict && self.is_foreign(item))
             && !self.is_out_of_order(item)
             && !editions.has(self.own, item)
-            && !editions.has(self.hidden, item)
+            && (self.hidden.is_empty() || !editions.has(self.hidden, item))
+    }
+
+    /// The languages of the user's items; none where they make no difference.
+    pub fn languages(&self) -> &[u32] {
+        &self.languages
     }
 
     /// Whether an item is the next volume of a series that the user has begun.
@@ -166,10 +176,8 @@ impl<'a> OfUser<'a> {
 
     /// A list of at most `n` entries, `new` of them new items.
     pub fn list(&'a self, n: usize, new: usize) -> List<'a> {
-        let Settings { per_author, language, .. } = self.rules.settings;
-        let per_author = if per_author == 0 { usize::MAX } else { (n * per_author).div_ceil(10).max(1) };
-        let foreign = if language == Language::Soft { (n / 5).max(1) } else { usize::MAX };
-        List { of_user: self, entries: Vec::with_capacity(n.min(1 << 10)), n, new, per_author, foreign }
+        let entries = Vec::with_capacity(n.min(1 << 10));
+        List { of_user: self, entries, kinds: Vec::new(), later: Vec::new(), n, new }
     }
 
     fn next_of(&self, series: u32) -> Option<f32> {
@@ -179,7 +187,7 @@ impl<'a> OfUser<'a> {
 
     /// Whether an item is of a series, and not the first of its volumes that the user has not read.
     fn is_out_of_order(&self, item: u32) -> bool {
-        if !self.rules.settings.series {
+        if !self.rules.settings.series_in_order {
             return false;
         }
         self.rules.volume(item).is_some_and(|(series, [first, last])| {
@@ -205,12 +213,20 @@ impl<'a> OfUser<'a> {
 pub struct List<'a> {
     of_user: &'a OfUser<'a>,
     entries: Vec<Scored>,
+    /// Of each entry of the block that is being filled.
+    kinds: Vec<ItemKind>,
+    /// What waits for the next block, and whether it is new.
+    later: Vec<(Scored, bool)>,
     n: usize,
     /// How many more may be new.
     new: usize,
-    per_author: usize,
-    /// How many more may be in a language of which the user has nothing.
-    foreign: usize,
+}
+
+/// What items are counted by.
+#[derive(Clone, Copy, Debug)]
+struct ItemKind {
+    author: u32,
+    is_foreign: bool,
 }
 
 impl List<'_> {
@@ -218,26 +234,65 @@ impl List<'_> {
         self.entries.len() >= self.n
     }
 
-    /// Adds an entry if the rules allow it beside those that are there.
-    pub fn offer(&mut self, entry: Scored, is_new: bool) -> bool {
-        let (of_user, rules) = (self.of_user, self.of_user.rules);
-        let item = entry.item;
-        if self.is_full() || is_new && self.new == 0 || !of_user.allows(item) {
-            return false;
+    /// Adds an entry that the user [may see](OfUser::allows), if the rules allow it beside those that are there; one that is
+    /// too many of a kind comes in the next block of ten, if the list is so long. Whoever stands further back has no
+    /// higher score.
+    pub fn offer(&mut self, entry: Scored, is_new: bool) {
+        if self.is_full() {
+            return;
         }
-        let is_foreign = self.foreign < usize::MAX && of_user.is_foreign(item);
-        let author = rules.author(item);
-        let by_author = || self.entries.iter().filter(|other| rules.author(other.item) == author).count();
-        if is_foreign && self.foreign == 0
-            || author != UNKNOWN && self.per_author < usize::MAX && by_author() >= self.per_author
-            || self.entries.iter().any(|other| rules.editions.are_one(other.item, item))
-        {
-            return false;
+        let kind = self.kind(entry.item);
+        if self.has_enough(kind) {
+            if self.n > BLOCK {
+                self.later.push((entry, is_new));
+            }
+            return;
+        }
+        self.place(entry, kind, is_new);
+        while self.kinds.is_empty() && !self.later.is_empty() && !self.is_full() {
+            for (entry, is_new) in std::mem::take(&mut self.later) {
+                let kind = self.kind(entry.item);
+                match self.has_enough(kind) {
+                    true => self.later.push((entry, is_new)),
+                    false => self.place(entry, kind, is_new),
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, mut entry: Scored, kind: ItemKind, is_new: bool) {
+        let editions = self.of_user.rules.editions;
+        let is_shown = |other: &Scored| editions.are_one(other.item, entry.item);
+        if self.is_full() || is_new && self.new == 0 || self.entries.iter().any(is_shown) {
+            return;
+        }
+        if let Some(last) = self.entries.last() {
+            // Not `min`, which would hide a NaN.
+            if entry.score > last.score {
+                entry.score = last.score;
+            }
         }
         self.new -= usize::from(is_new);
-        self.foreign -= usize::from(is_foreign);
         self.entries.push(entry);
-        true
+        self.kinds.push(kind);
+        if self.kinds.len() == BLOCK {
+            self.kinds.clear();
+        }
+    }
+
+    fn kind(&self, item: u32) -> ItemKind {
+        let is_foreign =
+            self.of_user.rules.settings.language == Language::Soft && self.of_user.is_foreign(item);
+        ItemKind { author: self.of_user.rules.author(item), is_foreign }
+    }
+
+    /// Whether the block that is being filled has as many of a kind as it may.
+    fn has_enough(&self, kind: ItemKind) -> bool {
+        let most = self.of_user.rules.settings.per_author;
+        let count =
+            |is_one: &dyn Fn(&ItemKind) -> bool| self.kinds.iter().filter(|kind| is_one(kind)).count();
+        most > 0 && kind.author != UNKNOWN && count(&|other| other.author == kind.author) >= most
+            || kind.is_foreign && count(&|other| other.is_foreign) >= FOREIGN
     }
 
     pub fn into_entries(self) -> Vec<Scored> {
@@ -256,7 +311,8 @@ mod tests {
     fn chosen(rules: &Rules<'_>, own: &[u32], hidden: &[u32], items: &[u32], n: usize) -> Vec<u32> {
         let of_user = rules.of_user(own, hidden);
         let mut list = of_user.list(n, n);
-        items.iter().for_each(|item| _ = list.offer(scored(*item), false));
+        let allowed = items.iter().filter(|item| of_user.allows(**item));
+        allowed.for_each(|item| list.offer(scored(*item), false));
         list.into_entries().into_iter().map(|entry| entry.item).collect()
     }
 
@@ -272,8 +328,27 @@ mod tests {
         };
         assert_eq!(chosen(3, 10), [0, 1, 2, 4, 5, 6]);
         assert_eq!(chosen(1, 10), [0, 4, 5, 6]);
-        assert_eq!(chosen(3, 4), [0, 1, 4, 5]);
+        assert_eq!(chosen(3, 4), [0, 1, 2, 4]);
         assert_eq!(chosen(0, 10), [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_is_too_many_of_a_kind_comes_in_the_next_ten() {
+        let authors = [vec![0; 12], vec![UNKNOWN; 20]].concat();
+        let (descriptions, editions) =
+            (Descriptions { authors, ..Descriptions::default() }, Editions::default());
+        let settings = Settings { per_author: 3, ..Settings::none() };
+        let rules = Rules::new(&settings, &editions, &descriptions, &[]);
+        let all: Vec<u32> = (0..32).collect();
+        let list = chosen(&rules, &[], &[], &all, 25);
+        let by_author: Vec<usize> =
+            list.chunks(10).map(|block| block.iter().filter(|item| **item < 12).count()).collect();
+        assert_eq!((list.len(), by_author), (25, vec![3, 3, 3]));
+        assert_eq!(list[10..13], [3, 4, 5]);
+        let of_user = rules.of_user(&[], &[]);
+        let mut scores = of_user.list(25, 0);
+        all.iter().for_each(|item| scores.offer(scored(*item), false));
+        assert!(scores.into_entries().is_sorted_by(|a, b| a.score >= b.score));
     }
 
     #[test]
@@ -284,7 +359,7 @@ mod tests {
         let series = vec![0, 0, 0, 0, 0, 0, 0, UNKNOWN];
         let descriptions = Descriptions { series, volumes, ..Descriptions::default() };
         let editions = Editions::default();
-        let settings = Settings { series: true, ..Settings::none() };
+        let settings = Settings { series_in_order: true, ..Settings::none() };
         let rules = Rules::new(&settings, &editions, &descriptions, &[]);
         let chosen = |own: &[u32]| chosen(&rules, own, &[], &[7, 6, 5, 4, 3, 2, 1, 0], 10);
         assert_eq!(chosen(&[]), [7, 5, 0]);
@@ -297,7 +372,8 @@ mod tests {
 
     #[test]
     fn a_language_that_was_never_read_has_few_places() {
-        let descriptions = Descriptions { languages: vec![1, 2, 2, 2, 2, UNKNOWN], ..Descriptions::default() };
+        let descriptions =
+            Descriptions { languages: vec![1, 2, 2, 2, 2, UNKNOWN], ..Descriptions::default() };
         let editions = Editions::default();
         let chosen = |language, own: &[u32]| {
             let settings = Settings { language, ..Settings::none() };
@@ -306,7 +382,9 @@ mod tests {
         };
         assert_eq!(chosen(Language::Strict, &[0]), [5]);
         assert_eq!(chosen(Language::Soft, &[0]), [1, 2, 5]);
-        for all in [chosen(Language::Off, &[0]), chosen(Language::Strict, &[]), chosen(Language::Strict, &[5])] {
+        for all in
+            [chosen(Language::Off, &[0]), chosen(Language::Strict, &[]), chosen(Language::Strict, &[5])]
+        {
             assert!([1, 2, 3, 4].iter().all(|item| all.contains(item)), "{all:?}");
         }
         assert_eq!(chosen(Language::Strict, &[1]), [2, 3, 4, 5]);

@@ -9,7 +9,6 @@ use crate::catalog::encode::Encoded;
 use crate::catalog::ids::{UserId, UserRef};
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::recommendation::{Origin, Recommendation};
-use crate::catalog::times;
 use crate::config::Config;
 use crate::console::Console;
 use crate::database::Database;
@@ -159,7 +158,7 @@ impl Plan {
         let ratings = &dataset.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
-        let weights = times::decays(&ratings.moments, None, config.model.half_life);
+        let weights = ratings.confidence(config.model.half_life);
         let groups = &dataset.related.groups;
         let confidence = ConfidenceMatrix::new(interactions, groups, &config.model, &weights);
         let rated = interactions.rated();
@@ -182,7 +181,8 @@ impl Plan {
             let (traits, idle) = popularity::traits(interactions, moments, attributes, about, half_life);
             let idle: Vec<f32> =
                 self.chosen.iter().filter_map(|user| idle.get(*user as usize)).copied().collect();
-            let popularity = Popularity::new(&rated, rating.as_ref(), confidence.rows(), editions, traits);
+            let popularity = Popularity::new(&rated, rating.as_ref(), confidence.rows(), editions, traits)
+                .with_candidates(dataset.selection.candidates.clone());
             let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {
@@ -196,6 +196,7 @@ impl Plan {
                 weighted: &confidence.rows().select(&self.chosen),
                 rating: rating.as_ref(),
                 rated: &rated.select(&self.chosen),
+                hidden: &dataset.selection.hidden.select(&self.chosen),
             };
             let bar = job.context.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);

@@ -5,6 +5,7 @@ use super::{CandidateSearch, Candidates, FirstStage};
 use crate::data::{ItemTraits, UNKNOWN};
 use crate::dot;
 use crate::ranker::features::{self, Feature};
+use crate::rules::OfUser;
 
 impl CandidateSearch<'_> {
     /// The codes that a user's items have, and how many items have each; most first.
@@ -23,6 +24,7 @@ impl CandidateSearch<'_> {
         &self,
         user: usize,
         own_authors: &[(u32, u32)],
+        of_user: &OfUser<'_>,
         room: &Room,
         found: &mut Candidates,
     ) {
@@ -46,6 +48,7 @@ impl CandidateSearch<'_> {
         // Most are 0.
         let log = |number: f32| if number == 0.0 { 0.0 } else { (1.0 + number).ln() };
         let own_publishers = self.counted(&descriptions.publishers, own);
+        let own_series = self.counted(&descriptions.series, own);
         let own_languages = self.counted(&descriptions.languages, own);
         let of = |counted: &[(u32, u32)], codes: &[u32], item: usize| -> Option<f32> {
             let code = *codes.get(item).filter(|code| **code != UNKNOWN)?;
@@ -104,6 +107,10 @@ impl CandidateSearch<'_> {
             }
             let author = descriptions.authors.get(item).copied().unwrap_or(UNKNOWN) as usize;
             set(Feature::AuthorReaders, self.log_author_readers.get(author).copied().unwrap_or_default());
+            if let Some(own) = of(&own_series, &descriptions.series, item) {
+                set(Feature::OwnOfSeries, log(own));
+                set(Feature::NextInSeries, f32::from(u8::from(of_user.is_next(item as u32))));
+            }
             let categories = self.stage.attributes.iter().map(|codes| codes[user]);
             set(Feature::Attributes, affinity.of(item, categories));
             set(

@@ -18,6 +18,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::neighbours::Neighbours;
+use crate::rules::{OfUser, Rules};
 use crate::top_k::{Scored, TopK, Wanted};
 use moments::Moments;
 use room::Room;
@@ -31,6 +32,9 @@ const BY_AUTHORS: usize = 40;
 
 /// How many new items factors propose, and how many the user's authors.
 const NEW: usize = 20;
+
+/// Editions of the next volume of each series that the user has begun.
+const NEXT: usize = 3;
 
 /// Users that one task goes through.
 const USERS: usize = 32;
@@ -50,6 +54,8 @@ pub struct FirstStage<'a> {
     pub attributes: &'a [Vec<u32>],
     /// What each user has; no edition of it is a candidate.
     pub known: &'a Interactions,
+    /// What each user is not to see; may be shorter.
+    pub hidden: &'a Interactions,
 }
 
 /// The candidates of one user.
@@ -64,6 +70,7 @@ pub struct Candidates {
 /// Finds candidates.
 pub struct CandidateSearch<'a> {
     stage: FirstStage<'a>,
+    rules: Rules<'a>,
     /// The best known items, and the best new ones if lists may have any.
     top_k: Vec<TopK<'a>>,
     /// How many times as many candidates as for a short list.
@@ -74,6 +81,9 @@ pub struct CandidateSearch<'a> {
     popular: Vec<u32>,
     /// The known items of each author, those with most readers first, and the new ones.
     of_authors: [Interactions; 2],
+    /// The items of each series, and the known ones in each language.
+    of_series: Interactions,
+    of_languages: Interactions,
     /// log(1 + readers) of each item, and of each author's known items on average.
     log_readers: Vec<f32>,
     log_author_readers: Vec<f32>,
@@ -88,6 +98,7 @@ impl<'a> CandidateSearch<'a> {
     /// [`crate::error::Error::NoDevice`] if there is no such device.
     pub fn new(
         stage: FirstStage<'a>,
+        rules: Rules<'a>,
         top: usize,
         is_new: &(dyn Fn(u32) -> Option<bool> + Sync),
         new: usize,
@@ -106,8 +117,9 @@ impl<'a> CandidateSearch<'a> {
             top_k.push(best(NEW, true)?);
         }
         let readers = |item: u32| traits.readers[item as usize];
-        let mut popular: Vec<u32> =
-            (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
+        let mut popular: Vec<u32> = (0..traits.readers.len() as u32)
+            .filter(|item| readers(*item) > 0 && is_new(*item).is_some())
+            .collect();
         popular.par_sort_unstable_by(|a, b| {
             traits
                 .popularity(*b)
@@ -116,7 +128,8 @@ impl<'a> CandidateSearch<'a> {
                 .then(a.cmp(b))
         });
         popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
-        let of_authors = [false, true].map(|of_new| by_author(traits, |item| is_new(item) == Some(of_new)));
+        let of_authors = [false, true]
+            .map(|of_new| by_code(&traits.descriptions.authors, traits, |item| is_new(item) == Some(of_new)));
         let mean_readers = |author: usize| {
             let known = of_authors[0].of(author).0;
             (known.iter().map(|item| readers(*item) as f32).sum::<f32>() / known.len().max(1) as f32).ln_1p()
@@ -132,6 +145,9 @@ impl<'a> CandidateSearch<'a> {
             log_readers: traits.readers.iter().map(|readers| (*readers as f32).ln_1p()).collect(),
             log_author_readers,
             moments: Moments::of(factors, item_scales),
+            of_series: by_code(&traits.descriptions.series, traits, |item| is_new(item).is_some()),
+            of_languages: by_code(&traits.descriptions.languages, traits, |item| is_new(item) == Some(false)),
+            rules,
             stage,
         })
     }
@@ -153,7 +169,7 @@ impl<'a> CandidateSearch<'a> {
                 |(room, candidates), (users, lists)| {
                     interrupt.check()?;
                     let taken = users.iter().zip(lists).map(|(user, list)| {
-                        self.find(*user as usize, list, room, candidates);
+                        self.find(*user as usize, (list, None), room, candidates);
                         take(*user, candidates)
                     });
                     let taken = taken.collect();
@@ -167,10 +183,9 @@ impl<'a> CandidateSearch<'a> {
 
     /// The candidates of one user, and `item` among them.
     pub fn of_one(&self, user: u32, item: u32, interrupt: &Interrupt) -> Result<Candidates> {
-        let mut list = self.by_factors(&[user], interrupt)?.pop().unwrap_or_default();
-        list.push(item);
+        let list = self.by_factors(&[user], interrupt)?.pop().unwrap_or_default();
         let mut found = Candidates::default();
-        self.find(user as usize, &list, &mut Room::new(self.stage.traits), &mut found);
+        self.find(user as usize, (&list, Some(item)), &mut Room::new(self.stage.traits), &mut found);
         Ok(found)
     }
 
@@ -187,9 +202,9 @@ impl<'a> CandidateSearch<'a> {
         Ok(all)
     }
 
-    /// The `n` best of a user's candidates by these scores, best first: one edition of a work, and at most `new` new
+    /// The `n` best of a user's candidates by these scores, best first, as far as the rules allow, and at most `new` new
     /// items.
-    pub fn best(&self, found: &Candidates, scores: &[f32], n: usize, new: usize) -> Vec<Scored> {
+    pub fn best(&self, user: u32, found: &Candidates, scores: &[f32], n: usize, new: usize) -> Vec<Scored> {
         let mut all: Vec<Scored> = found
             .items
             .iter()
@@ -197,24 +212,33 @@ impl<'a> CandidateSearch<'a> {
             .map(|(item, score)| Scored { item: *item, score: *score })
             .collect();
         all.sort_unstable();
-        let (mut list, mut new_ones): (Vec<Scored>, usize) = (Vec::with_capacity(n), 0);
+        let of_user = self.rules_of(user as usize);
+        let mut list = of_user.list(n, new);
         for entry in all {
-            if list.len() == n {
+            if list.is_full() {
                 break;
             }
-            let is_new = self.shelves[entry.item as usize] == Some(true);
-            let is_shown = list.iter().any(|other| self.stage.editions.are_one(other.item, entry.item));
-            if !(is_shown || is_new && new_ones == new) {
-                new_ones += usize::from(is_new);
-                list.push(entry);
-            }
+            list.offer(entry, self.shelves[entry.item as usize] == Some(true));
         }
-        list
+        list.into_entries()
     }
 
-    fn find(&self, user: usize, by_factors: &[u32], room: &mut Room, found: &mut Candidates) {
-        let FirstStage { neighbours, editions, known, traits, .. } = self.stage;
+    fn rules_of(&self, user: usize) -> OfUser<'_> {
+        let FirstStage { known, hidden, .. } = self.stage;
+        self.rules.of_user(known.of(user).0, hidden.items_of(user))
+    }
+
+    /// `asked` is a candidate whatever the rules say.
+    fn find(
+        &self,
+        user: usize,
+        (by_factors, asked): (&[u32], Option<u32>),
+        room: &mut Room,
+        found: &mut Candidates,
+    ) {
+        let FirstStage { neighbours, known, traits, .. } = self.stage;
         let own = known.of(user).0;
+        let of_user = self.rules_of(user);
         room.titles.fill(&traits.descriptions.titles, own);
         room.subjects.fill(&traits.descriptions.subjects, own);
         let support = &mut room.support;
@@ -223,16 +247,16 @@ impl<'a> CandidateSearch<'a> {
             let (reached, weights) = neighbours.reached_from(*item);
             reached.iter().zip(weights).for_each(|(item, weight)| support.add(*item, *weight));
         }
-        let may_show = |item: &u32| self.shelves[*item as usize].is_some() && !editions.has(own, *item);
+        let may_show = |item: &u32| self.shelves[*item as usize].is_some() && of_user.allows(*item);
         found.items.clear();
-        found.items.extend_from_slice(by_factors);
+        found.items.extend(by_factors.iter().copied().filter(|item| of_user.allows(*item)));
         let mut near: Vec<Scored> = support
             .touched
             .iter()
             .map(|item| Scored { item: *item, score: support.of[*item as usize][0] })
             .collect();
         let count = |count: usize| (count as f64 * self.longer) as usize;
-        near.retain(|entry| entry.score > 0.0);
+        near.retain(|entry| entry.score > 0.0 && self.shelves[entry.item as usize].is_some());
         // Most are far from the best: only those near to it are looked up among the user's items.
         let enough = count(BY_NEIGHBOURS) + 2 * own.len();
         if near.len() > enough {
@@ -248,31 +272,40 @@ impl<'a> CandidateSearch<'a> {
         found
             .items
             .extend(self.popular.iter().copied().filter(|item| may_show(item)).take(count(BY_POPULARITY)));
+        // Of what most read, a user may be allowed little.
+        for language in of_user.languages() {
+            let of_language = self.of_languages.items_of(*language as usize).iter().copied();
+            found.items.extend(of_language.filter(|item| may_show(item)).take(count(BY_POPULARITY)));
+        }
         let own_authors = self.counted(&self.stage.traits.descriptions.authors, own);
         for (of_authors, most) in self.of_authors.iter().zip([BY_AUTHORS, NEW]) {
             let written =
                 own_authors.iter().flat_map(|(author, _)| of_authors.of(*author as usize).0).copied();
             found.items.extend(written.filter(|item| may_show(item)).take(count(most)));
         }
+        for (series, _) in self.counted(&traits.descriptions.series, own) {
+            let volumes = self.of_series.items_of(series as usize).iter().copied();
+            found.items.extend(volumes.filter(|item| of_user.is_next(*item) && may_show(item)).take(NEXT));
+        }
+        found.items.extend(asked);
         found.items.sort_unstable();
         found.items.dedup();
-        self.describe(user, &own_authors, room, found);
+        self.describe(user, &own_authors, &of_user, room, found);
     }
 }
 
-/// The items of each author that `take` takes, those with most readers first.
-fn by_author(traits: &ItemTraits, take: impl Fn(u32) -> bool) -> Interactions {
-    let authors = traits.descriptions.authors.iter().copied().zip(0..);
+/// The items of each author, series or language that `take` takes, those with most readers first.
+fn by_code(codes: &[u32], traits: &ItemTraits, take: impl Fn(u32) -> bool) -> Interactions {
     let mut written: Vec<(u32, u32)> =
-        authors.filter(|(author, item)| *author != UNKNOWN && take(*item)).collect();
+        codes.iter().copied().zip(0..).filter(|(code, item)| *code != UNKNOWN && take(*item)).collect();
     let readers = |item: u32| std::cmp::Reverse(traits.readers[item as usize]);
-    written.sort_unstable_by_key(|(author, item)| (*author, readers(*item), *item));
-    let codes = traits.descriptions.authors.iter().filter(|author| **author != UNKNOWN);
-    let authors = codes.max().map_or(0, |most| *most as usize + 1);
+    written.sort_unstable_by_key(|(code, item)| (*code, readers(*item), *item));
+    let known = codes.iter().filter(|code| **code != UNKNOWN);
+    let all = known.max().map_or(0, |most| *most as usize + 1);
     let mut rows = Interactions { offsets: vec![0], ..Interactions::default() };
-    for author in 0..authors {
-        let from = rows.offsets[author];
-        let own = written[from..].iter().take_while(|(other, _)| *other == author as u32).count();
+    for code in 0..all {
+        let from = rows.offsets[code];
+        let own = written[from..].iter().take_while(|(other, _)| *other == code as u32).count();
         rows.offsets.push(from + own);
     }
     rows.items = written.into_iter().map(|(_, item)| item).collect();

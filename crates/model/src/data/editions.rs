@@ -14,6 +14,9 @@ pub struct Editions {
 }
 
 impl Editions {
+    /// Each book is a work of its own.
+    pub const NONE: Self = Self { works: Vec::new(), items: Vec::new(), starts: Vec::new() };
+
     /// From a number for each book: equal for editions of one work, [`ALONE`] for a book without others.
     pub fn of_works(mut works: Vec<u32>) -> Self {
         let mut books: Vec<(u32, u32)> = works.iter().copied().zip(0..).collect();

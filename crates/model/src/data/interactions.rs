@@ -154,6 +154,11 @@ impl Interactions {
         readers
     }
 
+    /// The items of a user; none for one past the last.
+    pub fn items_of(&self, user: usize) -> &[u32] {
+        if user < self.user_count() { self.of(user).0 } else { &[] }
+    }
+
     /// XXH3 (64 bits) of all entries: changes when any entry does.
     pub fn digest(&self) -> u64 {
         let mut hash = Xxh3::new();

@@ -34,13 +34,15 @@ pub enum Feature {
     YearDistance,
     AuthorReaders,
     Attributes,
+    OwnOfSeries,
+    NextInSeries,
 }
 
 /// How many there are.
 pub const COUNT: usize = ALL.len();
 
 /// Each feature in its place, its name, and what it is.
-pub const ALL: [(Feature, &str, &str); 30] = [
+pub const ALL: [(Feature, &str, &str); 32] = [
     (Feature::Factors, "factors", "score by factors, as a z-score among all of the reader's scores"),
     (Feature::Neighbours, "neighbours", "score by neighbours, as a z-score"),
     (Feature::FactorsRank, "factors rank", "log of the rank by factors among the candidates"),
@@ -82,5 +84,11 @@ pub const ALL: [(Feature, &str, &str); 30] = [
         Feature::Attributes,
         "attributes",
         "log of how much more often readers of the same country, age and so on read it",
+    ),
+    (Feature::OwnOfSeries, "own of series", "log of the reader's books of the book's series"),
+    (
+        Feature::NextInSeries,
+        "next in series",
+        "1 if it is the first volume that the reader, who has begun, has not read",
     ),
 ];

@@ -111,12 +111,28 @@ impl<'a> TopK<'a> {
         interrupt: &Interrupt,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Scored>>> {
-        let (editions, n) = (self.editions, self.n);
-        let question = |done| Question { factors, seen, editions, n, interrupt, done };
-        let mut lists = self.known.lists(&question(done), users)?;
+        let question = Question { factors, seen, editions: self.editions, n: self.n, interrupt, done };
+        self.answer(&question, self.new, users)
+    }
+
+    /// The best `n` of each user, with as many new items as there are among them.
+    pub fn longest(
+        &self,
+        n: usize,
+        factors: &Factors,
+        seen: &Interactions,
+        users: &[u32],
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Vec<Scored>>> {
+        let question = Question { factors, seen, editions: self.editions, n, interrupt, done: &|_| () };
+        self.answer(&question, n, users)
+    }
+
+    fn answer(&self, question: &Question<'_>, most_new: usize, users: &[u32]) -> Result<Vec<Vec<Scored>>> {
+        let mut lists = self.known.lists(question, users)?;
         if !self.fresh.layout.is_empty() {
             // Any of these may be an edition of a listed item, and then the next takes its place.
-            let additions = self.fresh.lists(&question(&|_| ()), users)?;
+            let additions = self.fresh.lists(&Question { done: &|_| (), ..*question }, users)?;
             for (list, addition) in lists.iter_mut().zip(additions) {
                 let mut all: Vec<(Scored, bool)> = list.drain(..).map(|entry| (entry, false)).collect();
                 all.extend(addition.into_iter().map(|entry| (entry, true)));
@@ -124,7 +140,7 @@ impl<'a> TopK<'a> {
                 let mut new = 0;
                 for (entry, is_new) in all {
                     let is_shown = list.iter().any(|other| self.editions.are_one(other.item, entry.item));
-                    if list.len() < self.n && !is_shown && !(is_new && new == self.new) {
+                    if list.len() < question.n && !is_shown && !(is_new && new == most_new) {
                         list.push(entry);
                         new += usize::from(is_new);
                     }
