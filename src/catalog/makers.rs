@@ -19,6 +19,9 @@ use crate::model::data::{Descriptions, Editions, Group, Interactions, Maker, UNK
 /// the best on Book-Crossing.)
 const MOST_BOOKS: usize = 300;
 
+/// Genres that have lists of their own, at most: those with most books.
+const MOST_GENRES: usize = 1_000;
+
 /// What a table says of a book, as it stands there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BookTexts<'a> {
@@ -105,6 +108,11 @@ impl Related {
             titles: self.titles.clone(),
             subjects: self.subjects.clone(),
         })
+    }
+
+    /// Whether any book is known to be of a series.
+    pub fn has_series(&self) -> bool {
+        !self.series.0.is_empty()
     }
 
     /// How many words titles, genres and descriptions have together.
@@ -201,11 +209,14 @@ impl Groups {
         let mut years = vec![f32::NAN; if self.years.is_empty() { 0 } else { items }];
         self.years.into_iter().for_each(|(item, year)| years[item as usize] = year);
         let mut genres: Vec<(String, Vec<u32>)> = self.genres.into_values().collect();
-        genres.sort_unstable();
         for (_, books) in &mut genres {
             books.sort_unstable();
             books.dedup();
         }
+        // Where readers make labels up, most are of a few books.
+        genres.sort_unstable_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.cmp(b)));
+        genres.truncate(MOST_GENRES);
+        genres.sort_unstable();
         Related {
             authors: Maker::Author.codes(&groups, items),
             publishers: Maker::Publisher.codes(&groups, items),

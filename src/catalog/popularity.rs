@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::catalog::ids::Items;
 use crate::catalog::makers::Related;
 use crate::catalog::times;
@@ -140,12 +142,12 @@ impl Popularity {
 
     /// The `n` most popular books, and how many readers they have (where there are times, of late); no book has more than
     /// those before it.
-    pub fn best(&self, n: usize, rules: &lists::Rules<'_>) -> Vec<(u32, f32)> {
+    pub fn best(&self, n: usize, rules: &lists::Rules<'_>) -> Vec<Scored> {
         self.best_of(&self.order, n, rules)
     }
 
     /// As [`Popularity::best`], of some books, most popular first.
-    pub fn best_of(&self, order: &[u32], n: usize, rules: &lists::Rules<'_>) -> Vec<(u32, f32)> {
+    pub fn best_of(&self, order: &[u32], n: usize, rules: &lists::Rules<'_>) -> Vec<Scored> {
         let stranger = rules.of_user(&[], &[]);
         let mut list = stranger.list(n, 0);
         for item in order {
@@ -156,7 +158,26 @@ impl Popularity {
                 list.offer(Scored { item: *item, score: self.traits.popularity(*item) }, false);
             }
         }
-        list.into_entries().into_iter().map(|entry| (entry.item, entry.score)).collect()
+        list.into_entries()
+    }
+
+    /// The lists of some categories, by name and books; none for a category of which nothing may be recommended.
+    pub fn best_by(
+        &self,
+        categories: &[(String, Vec<u32>)],
+        n: usize,
+        rules: &lists::Rules<'_>,
+    ) -> Vec<(String, Vec<Scored>)> {
+        let mut rank = vec![u32::MAX; self.traits.readers.len()];
+        self.order.iter().zip(0..).for_each(|(item, place)| rank[*item as usize] = place);
+        let list = |(name, books): &(String, Vec<u32>)| {
+            let mut order: Vec<u32> =
+                books.iter().copied().filter(|item| rank[*item as usize] < u32::MAX).collect();
+            order.sort_unstable_by_key(|item| rank[*item as usize]);
+            let list = self.best_of(&order, n, rules);
+            (!list.is_empty()).then(|| (name.clone(), list))
+        };
+        categories.par_iter().filter_map(list).collect()
     }
 
     /// All books, most popular first, but for those in the first few: where a reader's languages make a difference, what is

@@ -183,8 +183,10 @@ pub struct Items {
 pub struct Output {
     /// Books in a reader's list, N.
     pub top: usize,
-    /// Books in `recommendations_popular`.
+    /// Books in `recommendations_popular`, and in each list of `recommendations_popular_by`.
     pub popular: usize,
+    /// Readers that a book must have for `recommendations_similar`; 0 to leave that table empty.
+    pub similar_readers: usize,
     /// The largest share of a list that may be books without ratings, by authors of books with ratings;
     /// 0 leaves such books out.
     pub new_books: f64,
@@ -208,6 +210,7 @@ impl Default for Output {
         Self {
             top: 10,
             popular: 100,
+            similar_readers: 3,
             new_books: 0.2,
             one_edition: true,
             patience: 300,

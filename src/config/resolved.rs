@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::Config;
+use super::{Config, Rules};
 use crate::model::data::Interactions;
 use crate::model::hyperparameters::{Hyperparameters, Resolved};
 
@@ -23,6 +23,10 @@ impl ResolvedConfig {
 
     pub fn parameters(&self) -> &Resolved {
         &self.parameters
+    }
+
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.config.rules = rules;
     }
 
     pub fn set_top(&mut self, n: usize) {

@@ -21,6 +21,7 @@ use crate::pipeline::split_files;
 use crate::quality::metrics::{self, RankingFigures};
 use crate::recommender::evaluator::{Evaluator, Holdout, Predictions};
 use crate::recommender::ranking::{Learned, Lesson};
+use crate::recommender::similar::By;
 use crate::run_summary::QualityFigures;
 use crate::text::count;
 
@@ -29,6 +30,14 @@ const GROUPS: [usize; 4] = [1, 6, 21, 101];
 
 /// The models whose lists are measured alone, and what they are ordered by.
 const PARTS: [(&str, Feature); 2] = [("factors", Feature::Factors), ("neighbours", Feature::Neighbours)];
+
+/// What books are alike by.
+const SIMILAR: [(&str, Option<By>); 4] = [
+    ("popularity", None),
+    ("factors", Some(By::Factors)),
+    ("neighbours", Some(By::Neighbours)),
+    ("both", Some(By::Both)),
+];
 
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -55,6 +64,16 @@ pub struct Evaluation {
     pub device: String,
     /// An entry for each model and list length.
     pub models: Vec<ModelFigures>,
+    /// How often one book of a reader foretells another.
+    pub similar: Vec<SimilarFigures>,
+}
+
+/// How often the ten books that are most like one of a reader's have the held-out one.
+#[derive(Debug, Serialize)]
+pub struct SimilarFigures {
+    pub name: &'static str,
+    pub hit_rate: f64,
+    pub readers: usize,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -162,6 +181,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         device,
         interrupt,
     };
+    let mut similar = Vec::new();
     let own = ("nightshelf".to_owned(), config.clone());
     for (name, config) in std::iter::once(&own).chain(request.variants) {
         let choice = lesson.ranker(config)?;
@@ -169,7 +189,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         if let Some(choice) = &choice {
             config.model = choice.model.clone();
         }
-        let model = evaluator.fit(name, &config)?;
+        let mut model = evaluator.fit(name, &config)?;
         if let Some(Learned { blend, lead, why, .. }) = &choice {
             let lead = lead.map_or(String::new(), |lead| {
                 let [low, high] = lead.interval;
@@ -186,10 +206,22 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         }
         let ranker = choice.as_ref().map(|choice| &choice.ranker);
         models.push(evaluator.predict(name, &model, ranker)?);
+        if name == "nightshelf" {
+            if related.has_series() && config.rules.series_in_order && !evaluator.is_in_time() {
+                model.keep_series_in_order();
+                models.push(evaluator.predict("series in order", &model, ranker)?);
+            }
+            if config.output.similar_readers > 0 && model.has("factors") {
+                for (name, by) in SIMILAR {
+                    let (hit_rate, readers) = evaluator.foretold(&model, by)?;
+                    similar.push(SimilarFigures { name, hit_rate, readers });
+                }
+            }
+        }
     }
     let sheet = Sheet { evaluator: &evaluator, split: &split };
     let rows = models.iter().flat_map(|model| request.k.iter().map(|k| sheet.figures(model, *k)));
-    Ok(Evaluation { split: summary, device: device.to_string(), models: rows.collect() })
+    Ok(Evaluation { split: summary, device: device.to_string(), models: rows.collect(), similar })
 }
 
 /// The ratings, and which of them are held out.

@@ -1,12 +1,17 @@
-//! The stage `recommend`: makes all lists, one tile of readers at a time.
+//! The stage `recommend`: makes all lists, one tile of readers at a time, and those that stand beside them.
 
 use std::sync::mpsc::sync_channel;
 
 use crate::catalog::recommendation::Recommendation;
+use crate::catalog::selection::Selection;
+use crate::database::publish::Beside;
 use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::model_store::StoredModel;
 use crate::pipeline::dataset::Job;
 use crate::pipeline::memory_budget::MemoryBudget;
 use crate::recommender::lists::{ListMaker, ListStatistics};
+use crate::recommender::similar::{By, SimilarSearch};
 use crate::run_summary::Stage;
 use crate::text::count;
 
@@ -50,4 +55,34 @@ pub fn make_lists(
         job.clock.of(Stage::Recommend)
     ));
     Ok(statistics)
+}
+
+/// Makes the lists that are published beside those of the readers.
+pub fn make_beside(job: &mut Job<'_>, model: &StoredModel, selection: &Selection) -> Result<Beside> {
+    let (console, interrupt) = (job.context.console, job.context.interrupt);
+    let before = job.clock.of(Stage::Recommend);
+    let beside = job.clock.time(Stage::Recommend, || beside(model, selection, interrupt))?;
+    console.say(format!(
+        "           {} books have others like them, {} categories what is popular, {:.1} s",
+        count(beside.similar.len()),
+        count(beside.popular_by.len()),
+        job.clock.of(Stage::Recommend) - before
+    ));
+    Ok(beside)
+}
+
+/// What is popular, of all and of each category, and what is like each book that enough readers share.
+pub fn beside(model: &StoredModel, selection: &Selection, interrupt: &Interrupt) -> Result<Beside> {
+    let (popularity, config) = (&model.books.popularity, &model.config);
+    let rules = popularity.rules(&config.rules);
+    let books: Vec<u32> = (0..popularity.traits.readers.len() as u32).collect();
+    let similar = match config.output.similar_readers {
+        0 => Vec::new(),
+        _ => SimilarSearch::of_model(model, By::Both).of_all(&books, interrupt)?,
+    };
+    Ok(Beside {
+        popular: popularity.best(config.output.popular, &rules),
+        popular_by: popularity.best_by(&selection.categories, config.output.popular, &rules),
+        similar,
+    })
 }

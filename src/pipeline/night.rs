@@ -19,7 +19,7 @@ use crate::model::device::{self, Device};
 use crate::model_store::{self, StoredItems, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::gate::{self, Judgement};
-use crate::pipeline::lists::make_lists;
+use crate::pipeline::lists::{make_beside, make_lists};
 use crate::pipeline::train::train;
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
 use crate::recommender::ranking::{Lesson, WINDOWS};
@@ -316,27 +316,20 @@ impl Night<'_> {
             };
             let lists = ListMaker::new(fitted, &books.popularity, Origin::Model, &config, self.device)?;
             let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;
-            let since = Instant::now();
             drop(lists);
+            let beside = make_beside(&mut self.job, &model, &dataset.selection)?;
+            let since = Instant::now();
             storing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             self.describe(&mut metrics, &statistics, &dataset);
             let rows = statistics.rows as u64;
-            draft.publish(
-                &model.readers.digests,
-                &books.popularity.best(config.output.popular, &books.popularity.rules(&config.rules)),
-                |transaction| {
-                    self.job.clock.note(Stage::Publish, since);
-                    let summary =
-                        self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics.clone());
-                    let input_digest = &dataset.digest;
-                    runs::note_rejects(transaction, run_id, &self.job.rejects)?;
-                    runs::finished(
-                        transaction,
-                        run_id,
-                        &Ending { summary: &summary, input_digest, error: None },
-                    )
-                },
-            )?;
+            draft.publish(&model.readers.digests, &beside, |transaction| {
+                self.job.clock.note(Stage::Publish, since);
+                let summary =
+                    self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics.clone());
+                let input_digest = &dataset.digest;
+                runs::note_rejects(transaction, run_id, &self.job.rejects)?;
+                runs::finished(transaction, run_id, &Ending { summary: &summary, input_digest, error: None })
+            })?;
             self.job.clock.note(Stage::Publish, since);
             Ok(self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics))
         });

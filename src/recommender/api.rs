@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Editions;
 use crate::model::device::{self, Device};
+use crate::model::top_k::Scored;
 use crate::quality::metrics::RankingFigures;
 use crate::recommender::evaluator::{Evaluator, Holdout};
 use crate::recommender::lists::ListMaker;
@@ -132,7 +133,8 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
             stars: (!row.stars.is_nan()).then_some(row.stars),
             because: row.because.map(item),
         };
-        let popular = |(code, _)| Entry { item: item(code), score: 0.0, stars: None, because: None };
+        let popular =
+            |entry: Scored| Entry { item: item(entry.item), score: 0.0, stars: None, because: None };
         let mut config = self.config.clone();
         config.set_top(n);
         let lists = ListMaker::new(

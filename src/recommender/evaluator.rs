@@ -9,7 +9,7 @@ use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
 use crate::catalog::times;
-use crate::config::{Config, HalfLife, Objective, ResolvedConfig};
+use crate::config::{Config, HalfLife, Objective, ResolvedConfig, Rules};
 use crate::console::Console;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -28,6 +28,7 @@ use crate::quality::metrics::{self, Picks, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
 use crate::recommender::engine::engine;
 use crate::recommender::lists::{self, Fitted, ListSearch, NOTHING_HIDDEN, Shelves};
+use crate::recommender::similar::{By, SimilarSearch};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
 
@@ -118,6 +119,16 @@ impl HoldoutModel {
         list.into_iter().map(|entry| entry.item).collect()
     }
 
+    /// What finds similar books, at the first moment that it was asked about.
+    pub fn similar(&self, by: By) -> SimilarSearch<'_> {
+        SimilarSearch::new(&self.ranking, &self.neighbours, &self.popularity[0], &self.config, by)
+    }
+
+    /// Lets lists keep to the order of series, whatever is held out.
+    pub fn keep_series_in_order(&mut self) {
+        self.config.set_rules(Rules { series_in_order: true, ..self.config.rules.clone() });
+    }
+
     /// Whether it has the part of this name.
     pub fn has(&self, part: &str) -> bool {
         match part {
@@ -200,7 +211,10 @@ impl<'a> Evaluator<'a> {
     /// Trains a model on what is not held out.
     pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
         let Holdout { split, related, scale, .. } = self.holdout;
-        let config = ResolvedConfig::new(config, &split.train);
+        let mut config = ResolvedConfig::new(config, &split.train);
+        if !self.is_in_time() {
+            config.set_rules(Rules { series_in_order: false, ..config.rules.clone() });
+        }
         let weights = times::weighed_decays(&split.moments, None, config.model.half_life, &split.weights);
         let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights);
         let Self { console, interrupt, tells_epochs, .. } = *self;
@@ -251,6 +265,12 @@ impl<'a> Evaluator<'a> {
             _ => Some(self.lists(model, ranker)?),
         };
         Ok(model.predictions(name, lists))
+    }
+
+    /// Whether what is held out came last. What is drawn at random may be any volume of a series, so that lists which keep
+    /// to its order cannot be judged by it.
+    pub fn is_in_time(&self) -> bool {
+        !self.holdout.split.moments.is_empty()
     }
 
     pub fn holdout(&self) -> &Holdout<'a> {

@@ -11,6 +11,7 @@ pub mod evaluator;
 pub mod lists;
 pub mod ranking;
 mod search;
+pub mod similar;
 pub mod training;
 
 pub use api::{Entry, Figures, Recommender, evaluate};

@@ -110,6 +110,17 @@ impl<'a> Rules<'a> {
         OfUser { rules: self, own, hidden, next, languages }
     }
 
+    /// The rules beside an item of which nothing is known but that somebody looks at it: of series the first volume, and
+    /// of its own the next.
+    pub fn of_page<'b>(&'b self, item: &'b [u32]) -> OfUser<'b> {
+        let mut of_page = self.of_user(item, &[]);
+        if let Some((series, [_, last])) = item.first().and_then(|item| self.volume(*item)) {
+            let all = self.volumes.get(series as usize).into_iter().flatten().copied();
+            of_page.next = vec![(series, all.filter(|volume| *volume > last).fold(f32::INFINITY, f32::min))];
+        }
+        of_page
+    }
+
     /// The first volume of a series that is not among those `read`; infinite if all are.
     fn first_unread(&self, read: &[(u32, [f32; 2])]) -> f32 {
         let is_read = |volume: f32| read.iter().any(|(_, [first, last])| (*first..=*last).contains(&volume));

@@ -7,8 +7,9 @@ pub mod reader_lists;
 pub mod rehearsal;
 pub mod shape;
 pub mod slots;
+pub mod tables;
 
-use rusqlite::{Connection, Statement, Transaction, params};
+use rusqlite::{Connection, Statement, Transaction};
 
 use crate::catalog::ids::{Items, UserRef, Users};
 use crate::catalog::recommendation::Recommendation;
@@ -18,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use shape::Shape;
 use slots::{LISTS, POPULAR, READERS, Slot, previous_rows};
+pub use tables::Beside;
 
 /// Rows that one statement inserts: SQLite opens the table and looks for its end once for all of them.
 const TOGETHER: usize = 32;
@@ -139,15 +141,15 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Makes the set the current one. `digests` have for each reader what their list was made from; `popular`
-    /// has books and their numbers of readers, most first. `finish` runs in the transaction that publishes.
+    /// Makes the set the current one. `digests` have for each reader what their list was made from. `finish` runs in
+    /// the transaction that publishes.
     pub fn publish(
         mut self,
         digests: &[i64],
-        popular: &[(u32, f32)],
+        beside: &Beside,
         mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.add_popular(popular)?;
+        self.add_beside(beside)?;
         self.add_digests(digests)?;
         failpoint::reach("draft.written");
         let Self { database, slot, retired, written, .. } = self;
@@ -162,19 +164,15 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn add_popular(&mut self, popular: &[(u32, f32)]) -> Result<()> {
-        let (table, labels) = (quote(&self.slot.name(POPULAR.name)), self.labels);
-        let insert =
-            format!("INSERT INTO {table} (rank, isbn, isbn13, score, run_id) VALUES (?, ?, ?, ?, ?)");
-        let ranked: Vec<(i64, (u32, f32))> = (1..).zip(popular.iter().copied()).collect();
-        in_batches(self.database, &mut self.batch, &ranked, |transaction, ranked| {
-            let mut statement = transaction.prepare_cached(&insert)?;
-            for (rank, (item, readers)) in ranked {
-                let (isbn, isbn13) = labels.book(*item);
-                statement.execute(params![rank, isbn, isbn13, f64::from(*readers), labels.run_id])?;
-            }
-            Ok(())
-        })
+    fn add_beside(&mut self, beside: &Beside) -> Result<()> {
+        let (labels, slot) = (self.labels, self.slot);
+        let name = |table: &str| slot.name(table);
+        for rows in beside.tables(labels.items) {
+            in_batches(self.database, &mut self.batch, &rows.rows, |transaction, some| {
+                rows.insert(transaction, &name(rows.table), labels, some)
+            })?;
+        }
+        Ok(())
     }
 
     fn add_digests(&mut self, digests: &[i64]) -> Result<()> {

@@ -45,6 +45,20 @@ pub const POPULAR: Published = Published {
     columns: &["rank", "isbn", "isbn13", "score", "run_id"],
 };
 
+/// The popular list of each category.
+pub const POPULAR_BY: Published = Published {
+    name: "recommendations_popular_by",
+    definition: include_str!("../../../sql/recommendations_popular_by.sql"),
+    columns: &["category", "rank", "isbn", "isbn13", "score", "run_id"],
+};
+
+/// For each book those that are most like it.
+pub const SIMILAR: Published = Published {
+    name: "recommendations_similar",
+    definition: include_str!("../../../sql/recommendations_similar.sql"),
+    columns: &["isbn", "rank", "similar_isbn", "similar_isbn13", "score", "run_id"],
+};
+
 /// The digest of the ratings that each list was made from.
 pub const READERS: Published = Published {
     name: "nightshelf_readers",
@@ -52,7 +66,7 @@ pub const READERS: Published = Published {
     columns: &["user_id", "digest"],
 };
 
-pub const PUBLISHED: [Published; 3] = [LISTS, POPULAR, READERS];
+pub const PUBLISHED: [Published; 5] = [LISTS, POPULAR, POPULAR_BY, SIMILAR, READERS];
 
 impl Published {
     /// The shape that the table has now, or will get if it is missing.

@@ -1,0 +1,214 @@
+//! Books like a book: what `recommendations_similar` has, and `nightshelf similar` shows.
+//!
+//! Two books are alike as far as their factors point the same way, and as far as one foretells the other among its
+//! neighbours. What few readers share says little, and what everybody reads is like everything: both count less.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::catalog::popularity::Popularity;
+use crate::config::{self, ResolvedConfig};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::model::neighbours::Neighbours;
+use crate::model::rules::Rules;
+use crate::model::top_k::Scored;
+use crate::model::{Factors, dot};
+use crate::model_store::StoredModel;
+use crate::recommender::evaluator::{Evaluator, HoldoutModel};
+
+/// With this many readers, a book keeps half of its cosine.
+const SUPPORT: f32 = 10.0;
+
+/// What a weight of a neighbour counts beside a cosine. On four sets 0.5 to 2 foretell a second book equally well.
+const BY_NEIGHBOURS: f32 = 1.0;
+
+/// Books that one task goes through.
+const BOOKS: usize = 64;
+
+/// The published length of a list.
+pub const LENGTH: usize = 10;
+
+/// What likeness is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Factors,
+    Neighbours,
+    Both,
+}
+
+/// A book, and those that are most like it, best first.
+pub type SimilarBooks = (u32, Vec<Scored>);
+
+/// Finds similar books.
+pub struct SimilarSearch<'a> {
+    factors: &'a Factors,
+    neighbours: &'a Neighbours,
+    popularity: &'a Popularity,
+    rules: Rules<'a>,
+    /// 1 / |y| of each book.
+    scales: Vec<f32>,
+    /// Readers that a book of any list must have, and the books that have them.
+    least: u32,
+    known: Vec<u32>,
+    by: By,
+}
+
+impl<'a> SimilarSearch<'a> {
+    pub fn new(
+        factors: &'a Factors,
+        neighbours: &'a Neighbours,
+        popularity: &'a Popularity,
+        config: &ResolvedConfig,
+        by: By,
+    ) -> Self {
+        let scale = |row: &[f32]| 1.0 / dot(row, row).sqrt().max(f32::MIN_POSITIVE);
+        let least = u32::try_from(config.output.similar_readers).unwrap_or(u32::MAX).max(1);
+        Self {
+            scales: factors.items.par_chunks_exact(factors.width.max(1)).map(scale).collect(),
+            known: (0..)
+                .zip(&popularity.traits.readers)
+                .filter(|(_, readers)| **readers >= least)
+                .map(|(item, _)| item)
+                .collect(),
+            factors,
+            neighbours,
+            popularity,
+            rules: popularity.rules(&config.rules),
+            least,
+            by,
+        }
+    }
+
+    /// Of a model as it is kept.
+    pub fn of_model(model: &'a StoredModel, by: By) -> Self {
+        Self::new(&model.ranking, &model.neighbours, &model.books.popularity, &model.config, by)
+    }
+
+    /// Whether enough readers share a book for it to have a list, or be in one.
+    pub fn is_known(&self, item: u32) -> bool {
+        self.popularity.traits.readers.get(item as usize).is_some_and(|readers| *readers >= self.least)
+    }
+
+    /// The lists of some books; none for those that too few readers share.
+    ///
+    /// # Errors
+    /// On a signal.
+    pub fn of_all(&self, items: &[u32], interrupt: &Interrupt) -> Result<Vec<SimilarBooks>> {
+        let known: Vec<u32> = items.iter().copied().filter(|item| self.is_known(*item)).collect();
+        let lists: Vec<Vec<SimilarBooks>> = known
+            .par_chunks(BOOKS)
+            .map(|items| {
+                interrupt.check()?;
+                Ok(items.iter().map(|item| (*item, self.of(*item, LENGTH))).collect())
+            })
+            .collect::<Result<_>>()?;
+        Ok(lists.into_iter().flatten().filter(|(_, list)| !list.is_empty()).collect())
+    }
+
+    /// The `n` candidates that are most like a book, none an edition of it or of another in the list.
+    pub fn of(&self, item: u32, n: usize) -> Vec<Scored> {
+        let mut found = self.near(item);
+        if found.len() < n {
+            found = self.known.clone();
+        }
+        let weights = self.neighbours.rows();
+        let weight = |of: u32, other: u32| {
+            let (near, weights) = weights.of(of as usize);
+            near.binary_search(&other).map_or(0.0, |place| weights[place])
+        };
+        let likeness = |other: u32| {
+            let cosine = match self.by {
+                By::Neighbours => 0.0,
+                _ => {
+                    let readers = self.popularity.traits.readers[other as usize] as f32;
+                    self.cosine(item, other) * readers / (readers + SUPPORT)
+                }
+            };
+            let weight = match self.by {
+                By::Factors => 0.0,
+                _ => weight(item, other) + weight(other, item),
+            };
+            Scored { item: other, score: cosine + BY_NEIGHBOURS * weight }
+        };
+        // Whoever looks at a book is taken to have it, but for its series: its first volume may be unread.
+        let own = [item];
+        let reader = self.rules.of_page(&own);
+        let mut alike: Vec<Scored> = found
+            .into_iter()
+            .filter(|other| self.is_known(*other) && reader.allows(*other))
+            .map(likeness)
+            .filter(|entry| entry.score > 0.0)
+            .collect();
+        // Some may be left out as too many of an author.
+        let enough = 8 * n;
+        if alike.len() > enough {
+            alike.select_nth_unstable(enough);
+            alike.truncate(enough);
+        }
+        alike.sort_unstable();
+        let mut list = reader.list(n, 0);
+        alike.into_iter().for_each(|entry| list.offer(entry, false));
+        list.into_entries()
+    }
+
+    /// The books that are neighbours of a book, or have it as one.
+    fn near(&self, item: u32) -> Vec<u32> {
+        if self.neighbours.is_empty() {
+            return Vec::new();
+        }
+        let (near, (reached, _)) =
+            (self.neighbours.rows().of(item as usize).0, self.neighbours.reached_from(item));
+        let mut all = [near, reached].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn cosine(&self, item: u32, other: u32) -> f32 {
+        let product = dot(self.factors.item(item as usize), self.factors.item(other as usize));
+        product * self.scales[item as usize] * self.scales[other as usize]
+    }
+}
+
+impl Evaluator<'_> {
+    /// How often one of a reader's books, drawn at random, foretells one of those held out: whether that is among the
+    /// [`LENGTH`] books most like it. Both have enough readers. Returns the share, and of how many readers.
+    pub fn foretold(&self, model: &HoldoutModel, by: Option<By>) -> Result<(f64, usize)> {
+        let search = model.similar(by.unwrap_or(By::Both));
+        let pick = |items: &[u32], reader: u32| {
+            let known: Vec<u32> = items.iter().copied().filter(|item| search.is_known(*item)).collect();
+            let place = xxh3_64(&reader.to_le_bytes()) as usize % known.len().max(1);
+            known.get(place).copied()
+        };
+        let pairs: Vec<(u32, u32)> = self
+            .cases()
+            .readers
+            .iter()
+            .enumerate()
+            .filter_map(|(place, reader)| {
+                let own = pick(self.cases().known.of(place).0, *reader)?;
+                Some((own, pick(&self.cases().held_out[place], *reader)?))
+            })
+            .collect();
+        let mut books: Vec<u32> = pairs.iter().map(|(own, _)| *own).collect();
+        books.sort_unstable();
+        books.dedup();
+        let lists: HashMap<u32, Vec<Scored>> = match by {
+            Some(_) => search.of_all(&books, self.interrupt())?.into_iter().collect(),
+            None => HashMap::new(),
+        };
+        let popular = search.popularity.best(LENGTH + 1, &search.popularity.rules(&config::Rules::none()));
+        let is_hit = |(own, picked): &&(u32, u32)| match by {
+            Some(_) => lists.get(own).is_some_and(|list| list.iter().any(|entry| entry.item == *picked)),
+            None => {
+                let others = popular.iter().filter(|entry| entry.item != *own).take(LENGTH);
+                others.into_iter().any(|entry| entry.item == *picked)
+            }
+        };
+        let hits = pairs.iter().filter(is_hit).count();
+        Ok((hits as f64 / pairs.len().max(1) as f64, pairs.len()))
+    }
+}
