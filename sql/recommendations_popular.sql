@@ -5,5 +5,5 @@ CREATE TABLE recommendations_popular (
   isbn   TEXT NOT NULL,       -- as the catalogue spells it
   isbn13 TEXT,                -- NULL where the key is no valid ISBN
   score  REAL NOT NULL,       -- how many readers the book has
-  run_id INTEGER NOT NULL     -- see nightshelf_runs
+  run_id INTEGER NOT NULL     -- the night whose model it is of
 )

@@ -6,6 +6,6 @@ CREATE TABLE recommendations_popular_by (
   isbn     TEXT NOT NULL,    -- as the catalogue spells it
   isbn13   TEXT,             -- NULL where the key is no valid ISBN
   score    REAL NOT NULL,    -- how many readers the book has, recent ones counting more where there are times
-  run_id   INTEGER NOT NULL, -- see nightshelf_runs
+  run_id   INTEGER NOT NULL, -- the night whose model it is of
   PRIMARY KEY (category, rank)
 ) WITHOUT ROWID

@@ -6,6 +6,6 @@ CREATE TABLE recommendations_similar (
   similar_isbn   TEXT NOT NULL,
   similar_isbn13 TEXT,             -- NULL where the key is no valid ISBN
   score          REAL NOT NULL,    -- never rises with rank
-  run_id         INTEGER NOT NULL, -- see nightshelf_runs
+  run_id         INTEGER NOT NULL, -- the night whose model it is of
   PRIMARY KEY (isbn, rank)
 ) WITHOUT ROWID

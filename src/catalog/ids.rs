@@ -62,6 +62,11 @@ pub struct Users {
 }
 
 impl Users {
+    /// Nobody.
+    pub fn none() -> Self {
+        Self { integers: Int64Chunked::default(), texts: StringChunked::default() }
+    }
+
     /// From a frame with the columns `user_integer` and `user_text`, a row for each code.
     ///
     /// # Errors

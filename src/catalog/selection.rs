@@ -103,6 +103,11 @@ impl Selection {
         self.candidates.get(item as usize).is_none_or(|is_candidate| *is_candidate)
     }
 
+    /// Whether a reader is not to see a book.
+    pub fn is_hidden(&self, user: u32, item: u32) -> bool {
+        self.hidden.items_of(user as usize).binary_search(&item).is_ok()
+    }
+
     /// Adds all that lists depend on to a digest.
     pub fn digest(&self, hash: &mut Xxh3) {
         let candidates: Vec<u8> =

@@ -83,7 +83,7 @@ impl Cli {
             Command::Similar(args) => &args.target.settings,
             Command::Evaluate(args) => &args.settings,
             Command::Tune(args) => &args.target.settings,
-            Command::Rollback(target) | Command::Check(target) => &target.settings,
+            Command::Refresh(target) | Command::Rollback(target) | Command::Check(target) => &target.settings,
             Command::Runs(args) => &args.target.settings,
             Command::Doctor(args) => &args.settings,
             Command::Report(args) => &args.target.settings,
@@ -106,6 +106,8 @@ pub enum Command {
     Run(Run),
     /// After an import: bring the lists of new and changed readers up to date.
     Backfill(Backfill),
+    /// Make lists anew that have a book which may be shown no more: sold out, or hidden from its reader.
+    Refresh(Target),
     /// Take one reader out of everything that nightshelf keeps.
     Forget(Forget),
     /// Show what a reader is recommended, and why.

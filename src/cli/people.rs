@@ -28,12 +28,19 @@ pub struct BookArg {
 #[command(after_help = "\
 Example:
   nightshelf recommend --db shop.db --user 276747
+  nightshelf recommend --db shop.db --like 0-439-13959-7 --like 9780316666343 --json
 
 Shows the list that is published. A reader who has ratings but no list yet gets one made on the spot,
-which is not written down; a reader whom nobody knows, what most people read.")]
+which is not written down; a reader whom nobody knows, what most people read. With --like, a list is made
+for somebody who is in no table, and likes these books.")]
 pub struct Recommend {
-    #[command(flatten)]
-    pub user: UserArg,
+    /// The reader's user_id.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new(),
+          required_unless_present = "like", conflicts_with = "like")]
+    pub user: Option<String>,
+    /// A book that a stranger likes; may be repeated.
+    #[arg(long, value_name = "ISBN", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
+    pub like: Vec<String>,
     #[command(flatten)]
     pub target: Target,
 }

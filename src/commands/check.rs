@@ -6,7 +6,8 @@ use super::Outcome;
 use crate::catalog::encode;
 use crate::cli::Target;
 use crate::context::Context;
-use crate::database::{check, readers, runs, source};
+use crate::database::check::{self, Present};
+use crate::database::{readers, runs, source};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::dataset;
 use crate::query::nothing_published;
@@ -34,7 +35,16 @@ pub fn check(context: Context<'_>, args: &Target) -> Result<Outcome> {
     let related = dataset::related(&database, config, &mut ratings)?;
     let editions = related.editions(settings.as_ref().unwrap_or(config));
     let items = current.counts.items.unwrap_or_default() as usize;
-    let against = check::against_ratings(&database, &ratings, items, &editions)?;
+    let selection = reading.selected.resolve(&ratings.users, &ratings.items, &related.genres, config)?;
+    let present = Present {
+        ratings: &ratings,
+        selection: &selection,
+        editions: &editions,
+        descriptions: &related.descriptions(&ratings.items),
+        rules: &settings.as_ref().unwrap_or(config).rules,
+        items,
+    };
+    let against = check::against_ratings(&database, present)?;
     findings.extend(against.firm);
     let since: Vec<_> = against.since.into_iter().filter(|finding| finding.broken > 0).collect();
 
@@ -66,7 +76,10 @@ pub fn check(context: Context<'_>, args: &Target) -> Result<Outcome> {
     }
     let failure = (!broken.is_empty()).then(|| {
         Error::new(Kind::Failed, format!("{} of {} promises are broken", broken.len(), findings.len()))
-            .hint("`nightshelf rollback` puts the set before back; `nightshelf run --force` makes a new one")
+            .hint(
+                "`nightshelf refresh` makes lists anew that have a book which may be shown no more; `nightshelf rollback` \
+                 puts the set before back; `nightshelf run --force` makes a new one",
+            )
     });
     let as_json = |finding: &check::PromiseCheck| json!({ "promise": finding.promise, "broken": finding.broken, "example": finding.example });
     let json = json!({

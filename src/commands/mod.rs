@@ -46,6 +46,7 @@ pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Inter
         Command::Import(args) => import::import(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Backfill(args) => backfill::backfill(context, args),
+        Command::Refresh(args) => backfill::refresh(context, args),
         Command::Forget(args) => forget::forget(context, args),
         Command::Recommend(args) => recommend::recommend(context, args),
         Command::Predict(args) => predict::predict(context, args),

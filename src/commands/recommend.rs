@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Outcome;
-use crate::catalog::ids::UserId;
+use crate::catalog::ids::{Items, UserId};
 use crate::catalog::recommendation::Origin;
 use crate::cli::Recommend;
 use crate::context::Context;
@@ -23,7 +23,10 @@ use crate::text::plain;
 /// [`crate::error::Kind::Failed`] if nothing is published yet.
 pub fn recommend(context: Context<'_>, args: &Recommend) -> Result<Outcome> {
     let Context { config, console, .. } = context;
-    let (lookup, word) = (&Lookup::open(context, &args.target.db)?, args.user.user.as_str());
+    let Some(word) = args.user.as_deref() else {
+        return for_a_stranger(context, args);
+    };
+    let lookup = &Lookup::open(context, &args.target.db)?;
     if runs::current(&lookup.database)?.is_none() {
         return Err(nothing_published());
     }
@@ -56,6 +59,21 @@ pub fn recommend(context: Context<'_>, args: &Recommend) -> Result<Outcome> {
     Ok(show(lookup, Who::Unknown(word, &near), &rows, "popular"))
 }
 
+/// A list for somebody who is in no table and likes some books: nothing is written down.
+fn for_a_stranger(context: Context<'_>, args: &Recommend) -> Result<Outcome> {
+    let lookup = Lookup::without_titles(context, &args.target.db)?;
+    let model = lookup.model()?;
+    let liked: Vec<u32> =
+        args.like.iter().map(|word| lookup.book(&model.books, word)).collect::<Result<_>>()?;
+    let stranger = KnownReader::stranger(&lookup, model, &liked)?;
+    let rows = at_once(&stranger, lookup.database.interrupt())?;
+    let mut isbns: Vec<&str> = rows.iter().map(|row| row.isbn.as_str()).collect();
+    let items = &stranger.books.items;
+    isbns.extend(liked.iter().map(|item| items.spelling(*item as usize)));
+    let lookup = lookup.with_titles_of(&isbns)?;
+    Ok(show(&lookup, Who::Stranger(&liked, items), &rows, "made now"))
+}
+
 /// Makes a list by fold-in, for a reader who has none.
 fn at_once(reader: &KnownReader, interrupt: &Interrupt) -> Result<Vec<Listed>> {
     let (books, fitted) = (&reader.books, reader.fitted());
@@ -78,6 +96,8 @@ fn at_once(reader: &KnownReader, interrupt: &Interrupt) -> Result<Vec<Listed>> {
 /// Whose list is shown.
 enum Who<'a> {
     Known(&'a UserId),
+    /// Who likes these books.
+    Stranger(&'a [u32], &'a Items),
     /// What was typed, and the known ids that are nearest.
     Unknown(&'a str, &'a [UserId]),
 }
@@ -86,11 +106,20 @@ fn show(lookup: &Lookup<'_>, who: Who<'_>, rows: &[Listed], from: &str) -> Outco
     let (titles, console) = (&lookup.titles, lookup.context.console);
     let id = match who {
         Who::Known(id) => Some(id),
-        Who::Unknown(..) => None,
+        _ => None,
     };
-    let head = match id {
-        Some(id) => format!("Reader {}", plain(&id.borrow().to_string())),
-        None => "Most read".to_owned(),
+    let is_own = !matches!(who, Who::Unknown(..));
+    let liked = match who {
+        Who::Stranger(liked, items) => liked.iter().map(|item| items.spelling(*item as usize)).collect(),
+        _ => Vec::new(),
+    };
+    let head = match who {
+        Who::Known(id) => format!("Reader {}", plain(&id.borrow().to_string())),
+        Who::Stranger(..) => {
+            let titles: Vec<String> = liked.iter().map(|isbn| titles.of(isbn)).collect();
+            format!("For somebody who likes {}", titles.join(" and "))
+        }
+        Who::Unknown(..) => "Most read".to_owned(),
     };
     let line = |row: &Listed| {
         let title = titles.title(&row.isbn).unwrap_or_default();
@@ -99,22 +128,24 @@ fn show(lookup: &Lookup<'_>, who: Who<'_>, rows: &[Listed], from: &str) -> Outco
             (None, "popular") => "(many read it)".to_owned(),
             (None, _) => String::new(),
         };
-        let score = if id.is_some() { format!("{:.4}", row.score) } else { format!("{:.0}", row.score) };
+        let score = if is_own { format!("{:.4}", row.score) } else { format!("{:.0}", row.score) };
         let stars = row.stars.map_or(String::new(), |stars| format!("{stars:.1}"));
         vec![row.rank.to_string(), plain(&row.isbn), title, score, stars, because]
     };
-    let score = if id.is_some() { "score" } else { "readers" };
+    let score = if is_own { "score" } else { "readers" };
     let header = ["", "isbn", "title", score, "stars", "because you liked"];
     let table = console.table(&header, rows.iter().map(line).collect(), &[0, 3, 4]);
     let json = json!({
         "user_id": match who {
             Who::Known(id) => id_json(id.borrow()),
             Who::Unknown(word, _) => json!(word),
+            Who::Stranger(..) => json!(null),
         },
+        "liked": liked,
         "known": id.is_some(),
         "from": from,
         "nearest": match who {
-            Who::Known(_) => json!([]),
+            Who::Known(_) | Who::Stranger(..) => json!([]),
             Who::Unknown(_, near) => near.iter().map(|id| id_json(id.borrow())).collect(),
         },
         "recommendations": rows.iter().map(|row| listed_json(row, titles)).collect::<Vec<_>>(),

@@ -57,6 +57,36 @@ pub fn read<T>(
     })
 }
 
+/// Calls `each` with the ISBN, the title and the author of those of some books that the table has under these spellings.
+pub fn read_some(
+    database: &Database,
+    config: &Config,
+    isbns: &[&str],
+    mut each: impl FnMut(&str, &str, Option<&str>),
+) -> Result<()> {
+    let source = &config.source;
+    database.read("looking for titles", |connection| {
+        let Some(table) = Table::find(connection, &source.books)? else { return Ok(()) };
+        if !table.has(&source.book_isbn) || !table.has(&source.title) {
+            return Ok(());
+        }
+        let author = if table.has(&source.author) { quote(&source.author) } else { "NULL".into() };
+        let (isbn, title) = (quote(&source.book_isbn), quote(&source.title));
+        let marks = vec!["?"; isbns.len()].join(", ");
+        let sql =
+            format!("SELECT {isbn}, {title}, {author} FROM {} WHERE {isbn} IN ({marks})", quote(&table.name));
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(isbns))?;
+        while let Some(row) = rows.next()? {
+            let [isbn, title, author] = [text(row, 0), text(row, 1), text(row, 2)];
+            if let (Some(isbn), Some(title)) = (isbn, title) {
+                each(&isbn, &title, author.as_deref());
+            }
+        }
+        Ok(())
+    })
+}
+
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Option<Cow<'a, str>> {
     values::text(row.get_ref(column).ok()?).filter(|text| !text.trim().is_empty())
 }

@@ -10,6 +10,7 @@ pub mod batch_size;
 pub mod books;
 pub mod check;
 pub mod erase;
+pub mod fallen;
 pub mod import;
 pub mod lists;
 pub mod lock;

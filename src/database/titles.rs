@@ -46,6 +46,18 @@ impl Titles {
         })
     }
 
+    /// Of some books only, by the spellings that the table of books has.
+    pub fn of_books(database: &Database, config: &Config, isbns: &[&str]) -> Result<Self> {
+        let mut titles = Self { config: config.clone(), ..Self::default() };
+        books::read_some(database, config, isbns, |isbn, title, author| {
+            let title = Title { title: plain(title), author: author.map(plain) };
+            if let Some(key) = keys::key(isbn, config) {
+                titles.by_key.insert(key, title);
+            }
+        })?;
+        Ok(titles)
+    }
+
     /// Title and author for any spelling of an ISBN; the spelling itself if there is no title.
     pub fn of(&self, spelling: &str) -> String {
         self.find(spelling).map_or_else(|| plain(spelling), Title::to_string)

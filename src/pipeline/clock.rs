@@ -35,6 +35,12 @@ impl Clock {
         self.memory.insert(stage, machine::peak_memory());
     }
 
+    /// As [`Clock::note`], of a stage that goes on.
+    pub fn add(&mut self, stage: Stage, since: Instant) {
+        self.timings.note(stage, self.of(stage) + since.elapsed().as_secs_f64());
+        self.memory.insert(stage, machine::peak_memory());
+    }
+
     /// The process's peak memory, in bytes, at the end of each stage; `None` where the system does not tell.
     pub fn memory(&self) -> BTreeMap<Stage, Option<u64>> {
         self.memory.clone()

@@ -1,9 +1,12 @@
 //! The stage `recommend`: makes all lists, one tile of readers at a time, and those that stand beside them.
 
 use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
+use crate::catalog::popularity::Popularity;
 use crate::catalog::recommendation::Recommendation;
 use crate::catalog::selection::Selection;
+use crate::config::ResolvedConfig;
 use crate::database::publish::Beside;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -59,30 +62,38 @@ pub fn make_lists(
 
 /// Makes the lists that are published beside those of the readers.
 pub fn make_beside(job: &mut Job<'_>, model: &StoredModel, selection: &Selection) -> Result<Beside> {
-    let (console, interrupt) = (job.context.console, job.context.interrupt);
-    let before = job.clock.of(Stage::Recommend);
-    let beside = job.clock.time(Stage::Recommend, || beside(model, selection, interrupt))?;
-    console.say(format!(
-        "           {} books have others like them, {} categories what is popular, {:.1} s",
+    let since = Instant::now();
+    let popularity = &model.books.popularity;
+    let books: Vec<u32> = (0..popularity.traits.readers.len() as u32).collect();
+    let search = SimilarSearch::of_model(model, By::Both);
+    let beside = beside(&search, popularity, &model.config, selection, job.context.interrupt, &books)?;
+    job.clock.add(Stage::Recommend, since);
+    job.context.console.say(format!(
+        "           others like {} books, what is popular in {} categories, {:.1} s",
         count(beside.similar.len()),
         count(beside.popular_by.len()),
-        job.clock.of(Stage::Recommend) - before
+        since.elapsed().as_secs_f64()
     ));
     Ok(beside)
 }
 
-/// What is popular, of all and of each category, and what is like each book that enough readers share.
-pub fn beside(model: &StoredModel, selection: &Selection, interrupt: &Interrupt) -> Result<Beside> {
-    let (popularity, config) = (&model.books.popularity, &model.config);
-    let rules = popularity.rules(&config.rules);
-    let books: Vec<u32> = (0..popularity.traits.readers.len() as u32).collect();
+/// What is popular, of all and of each category, and what is like each of some books, if enough readers share it.
+pub fn beside(
+    search: &SimilarSearch<'_>,
+    popularity: &Popularity,
+    config: &ResolvedConfig,
+    selection: &Selection,
+    interrupt: &Interrupt,
+    books: &[u32],
+) -> Result<Beside> {
+    let (rules, most) = (popularity.rules(&config.rules), config.output.popular);
     let similar = match config.output.similar_readers {
         0 => Vec::new(),
-        _ => SimilarSearch::of_model(model, By::Both).of_all(&books, interrupt)?,
+        _ => search.of_all(books, interrupt)?,
     };
     Ok(Beside {
-        popular: popularity.best(config.output.popular, &rules),
-        popular_by: popularity.best_by(&selection.categories, config.output.popular, &rules),
+        popular: popularity.best(most, &rules),
+        popular_by: popularity.best_by(&selection.categories, most, &rules),
         similar,
     })
 }

@@ -34,6 +34,19 @@ impl<'a> Lookup<'a> {
         Ok(Self { context, database, titles })
     }
 
+    /// Without any title: to read all takes longer than most answers.
+    pub fn without_titles(context: Context<'a>, db: &Path) -> Result<Self> {
+        let database = context.open(db)?;
+        database.read("looking at the database", slots::refuse_foreign_tables)?;
+        Ok(Self { context, database, titles: Titles::default() })
+    }
+
+    /// With the titles of some books, by their spellings.
+    pub fn with_titles_of(mut self, isbns: &[&str]) -> Result<Self> {
+        self.titles = Titles::of_books(&self.database, self.context.config, isbns)?;
+        Ok(self)
+    }
+
     /// The model of the published lists.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! [`KnownReader`]: one reader, solved against the published model for their present ratings.
 
 use crate::catalog::encode;
-use crate::catalog::ids::UserId;
+use crate::catalog::ids::{UserId, Users};
 use crate::catalog::recommendation::Origin;
 use crate::catalog::times;
-use crate::config::{Objective, ResolvedConfig};
-use crate::database::source;
+use crate::config::{Config, Objective, ResolvedConfig};
+use crate::database::{selection, source};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
@@ -65,6 +65,50 @@ impl KnownReader {
             }
         }
         Ok(None)
+    }
+
+    /// Somebody who is in no table, and likes some of the model's books.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Config`] if the query in `[candidates]` does not work.
+    pub fn stranger(lookup: &Lookup<'_>, model: StoredModel, liked: &[u32]) -> Result<Self> {
+        let triples: Vec<_> = liked.iter().map(|item| (0, *item, f32::NAN)).collect();
+        let StoredModel {
+            run_id, config, books, neighbours, ranker, readers, mut ranking, mut rating, ..
+        } = model;
+        let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
+        let rated = interactions.rated();
+        let confidence =
+            ConfidenceMatrix::of_others(&interactions, books.weights.clone(), &config.model, &[]);
+        ranking.users = vec![0.0; ranking.width];
+        if let Some(model) = &mut rating {
+            model.factors.users = vec![0.0; model.factors.width];
+            model.biases.users = vec![0.0];
+        }
+        let unsolved = Unsolved { users: vec![0], items: Vec::new() };
+        let interrupt = lookup.database.interrupt();
+        fold_in::solve_ranking(&mut ranking, &confidence, &unsolved, config.parameters(), interrupt)?;
+        if let Some(model) = &mut rating {
+            fold_in::solve_rating(model, &rated, &ranking, &unsolved, config.parameters(), interrupt)?;
+        }
+        let books = with_candidates(lookup, books)?;
+        Ok(Self {
+            id: UserId::Text(String::new()),
+            unseen: Vec::new(),
+            run_id,
+            trained: false,
+            idle: Vec::new(),
+            attributes: readers.attributes.iter().map(|_| vec![UNKNOWN]).collect(),
+            interactions,
+            config,
+            books,
+            rated,
+            confidence,
+            ranking,
+            neighbours,
+            ranker,
+            rating,
+        })
     }
 
     fn solve(
@@ -144,7 +188,7 @@ impl KnownReader {
             run_id,
             trained,
             config,
-            books,
+            books: with_candidates(lookup, books)?,
             rated,
             confidence,
             ranking,
@@ -232,4 +276,19 @@ impl KnownReader {
     pub fn stars(&self, item: u32) -> Option<f32> {
         self.fitted().stars(&self.books.popularity, 0, item)
     }
+}
+
+/// With what may be recommended now.
+fn with_candidates(lookup: &Lookup<'_>, mut books: StoredItems) -> Result<StoredItems> {
+    let config = lookup.context.config;
+    if config.candidates.query.is_empty() {
+        return Ok(books);
+    }
+    let only = Config { candidates: config.candidates.clone(), ..Config::default() };
+    let rows = lookup
+        .database
+        .read("looking what may be recommended", |connection| selection::read(connection, &only))?;
+    let selected = rows.resolve(&Users::none(), &books.items, &[], config)?;
+    books.popularity = books.popularity.with_candidates(selected.candidates);
+    Ok(books)
 }

@@ -172,6 +172,23 @@ impl<'a> OfUser<'a> {
             && (self.hidden.is_empty() || !editions.has(self.hidden, item))
     }
 
+    /// Whether a list that is there breaks a rule for authors, series or languages.
+    pub fn breaks(&self, list: &[u32]) -> bool {
+        let Settings { per_author, language, .. } = self.rules.settings;
+        let is_forbidden = |item: &u32| {
+            self.is_out_of_order(*item) || language == Language::Strict && self.is_foreign(*item)
+        };
+        let has_too_many = |block: &[u32]| {
+            let foreign = block.iter().filter(|item| self.is_foreign(**item)).count();
+            let mut authors: Vec<u32> = block.iter().map(|item| self.rules.author(*item)).collect();
+            authors.retain(|author| *author != UNKNOWN);
+            authors.sort_unstable();
+            let most = authors.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or_default();
+            per_author > 0 && most > per_author || language == Language::Soft && foreign > FOREIGN
+        };
+        list.iter().any(is_forbidden) || list.chunks(BLOCK).any(has_too_many)
+    }
+
     /// The languages of the user's items; none where they make no difference.
     pub fn languages(&self) -> &[u32] {
         &self.languages

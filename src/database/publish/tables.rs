@@ -1,12 +1,15 @@
 //! The tables beside the readers' lists: what is popular, of all and of each category, and what is like each book.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::catalog::ids::Items;
+use crate::database::batch_size::BatchSize;
 use crate::database::publish::Labels;
-use crate::database::publish::slots::{POPULAR, POPULAR_BY, SIMILAR};
-use crate::database::quote;
+use crate::database::publish::slots::{POPULAR, POPULAR_BY, Published, SIMILAR};
+use crate::database::table::Table;
+use crate::database::{Database, quote};
 use crate::error::Result;
+use crate::failpoint;
 use crate::model::top_k::Scored;
 
 /// The lists that are published with those of the readers. All by codes, best first.
@@ -75,4 +78,66 @@ impl Rows<'_> {
         }
         Ok(())
     }
+}
+
+/// Replaces the popular lists, all of them, and the lists of some books by those in `beside`: of those that are `gone`
+/// none is left. Each list is replaced at once, in short transactions.
+pub fn replace(database: &mut Database, labels: Labels<'_>, beside: &Beside, gone: &[String]) -> Result<()> {
+    let [popular, popular_by, similar] = beside.tables(labels.items);
+    for (rows, gone) in [(popular, None), (popular_by, None), (similar, Some(gone))] {
+        let table = match rows.table {
+            name if name == SIMILAR.name => SIMILAR,
+            name if name == POPULAR_BY.name => POPULAR_BY,
+            _ => POPULAR,
+        };
+        replace_lists(database, labels, table, &rows, gone)?;
+    }
+    Ok(())
+}
+
+/// `gone` are the lists to take away; `None` for all that have no rows.
+fn replace_lists(
+    database: &mut Database,
+    labels: Labels<'_>,
+    table: Published,
+    rows: &Rows<'_>,
+    gone: Option<&[String]>,
+) -> Result<()> {
+    let looking = "looking at what is popular and similar";
+    // A set of an earlier version.
+    if database.read(looking, |connection| Ok(Table::find(connection, table.name)?.is_none()))? {
+        return Ok(());
+    }
+    let key = match table.name {
+        name if name == SIMILAR.name => "isbn",
+        name if name == POPULAR_BY.name => "category",
+        _ => "''",
+    };
+    let mut lists: Vec<(String, &[Row<'_>])> =
+        rows.rows.chunk_by(|a, b| a.0 == b.0).map(|list| (list[0].0.to_owned(), list)).collect();
+    let taken_away: Vec<String> = match gone {
+        Some(gone) => gone.to_vec(),
+        None => database.read(looking, |connection| {
+            let sql = format!("SELECT DISTINCT {key} FROM {}", quote(table.name));
+            Ok(connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })?,
+    };
+    let kept: std::collections::HashSet<String> = lists.iter().map(|(of, _)| of.clone()).collect();
+    lists.extend(taken_away.into_iter().filter(|of| !kept.contains(of)).map(|of| (of, &[][..])));
+    let delete = format!("DELETE FROM {} WHERE {key} = ?1", quote(table.name));
+    let write = |transaction: &Transaction<'_>, (of, list): &(String, &[Row<'_>])| -> Result<()> {
+        transaction.prepare_cached(&delete)?.execute([of])?;
+        rows.insert(transaction, table.name, labels, list)
+    };
+    let (mut rest, mut batch) = (lists.as_slice(), BatchSize::new(1).within(1, 4096).growing(8.0));
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(batch.rows.min(rest.len()));
+        let ((), held) = database.write("replacing lists", |transaction| {
+            now.iter().try_for_each(|list| write(transaction, list))
+        })?;
+        failpoint::reach("backfill.beside");
+        batch.adapt(held);
+        rest = later;
+    }
+    Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Options<'a> {
     pub since_run: Option<i64>,
     /// A file with the readers' ids, one per line.
     pub users: Option<&'a Path>,
+    /// Only lists with a book that may be shown no more.
+    pub refresh: bool,
     /// Do a full night if one is due.
     pub full_if_needed: bool,
     /// Write nothing.

@@ -12,8 +12,9 @@ use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::config::Config;
 use crate::console::Console;
 use crate::database::Database;
-use crate::database::publish::Labels;
+use crate::database::fallen::{self, BookCodes, Fallen};
 use crate::database::publish::reader_lists::{self, Noted, Replacement};
+use crate::database::publish::{Beside, Labels, tables};
 use crate::database::runs::{self, Current, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::machine;
@@ -22,8 +23,10 @@ use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model_store::{self, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
+use crate::pipeline::lists::beside;
 use crate::recommender::cases::of_readers;
 use crate::recommender::lists::{Fitted, ListMaker};
+use crate::recommender::similar::{By, SimilarSearch};
 use crate::run_summary::{Changes, Counts, Metrics, RunStatus, RunSummary, Stage};
 use crate::text::count;
 
@@ -43,6 +46,8 @@ pub(super) struct Plan {
     new_users: usize,
     /// Readers and books that the model lacks, or has from other ratings.
     unsolved: Unsolved,
+    /// What may be shown no more.
+    fallen: Fallen,
     /// Why a full night is due; empty if it is not.
     pub(super) due: Vec<String>,
 }
@@ -74,6 +79,11 @@ impl Plan {
                 (differing(&then, &digests), noted.others.clone())
             }
         };
+        let fallen = fallen::find(database, ratings, &dataset.selection)?;
+        let (mut chosen, gone) = if options.refresh { (Vec::new(), Vec::new()) } else { (chosen, gone) };
+        chosen.extend(&fallen.readers);
+        chosen.sort_unstable();
+        chosen.dedup();
         let new_users = chosen.iter().filter(|user| noted.digests[**user as usize].is_none()).count();
         let changed = differing(&trained, &digests);
         // A rated book is new, too, if the model knows it only by its author.
@@ -97,7 +107,7 @@ impl Plan {
         unsolved.users.extend(&chosen);
         unsolved.users.sort_unstable();
         unsolved.users.dedup();
-        Ok(Self { current, model, users, items, digests, chosen, gone, new_users, unsolved, due })
+        Ok(Self { current, model, users, items, digests, chosen, gone, new_users, unsolved, fallen, due })
     }
 
     pub(super) fn tell(&self, console: &Console) {
@@ -109,6 +119,14 @@ impl Plan {
             count(self.unsolved.items.len()),
             self.current.run_id,
         ));
+        let Fallen { readers, similar, .. } = &self.fallen;
+        if !readers.is_empty() || !similar.is_empty() {
+            console.say(format!(
+                "fallen     {} lists of readers and {} of books have a book that may be shown no more",
+                count(readers.len()),
+                count(similar.len())
+            ));
+        }
         for reason in &self.due {
             console.warn(format!("a full night is due: {reason}"));
         }
@@ -121,14 +139,23 @@ impl Plan {
         run_id: i64,
         dataset: &Dataset,
     ) -> Result<RunSummary> {
-        let rows = match self.chosen.is_empty() {
-            true => Vec::new(),
-            false => self.fill(job, database, dataset)?,
-        };
-        let since = Instant::now();
-        self.replace(job.context.console, database, run_id, &dataset.ratings, &rows)?;
+        let nothing = self.chosen.is_empty()
+            && self.gone.is_empty()
+            && !self.fallen.popular
+            && self.fallen.similar.is_empty();
+        let mut rows = Vec::new();
+        let mut since = Instant::now();
+        if !nothing {
+            let (lists, beside) = self.fill(job, database, dataset)?;
+            since = Instant::now();
+            rows = lists;
+            self.replace(job.context.console, database, run_id, &dataset.ratings, &rows)?;
+            let Encoded { users, items, .. } = &dataset.ratings;
+            // These tables tell which model is published.
+            let labels = Labels { run_id: self.current.run_id, users, items };
+            tables::replace(database, labels, &beside, &self.fallen.similar)?;
+        }
         job.clock.note(Stage::Publish, since);
-        let nothing = self.chosen.is_empty() && self.gone.is_empty();
         let status = if nothing { RunStatus::Unchanged } else { RunStatus::Published };
         let summary = self.summary(job, Some(run_id), status, dataset.counts(rows.len() as u64));
         database.write("noting what was done", |transaction| {
@@ -148,13 +175,13 @@ impl Plan {
         Ok(summary)
     }
 
-    /// Solves what is unsolved, and makes the lists of the chosen readers.
+    /// Solves what is unsolved, and makes the lists of the chosen readers, and those beside them.
     fn fill(
         &mut self,
         job: &mut Job<'_>,
         database: &Database,
         dataset: &Dataset,
-    ) -> Result<Vec<Recommendation>> {
+    ) -> Result<(Vec<Recommendation>, Beside)> {
         let ratings = &dataset.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let interactions = &ratings.interactions;
@@ -173,7 +200,7 @@ impl Plan {
             neighbours.solve(&confidence, &unsolved.items, &config.model, interrupt)?;
             Ok((ranking, neighbours, rating))
         })?;
-        let mut rows = job.clock.time(Stage::Recommend, || {
+        let (mut rows, beside) = job.clock.time(Stage::Recommend, || -> Result<_> {
             let editions = dataset.related.editions(config).into_owned();
             let Encoded { moments, items, attributes, .. } = ratings;
             let about = (items, &dataset.related);
@@ -184,6 +211,9 @@ impl Plan {
             let popularity = Popularity::new(&rated, rating.as_ref(), confidence.rows(), editions, traits)
                 .with_candidates(dataset.selection.candidates.clone());
             let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
+            let search = SimilarSearch::new(&ranking, &neighbours, &popularity, config, By::Both);
+            let beside =
+                beside(&search, &popularity, config, &dataset.selection, interrupt, &self.renewed(ratings))?;
             let rating = rating.map(|model| model.only(&self.chosen));
             let fitted = Fitted {
                 interactions: &interactions.select(&self.chosen),
@@ -201,7 +231,8 @@ impl Plan {
             let bar = job.context.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);
             let lists = ListMaker::new(fitted, &popularity, Origin::FoldIn, config, Device::Cpu)?;
-            lists.of(0..self.chosen.len(), interrupt, &done)
+            let rows = lists.of(0..self.chosen.len(), interrupt, &done)?;
+            Ok((rows, beside))
         })?;
         rows.iter_mut().for_each(|row| row.user = self.chosen[row.user as usize]);
         job.context.console.say(format!(
@@ -210,7 +241,19 @@ impl Plan {
             count(self.chosen.len()),
             job.clock.of(Stage::FoldIn) + job.clock.of(Stage::Recommend),
         ));
-        Ok(rows)
+        Ok((rows, beside))
+    }
+
+    /// Codes of the books whose lists of similar ones are made anew: those that are new, and those with a book that may be
+    /// shown no more.
+    fn renewed(&self, ratings: &Encoded) -> Vec<u32> {
+        let codes = BookCodes::new(&ratings.items);
+        let mut books: Vec<u32> =
+            self.fallen.similar.iter().filter_map(|isbn| codes.of(isbn, None)).collect();
+        books.extend(&self.unsolved.items);
+        books.sort_unstable();
+        books.dedup();
+        books
     }
 
     fn replace(
