@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::{
     Column, DataFrame, ParquetReader, ParquetWriter, PolarsError, PolarsResult, SerReader,
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -286,29 +287,37 @@ impl StoredModel {
     pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
         let folder = path(folder, run_id);
         let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
-        let readers = StoredUsers::of(&files[USERS], &folder)?;
-        let table = |name: &str, read: &dyn Fn(&DataFrame) -> Result<Interactions>| {
+        let table = |name: &str, read: &(dyn Fn(&DataFrame) -> Result<Interactions> + Sync)| {
             let frame = parquet(&files[name]).map_err(Error::from);
             frame.and_then(|frame| read(&frame)).map_err(|error| damaged(&folder, name, &error.to_string()))
         };
         let count = manifest.items;
         let words = |name: &str| table(name, &|frame| sparse::read(frame, count, None));
-        let about = Sparse { titles: words(TITLES)?, subjects: words(SUBJECTS)?, lifts: words(LIFTS)? };
-        let late = nearest_half_life(manifest.config.model.popularity_half_life);
-        let books = parquet(&files[ITEMS]).map_err(Error::from);
-        let books = books
-            .and_then(|frame| StoredItems::new(frame, about, late))
-            .map_err(|error| damaged(&folder, ITEMS, &error.to_string()))?;
-        let (ranking, rating) = safetensors::read(&files[FACTORS])
-            .map_err(|error| damaged(&folder, FACTORS, &error.to_string()))?;
+        let books = || {
+            let about = Sparse { titles: words(TITLES)?, subjects: words(SUBJECTS)?, lifts: words(LIFTS)? };
+            let late = nearest_half_life(manifest.config.model.popularity_half_life);
+            let books = parquet(&files[ITEMS]).map_err(Error::from);
+            books
+                .and_then(|frame| StoredItems::new(frame, about, late))
+                .map_err(|error| damaged(&folder, ITEMS, &error.to_string()))
+        };
+        let factors = || {
+            safetensors::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))
+        };
+        let neighbours =
+            || table(NEIGHBOURS, &|frame| sparse::read(frame, count, Some(count))).map(Neighbours::of_rows);
+        let readers = || StoredUsers::of(&files[USERS], &folder);
+        // What people wait for at a prompt.
+        let ((books, factors), (neighbours, readers)) =
+            rayon::join(|| rayon::join(books, factors), || rayon::join(neighbours, readers));
+        let (books, (ranking, rating), neighbours, readers) = (books?, factors?, neighbours?, readers?);
         // The manifest has no seal of its own, and somebody may have edited it.
         manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
-        let neighbours = table(NEIGHBOURS, &|frame| sparse::read(frame, count, Some(count)))?;
         if manifest.ranker.as_ref().is_some_and(|ranker| !ranker.is_sound()) {
             return Err(damaged(&folder, MANIFEST, "the ranker is no ranker"));
         }
         let model = Self {
-            neighbours: Neighbours::of_rows(neighbours),
+            neighbours,
             ranker: manifest.ranker,
             newest: manifest.newest,
             run_id,
@@ -407,7 +416,7 @@ fn read_sealed(
             false => Err(damaged(folder, name, "it is not as it was written")),
         }
     };
-    let files = wanted.iter().map(read).collect::<Result<_>>()?;
+    let files = wanted.par_iter().map(read).collect::<Result<Vec<_>>>()?.into_iter().collect();
     Ok((manifest, files))
 }
 

@@ -290,7 +290,7 @@ impl<'a> ListSearch<'a> {
         let rules = popularity.rules(&config.rules);
         // The rules keep to one edition: the best is not always one that they allow.
         let editions = &EACH_ALONE;
-        let wanted = Wanted { n: top, new, is_new };
+        let wanted = Wanted { n: top, new, is_new, users: fitted.interactions.user_count() };
         let search = match (config.model.objective, fitted.rating, fitted.ranker) {
             (Objective::Ranking, _, None) => {
                 let best = TopK::new(fitted.ranking, fitted.item_scales, editions, device, &wanted)?;

@@ -109,7 +109,12 @@ impl<'a> CandidateSearch<'a> {
         let longer = (top as f64 / 20.0).max(1.0);
         let best = |count: usize, of_new: bool| {
             let is_new = |item: u32| (is_new(item) == Some(of_new)).then_some(false);
-            let wanted = Wanted { n: (count as f64 * longer) as usize, new: 0, is_new: &is_new };
+            let wanted = Wanted {
+                n: (count as f64 * longer) as usize,
+                new: 0,
+                is_new: &is_new,
+                users: stage.known.user_count(),
+            };
             TopK::new(factors, item_scales, editions, device, &wanted)
         };
         let mut top_k = vec![best(BY_FACTORS, false)?];

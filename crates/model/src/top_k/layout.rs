@@ -59,6 +59,11 @@ impl<'a> ItemLayout<'a> {
         layout
     }
 
+    /// Without any item.
+    pub fn empty(item_scales: &'a [f32]) -> Self {
+        Self { item_scales, codes: Vec::new(), starts: vec![0], quantized: QuantizedItems::default() }
+    }
+
     pub(super) fn rows(&self) -> usize {
         self.starts.len() - 1
     }

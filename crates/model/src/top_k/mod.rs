@@ -17,6 +17,8 @@ mod search;
 
 use std::cmp::Ordering;
 
+use rayon::prelude::*;
+
 use super::Factors;
 use super::device::{self, Device};
 use crate::data::{Editions, Interactions};
@@ -64,7 +66,12 @@ pub struct Wanted<'a> {
     pub new: usize,
     /// Whether an item is new, given its code; `None` for an item that no list may have.
     pub is_new: &'a (dyn Fn(u32) -> Option<bool> + Sync),
+    /// How many users there are to be asked about.
+    pub users: usize,
 }
+
+/// For so few users, to score all items takes less time than to lay them out.
+const FEW: usize = 4;
 
 pub struct TopK<'a> {
     known: Half<'a>,
@@ -78,6 +85,8 @@ pub struct TopK<'a> {
 struct Half<'a> {
     layout: ItemLayout<'a>,
     on_gpu: Option<Box<dyn CandidateSource>>,
+    /// The items, where they are not laid out but all scored.
+    unlaid: Vec<u32>,
 }
 
 impl<'a> TopK<'a> {
@@ -93,8 +102,11 @@ impl<'a> TopK<'a> {
         device: Device,
         wanted: &Wanted<'_>,
     ) -> Result<Self> {
-        let Wanted { n, new, is_new } = *wanted;
-        let half = |take: &dyn Fn(u32) -> bool| Half::new(factors, item_scales, device, take);
+        let Wanted { n, new, is_new, users } = *wanted;
+        let half = |take: &dyn Fn(u32) -> bool| match users <= FEW {
+            true => Ok(Half::unlaid(factors, item_scales, take)),
+            false => Half::new(factors, item_scales, device, take),
+        };
         let known = half(&|item| is_new(item) == Some(false))?;
         let fresh = half(&|item| new > 0 && is_new(item) == Some(true))?;
         Ok(Self { known, fresh, editions, n, new })
@@ -130,7 +142,7 @@ impl<'a> TopK<'a> {
 
     fn answer(&self, question: &Question<'_>, most_new: usize, users: &[u32]) -> Result<Vec<Vec<Scored>>> {
         let mut lists = self.known.lists(question, users)?;
-        if !self.fresh.layout.is_empty() {
+        if !self.fresh.is_empty() {
             // Any of these may be an edition of a listed item, and then the next takes its place.
             let additions = self.fresh.lists(&Question { done: &|_| (), ..*question }, users)?;
             for (list, addition) in lists.iter_mut().zip(additions) {
@@ -164,11 +176,54 @@ impl<'a> Half<'a> {
             Device::Cpu => None,
             Device::Cuda(number) => device::cuda(number)?.candidates(factors.width, layout.rows(), &write),
         };
-        Ok(Self { layout, on_gpu })
+        Ok(Self { layout, on_gpu, unlaid: Vec::new() })
+    }
+
+    fn unlaid(factors: &Factors, item_scales: &'a [f32], take: impl Fn(u32) -> bool) -> Self {
+        let items = factors.items.len() / factors.width.max(1);
+        let unlaid = (0..items as u32).filter(|item| take(*item)).collect();
+        Self { layout: ItemLayout::empty(item_scales), on_gpu: None, unlaid }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.layout.is_empty() && self.unlaid.is_empty()
+    }
+
+    /// The list of one user, from the scores of all items.
+    fn scan(&self, question: &Question<'_>, user: u32) -> Vec<Scored> {
+        let (factors, editions) = (question.factors, question.editions);
+        let (x, seen) = (factors.user(user as usize), question.seen.of(user as usize).0);
+        let mut list: Vec<Scored> = Vec::new();
+        if x.iter().all(|value| *value == 0.0) {
+            return list;
+        }
+        let score = |item: &u32| Scored { item: *item, score: self.layout.score(factors, x, &[*item]) };
+        let mut all: Vec<Scored> = self.unlaid.par_iter().map(score).collect();
+        // Some of the best may have been seen, or be editions of others.
+        let mut from = 0;
+        while list.len() < question.n && from < all.len() {
+            let count = (4 * question.n + seen.len()).min(all.len() - from);
+            let rest = &mut all[from..];
+            if count < rest.len() {
+                rest.select_nth_unstable(count);
+            }
+            rest[..count].sort_unstable();
+            for entry in &rest[..count] {
+                let is_shown = |other: &Scored| editions.are_one(other.item, entry.item);
+                if list.len() < question.n && !editions.has(seen, entry.item) && !list.iter().any(is_shown) {
+                    list.push(*entry);
+                }
+            }
+            from += count;
+        }
+        list
     }
 
     /// The lists of some users. Memory is bounded by users × n.
     fn lists(&self, question: &Question<'_>, users: &[u32]) -> Result<Vec<Vec<Scored>>> {
+        if !self.unlaid.is_empty() {
+            return Ok(users.iter().map(|user| self.scan(question, *user)).collect());
+        }
         let equal = equal_rows(question.factors, question.seen, users);
         (question.done)(equal.of.len() - equal.firsts.len());
         let mut lists = match &self.on_gpu {
@@ -207,7 +262,8 @@ mod tests {
         let (seen, _) = Interactions::from_triples(2, 8, &[(1, 7, 1.0), (1, 3, 1.0)]);
         let is_new = |item: u32| (item > 0).then_some(item > 3);
         let lists = |n, new, item_scales: &[f32]| -> Vec<Vec<u32>> {
-            let (wanted, editions) = (Wanted { n, new, is_new: &is_new }, Editions::default());
+            let (wanted, editions) =
+                (Wanted { n, new, is_new: &is_new, users: usize::MAX }, Editions::default());
             let best = TopK::new(&factors, item_scales, &editions, Device::Cpu, &wanted).expect("on the CPU");
             let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
             lists.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()).collect()
@@ -219,7 +275,7 @@ mod tests {
         assert_eq!(lists(2, 1, &[1.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), [[1, 7], [1, 6]]);
         // 7 is a new edition of 3, and 6 one of 2.
         let editions = Editions::of_works(vec![0, 1, 6, 7, 4, 5, 6, 7]);
-        let wanted = Wanted { n: 3, new: 2, is_new: &is_new };
+        let wanted = Wanted { n: 3, new: 2, is_new: &is_new, users: usize::MAX };
         let best = TopK::new(&factors, &[], &editions, Device::Cpu, &wanted).expect("on the CPU");
         let lists = best.of(&factors, &seen, &[0, 1], &Interrupt::never(), &|_| ()).expect("no signal");
         let items = lists.iter().map(|list| list.iter().map(|entry| entry.item).collect::<Vec<_>>());
@@ -227,7 +283,7 @@ mod tests {
         // What is left out as an edition takes no place of another new one: 2 is the best, 5 its new edition.
         let factors = Factors { items: vec![1.0, 3.0, 9.0, 2.0, 6.0, 8.0, 4.0, 5.0], ..factors };
         let editions = Editions::of_works(vec![0, 1, 5, 3, 4, 5, 6, 7]);
-        let wanted = Wanted { n: 3, new: 1, is_new: &is_new };
+        let wanted = Wanted { n: 3, new: 1, is_new: &is_new, users: usize::MAX };
         let best = TopK::new(&factors, &[], &editions, Device::Cpu, &wanted).expect("on the CPU");
         let lists = best.of(&factors, &seen, &[0], &Interrupt::never(), &|_| ()).expect("no signal");
         let items: Vec<u32> = lists[0].iter().map(|entry| entry.item).collect();
@@ -289,6 +345,8 @@ mod tests {
             let coarse = |bits| -> Option<Box<dyn CandidateSource>> {
                 Some(Box::new(Coarse { width: factors.width, rows: rows.clone(), bits }))
             };
+            let few = Half::unlaid(&factors, &item_scales, |_| true);
+            prop_assert_eq!(&lists(&few, (&factors, &seen, &editions), &Vec::from_iter(0..90), n), &expected);
             for on_gpu in [None, coarse(23), Some(Box::new(Terse)), coarse(10), coarse(7), coarse(3)] {
                 half.on_gpu = on_gpu;
                 let users = Vec::from_iter(0..90);
