@@ -3,5 +3,7 @@
 
 CREATE TABLE nightshelf_readers (
   user_id PRIMARY KEY,      -- as in the ratings
-  digest  INTEGER NOT NULL  -- of this reader's books and ratings; XXH3, 64 bits
+  digest  INTEGER NOT NULL, -- of this reader's books and ratings; XXH3, 64 bits
+  ratings INTEGER,          -- how many these were
+  popular INTEGER           -- how many of them stood in the popular list, as far as lists are long
 ) WITHOUT ROWID

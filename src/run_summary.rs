@@ -177,9 +177,32 @@ pub struct Metrics {
     /// The peak memory up to the end of each stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub memory_bytes: BTreeMap<Stage, Option<u64>>,
+    /// What was picked up since the set before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// Only for a backfill.
     #[serde(flatten)]
     pub changes: Option<Changes>,
+}
+
+/// What readers with a list have picked up since it was published: rated, bought or borrowed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Proof {
+    /// Readers with a list.
+    pub lists: u64,
+    /// Those of them who have picked up anything.
+    pub readers: u64,
+    /// Books that they have picked up.
+    pub picks: u64,
+    /// Those that stood in the reader's list, in any edition.
+    pub hits: u64,
+    /// Those that stood in the popular list of the same length; `None` if that is not known.
+    pub popular_hits: Option<u64>,
+    /// Hits at each rank, from the first.
+    pub by_rank: Vec<u64>,
+    /// Hits by source: `model`, `fold-in`, `popular`.
+    pub by_source: BTreeMap<String, u64>,
 }
 
 /// How good lists of length k and predicted stars are; see [`crate::RankingFigures`].

@@ -144,6 +144,11 @@ impl Related {
         }
     }
 
+    /// All editions, whether lists show several or not.
+    pub fn all_editions(&self) -> &Editions {
+        &self.editions
+    }
+
     /// The editions of which a list shows only one; empty if `one_edition` is off.
     pub fn editions(&self, config: &Config) -> Cow<'_, Editions> {
         match config.output.one_edition {

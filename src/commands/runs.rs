@@ -17,13 +17,15 @@ use crate::text::{count, plain};
 /// A figure of a run: its heading, its value, and its format.
 type Figure = (&'static str, fn(&RunRecord) -> Option<f64>, fn(f64) -> String);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 9] = [
     ("seconds", |run| run.timings.as_ref()?.total(), |seconds| format!("{seconds:.1}")),
     ("ratings", |run| counted(run.counts.as_ref()?.ratings.kept), whole),
     ("readers", |run| counted(run.counts.as_ref()?.users), whole),
     ("rows", |run| counted(run.counts.as_ref()?.recommendations), whole),
     ("nDCG@20", |run| run.metrics.as_ref()?.figures.as_ref()?.ndcg, |figure| format!("{figure:.4}")),
     ("loss", |run| run.metrics.as_ref()?.loss, |loss| format!("{loss:.4}")),
+    ("picked up", |run| counted(Some(run.metrics.as_ref()?.proof.as_ref()?.picks)), whole),
+    ("in lists", |run| counted(Some(run.metrics.as_ref()?.proof.as_ref()?.hits)), whole),
     ("coverage", |run| run.metrics.as_ref()?.coverage, |share| format!("{:.1}%", share * 100.0)),
 ];
 

@@ -16,6 +16,7 @@ pub mod lists;
 pub mod memory_budget;
 pub mod night;
 pub mod page_facts;
+pub mod proof;
 pub mod search_space;
 pub mod split_files;
 pub mod train;

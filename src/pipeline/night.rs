@@ -11,6 +11,7 @@ use crate::config::ResolvedConfig;
 use crate::context::Context;
 use crate::database::Database;
 use crate::database::lock::Lock;
+use crate::database::publish::reader_lists::Note;
 use crate::database::publish::{self, Draft, Labels, rehearsal, slots};
 use crate::database::runs::{self, Ending};
 use crate::error::{Error, Kind, Result};
@@ -20,6 +21,7 @@ use crate::model_store::{self, StoredItems, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::gate::{self, Judgement};
 use crate::pipeline::lists::{make_beside, make_lists};
+use crate::pipeline::proof;
 use crate::pipeline::train::train;
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
 use crate::recommender::ranking::{Lesson, WINDOWS};
@@ -268,6 +270,10 @@ impl Night<'_> {
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Finished> {
         let (console, folder) = (self.job.context.console, database.folder());
         let Tonight { config, dataset, mut trained, quality, mut metrics } = tonight;
+        metrics.proof = proof::count(database, &dataset)?;
+        if let Some(proof) = metrics.proof.as_ref().filter(|proof| proof.picks > 0) {
+            console.say(format!("proof      {}", proof.in_words()));
+        }
         let Encoded { interactions, users, items, .. } = &dataset.ratings;
         let editions = dataset.related.editions(&config).into_owned();
         let model = StoredModel {
@@ -318,11 +324,19 @@ impl Night<'_> {
             let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;
             drop(lists);
             let beside = make_beside(&mut self.job, &model, &dataset.selection)?;
+            let popular: Vec<Option<u32>> =
+                beside.popular.iter().take(config.output.top).map(|entry| Some(entry.item)).collect();
+            let note = |(user, digest): (usize, &i64)| {
+                let own = interactions.of(user).0;
+                let popular = proof::popular_among(&popular, own) as u32;
+                Note { digest: *digest, ratings: own.len() as u32, popular }
+            };
+            let notes: Vec<Note> = model.readers.digests.iter().enumerate().map(note).collect();
             let since = Instant::now();
             storing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             self.describe(&mut metrics, &statistics, &dataset);
             let rows = statistics.rows as u64;
-            draft.publish(&model.readers.digests, &beside, |transaction| {
+            draft.publish(&notes, &beside, |transaction| {
                 self.job.clock.note(Stage::Publish, since);
                 let summary =
                     self.summary(Some(run_id), RunStatus::Published, &dataset, rows, metrics.clone());

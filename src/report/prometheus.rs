@@ -14,7 +14,10 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::files;
-use crate::run_summary::{RunKind, RunRecord, RunStatus, Timings};
+use crate::run_summary::{Proof, RunKind, RunRecord, RunStatus, Timings};
+
+/// Nights that are counted together: one alone has few hits.
+const PROOF_NIGHTS: usize = 14;
 
 /// The command that has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +102,15 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[RunRecord], before: &s
         page.value("recommendations", run.counts.as_ref().and_then(|counts| counts.recommendations));
         page.about("model", "Figures of the last trained model: loss, coverage and so on.");
         page.numbers("model", &run.metrics);
+    }
+    let proofs = entries.iter().filter(is_trained).filter_map(|run| run.metrics.as_ref()?.proof.as_ref());
+    let proofs: Vec<&Proof> = proofs.take(PROOF_NIGHTS).collect();
+    if !proofs.is_empty() {
+        page.about(
+            "proof",
+            "What readers with a list picked up in the last 14 published nights, and what of it stood in it.",
+        );
+        page.numbers("proof", &Proof::sum(proofs));
     }
     page.text
 }

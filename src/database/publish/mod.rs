@@ -17,6 +17,7 @@ use crate::database::batch_size::BatchSize;
 use crate::database::{Database, quote, scrub};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
+use reader_lists::Note;
 use shape::Shape;
 use slots::{LISTS, POPULAR, READERS, Slot, previous_rows};
 pub use tables::Beside;
@@ -141,16 +142,16 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Makes the set the current one. `digests` have for each reader what their list was made from. `finish` runs in
+    /// Makes the set the current one. `notes` say for each reader what their list was made from. `finish` runs in
     /// the transaction that publishes.
     pub fn publish(
         mut self,
-        digests: &[i64],
+        notes: &[Note],
         beside: &Beside,
         mut finish: impl FnMut(&Transaction<'_>) -> Result<()>,
     ) -> Result<()> {
         self.add_beside(beside)?;
-        self.add_digests(digests)?;
+        self.add_notes(notes)?;
         failpoint::reach("draft.written");
         let Self { database, slot, retired, written, .. } = self;
         check_all_are_there(database, slot, written)?;
@@ -175,18 +176,13 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn add_digests(&mut self, digests: &[i64]) -> Result<()> {
-        let insert =
-            format!("INSERT INTO {} (user_id, digest) VALUES (?, ?)", quote(&self.slot.name(READERS.name)));
-        let (users, readers) = (self.labels.users, (0..digests.len()).collect::<Vec<_>>());
+    fn add_notes(&mut self, notes: &[Note]) -> Result<()> {
+        let table = self.slot.name(READERS.name);
+        let (users, readers) = (self.labels.users, (0..notes.len()).collect::<Vec<_>>());
         in_batches(self.database, &mut self.batch, &readers, |transaction, readers| {
-            let mut statement = transaction.prepare_cached(&insert)?;
-            for user in readers {
-                bind_user(&mut statement, 1, users.get(*user))?;
-                statement.raw_bind_parameter(2, digests[*user])?;
-                statement.raw_execute()?;
-            }
-            Ok(())
+            readers
+                .iter()
+                .try_for_each(|user| notes[*user].insert(transaction, &table, true, users.get(*user)))
         })
     }
 }

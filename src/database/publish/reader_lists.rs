@@ -71,7 +71,7 @@ pub(in crate::database) fn id(value: ValueRef<'_>) -> Option<UserRef<'_>> {
 pub struct Replacement<'a> {
     pub user: UserRef<'a>,
     /// What it was made from; `None` if the reader has no ratings any more.
-    pub digest: Option<i64>,
+    pub note: Option<Note>,
     /// By rank; may be empty.
     pub rows: &'a [Recommendation],
 }
@@ -87,11 +87,14 @@ pub fn replace(
     mut done: impl FnMut(usize),
 ) -> Result<()> {
     // The cost of one reader depends on the table's indexes, so the first batch has one reader.
+    let has_all = database.read("looking up what the lists were made from", |connection| {
+        Ok(Table::find(connection, READERS.name)?.is_some_and(|table| table.has("popular")))
+    })?;
     let (mut finished, mut batch) = (0, BatchSize::new(1).within(1, 4096).growing(8.0));
     while finished < replacements.len() {
         let now = &replacements[finished..(finished + batch.rows).min(replacements.len())];
         let ((), held) = database.write("replacing lists", |transaction| {
-            now.iter().try_for_each(|replacement| replace_one(transaction, labels, replacement))
+            now.iter().try_for_each(|replacement| replace_one(transaction, labels, has_all, replacement))
         })?;
         failpoint::reach("backfill.batch");
         batch.adapt(held);
@@ -104,21 +107,80 @@ pub fn replace(
 fn replace_one(
     transaction: &Transaction<'_>,
     labels: Labels<'_>,
+    has_all: bool,
     replacement: &Replacement<'_>,
 ) -> Result<()> {
     delete(transaction, LISTS.name, replacement.user)?;
     labels.insert(transaction, LISTS.name, replacement.rows)?;
-    let Some(digest) = replacement.digest else {
-        delete(transaction, READERS.name, replacement.user)?;
-        return Ok(());
-    };
-    let upsert = "INSERT INTO nightshelf_readers (user_id, digest) VALUES (?1, ?2) \
-                  ON CONFLICT DO UPDATE SET digest = excluded.digest";
-    let mut statement = transaction.prepare_cached(upsert)?;
-    bind_user(&mut statement, 1, replacement.user)?;
-    statement.raw_bind_parameter(2, digest)?;
-    statement.raw_execute()?;
-    Ok(())
+    delete(transaction, READERS.name, replacement.user)?;
+    match replacement.note {
+        Some(note) => note.insert(transaction, READERS.name, has_all, replacement.user),
+        None => Ok(()),
+    }
+}
+
+/// What a reader's list was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub digest: i64,
+    /// How many ratings.
+    pub ratings: u32,
+    /// How many of them stood in the popular list, as far as lists are long.
+    pub popular: u32,
+}
+
+impl Note {
+    /// Writes a row of the shape of `nightshelf_readers`.
+    /// A set of an earlier version has not all columns, but the digest alone.
+    pub(super) fn insert(
+        self,
+        connection: &Connection,
+        table: &str,
+        has_all: bool,
+        user: UserRef<'_>,
+    ) -> Result<()> {
+        let (columns, marks) = if has_all { (", ratings, popular", ", ?3, ?4") } else { ("", "") };
+        let sql = format!("INSERT INTO {} (user_id, digest{columns}) VALUES (?1, ?2{marks})", quote(table));
+        let mut statement = connection.prepare_cached(&sql)?;
+        bind_user(&mut statement, 1, user)?;
+        statement.raw_bind_parameter(2, self.digest)?;
+        if has_all {
+            statement.raw_bind_parameter(3, self.ratings)?;
+            statement.raw_bind_parameter(4, self.popular)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+}
+
+/// What [`ratings_then`] finds of a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Then {
+    pub ratings: u32,
+    /// `None` if the popular list was replaced since.
+    pub popular: Option<u32>,
+}
+
+/// How many ratings `users` had when their lists were made; `None` if the set is of a version that did not store this.
+pub fn ratings_then(database: &Database, users: &Users) -> Result<Option<Vec<Option<Then>>>> {
+    let codes = users.codes();
+    database.read("looking up what the lists were made from", |connection| {
+        if !Table::find(connection, READERS.name)?.is_some_and(|table| table.has("popular")) {
+            return Ok(None);
+        }
+        let is_replaced = super::tables::was_replaced(connection)?;
+        let mut then = vec![None; users.len()];
+        let mut statement = connection.prepare("SELECT user_id, ratings, popular FROM nightshelf_readers")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let user = id(row.get_ref(0)?).and_then(|id| codes.get(&id).copied());
+            if let (Some(user), Some(ratings)) = (user, row.get::<_, Option<u32>>(1)?) {
+                let popular = row.get::<_, Option<u32>>(2)?.filter(|_| !is_replaced);
+                then[user as usize] = Some(Then { ratings, popular });
+            }
+        }
+        Ok(Some(then))
+    })
 }
 
 /// Deletes a reader's rows, and returns how many there were.

@@ -80,11 +80,33 @@ impl Rows<'_> {
     }
 }
 
-/// Replaces the popular lists, all of them, and the lists of some books by those in `beside`: of those that are `gone`
+/// Whether the popular list was replaced since its set was published.
+pub(super) fn was_replaced(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM nightshelf_meta WHERE key = 'popular_replaced' \
+               AND value = (SELECT max(run_id) FROM recommendations_popular))";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
+}
+
+/// Replaces the popular lists, if asked for, and the lists of some books by those in `beside`: of those that are `gone`
 /// none is left. Each list is replaced at once, in short transactions.
-pub fn replace(database: &mut Database, labels: Labels<'_>, beside: &Beside, gone: &[String]) -> Result<()> {
+pub fn replace(
+    database: &mut Database,
+    labels: Labels<'_>,
+    beside: &Beside,
+    gone: &[String],
+    with_popular: bool,
+) -> Result<()> {
     let [popular, popular_by, similar] = beside.tables(labels.items);
+    if with_popular {
+        database.write("replacing lists", |transaction| {
+            let sql = "INSERT OR REPLACE INTO nightshelf_meta VALUES ('popular_replaced', ?1)";
+            Ok(transaction.execute(sql, [labels.run_id.to_string()])?)
+        })?;
+    }
     for (rows, gone) in [(popular, None), (popular_by, None), (similar, Some(gone))] {
+        if gone.is_none() && !with_popular {
+            continue;
+        }
         let table = match rows.table {
             name if name == SIMILAR.name => SIMILAR,
             name if name == POPULAR_BY.name => POPULAR_BY,

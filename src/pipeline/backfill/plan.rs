@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::database::Database;
 use crate::database::fallen::{self, BookCodes, Fallen};
-use crate::database::publish::reader_lists::{self, Noted, Replacement};
+use crate::database::lists;
+use crate::database::publish::reader_lists::{self, Note, Noted, Replacement};
 use crate::database::publish::{Beside, Labels, tables};
 use crate::database::runs::{self, Current, Ending};
 use crate::error::{Error, Kind, Result};
@@ -24,6 +25,7 @@ use crate::model::fold_in::{self, Unsolved};
 use crate::model_store::{self, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::lists::beside;
+use crate::pipeline::proof::popular_among;
 use crate::recommender::cases::of_readers;
 use crate::recommender::lists::{Fitted, ListMaker};
 use crate::recommender::similar::{By, SimilarSearch};
@@ -153,7 +155,9 @@ impl Plan {
             let Encoded { users, items, .. } = &dataset.ratings;
             // These tables tell which model is published.
             let labels = Labels { run_id: self.current.run_id, users, items };
-            tables::replace(database, labels, &beside, &self.fallen.similar)?;
+            if self.fallen.popular || !beside.similar.is_empty() {
+                tables::replace(database, labels, &beside, &self.fallen.similar, self.fallen.popular)?;
+            }
         }
         job.clock.note(Stage::Publish, since);
         let status = if nothing { RunStatus::Unchanged } else { RunStatus::Published };
@@ -244,6 +248,12 @@ impl Plan {
         Ok((rows, beside))
     }
 
+    fn note(&self, user: u32, ratings: &Encoded, popular: &[Option<u32>]) -> Note {
+        let own = ratings.interactions.of(user as usize).0;
+        let popular = popular_among(popular, own) as u32;
+        Note { digest: self.digests[user as usize], ratings: own.len() as u32, popular }
+    }
+
     /// Codes of the books whose lists of similar ones are made anew: those that are new, and those with a book that may be
     /// shown no more.
     fn renewed(&self, ratings: &Encoded) -> Vec<u32> {
@@ -264,18 +274,21 @@ impl Plan {
         ratings: &Encoded,
         rows: &[Recommendation],
     ) -> Result<()> {
-        let mut replacements: Vec<Replacement<'_>> = self
-            .gone
+        let mut replacements: Vec<Replacement<'_>> =
+            self.gone.iter().map(|user| Replacement { user: user.borrow(), note: None, rows: &[] }).collect();
+        let top = self.model.config.output.top;
+        let codes = BookCodes::new(&ratings.items);
+        let popular: Vec<Option<u32>> = lists::popular(database, top)?
             .iter()
-            .map(|user| Replacement { user: user.borrow(), digest: None, rows: &[] })
+            .map(|row| codes.of(&row.isbn, row.isbn13.as_deref()))
             .collect();
         let mut rest = rows;
         for user in &self.chosen {
             let own = rest.iter().take_while(|row| row.user == *user).count();
             let (rows, others) = rest.split_at(own);
             rest = others;
-            let digest = Some(self.digests[*user as usize]);
-            replacements.push(Replacement { user: ratings.users.get(*user as usize), digest, rows });
+            let note = Some(self.note(*user, ratings, &popular));
+            replacements.push(Replacement { user: ratings.users.get(*user as usize), note, rows });
         }
         let labels = Labels { run_id, users: &ratings.users, items: &ratings.items };
         let bar = console.bar("publish", replacements.len() as u64);
