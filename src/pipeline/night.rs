@@ -270,7 +270,7 @@ impl Night<'_> {
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Finished> {
         let (console, folder) = (self.job.context.console, database.folder());
         let Tonight { config, dataset, mut trained, quality, mut metrics } = tonight;
-        metrics.proof = proof::count(database, &dataset)?;
+        metrics.proof = proof::count(database, &dataset, None)?;
         if let Some(proof) = metrics.proof.as_ref().filter(|proof| proof.picks > 0) {
             console.say(format!("proof      {}", proof.in_words()));
         }

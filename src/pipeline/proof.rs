@@ -25,7 +25,9 @@ struct Shown {
 
 /// Counts what was picked up since the set that is published now; `None` if there is none, or nothing can be said: after a
 /// rollback, or for the first night of this version, where ratings have no times.
-pub fn count(database: &Database, dataset: &Dataset) -> Result<Option<Proof>> {
+///
+/// `readers` (rising) are those whose lists are about to be replaced; `None` for all.
+pub fn count(database: &Database, dataset: &Dataset, readers: Option<&[u32]>) -> Result<Option<Proof>> {
     if runs::current(database)?.is_none() {
         return Ok(None);
     }
@@ -67,7 +69,8 @@ pub fn count(database: &Database, dataset: &Dataset) -> Result<Option<Proof>> {
 
     let mut proof = Proof { popular_hits: Some(0), by_rank: vec![0; longest], ..Proof::default() };
     for (user, list) in shown.iter().enumerate() {
-        let Some(list) = list else { continue };
+        let is_asked = readers.is_none_or(|readers| readers.binary_search(&(user as u32)).is_ok());
+        let Some(list) = list.as_ref().filter(|_| is_asked) else { continue };
         proof.lists += 1;
         let own = ratings.interactions.of(user).0;
         let first = ratings.interactions.offsets[user];

@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::files;
 use crate::run_summary::{Proof, RunKind, RunRecord, RunStatus, Timings};
 
-/// Nights that are counted together: one alone has few hits.
-const PROOF_NIGHTS: usize = 14;
+/// Runs that are counted together: one alone has few hits.
+const PROOF_RUNS: usize = 14;
 
 /// The command that has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -103,12 +103,13 @@ fn exposition(db: &str, attempt: &Attempt<'_>, entries: &[RunRecord], before: &s
         page.about("model", "Figures of the last trained model: loss, coverage and so on.");
         page.numbers("model", &run.metrics);
     }
-    let proofs = entries.iter().filter(is_trained).filter_map(|run| run.metrics.as_ref()?.proof.as_ref());
-    let proofs: Vec<&Proof> = proofs.take(PROOF_NIGHTS).collect();
+    let is_published = |entry: &&RunRecord| entry.status == RunStatus::Published;
+    let proofs = entries.iter().filter(is_published).filter_map(|run| run.metrics.as_ref()?.proof.as_ref());
+    let proofs: Vec<&Proof> = proofs.take(PROOF_RUNS).collect();
     if !proofs.is_empty() {
         page.about(
             "proof",
-            "What readers with a list picked up in the last 14 published nights, and what of it stood in it.",
+            "What readers with a list picked up in the last 14 published runs, and what of it stood in it.",
         );
         page.numbers("proof", &Proof::sum(proofs));
     }

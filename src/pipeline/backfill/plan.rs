@@ -25,11 +25,11 @@ use crate::model::fold_in::{self, Unsolved};
 use crate::model_store::{self, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::lists::beside;
-use crate::pipeline::proof::popular_among;
+use crate::pipeline::proof::{self, popular_among};
 use crate::recommender::cases::of_readers;
 use crate::recommender::lists::{Fitted, ListMaker};
 use crate::recommender::similar::{By, SimilarSearch};
-use crate::run_summary::{Changes, Counts, Metrics, RunStatus, RunSummary, Stage};
+use crate::run_summary::{Changes, Counts, Metrics, Proof, RunStatus, RunSummary, Stage};
 use crate::text::count;
 
 pub(super) struct Plan {
@@ -50,6 +50,8 @@ pub(super) struct Plan {
     unsolved: Unsolved,
     /// What may be shown no more.
     fallen: Fallen,
+    /// What the readers with a new list picked up while they had the old one.
+    proof: Option<Proof>,
     /// Why a full night is due; empty if it is not.
     pub(super) due: Vec<String>,
 }
@@ -109,7 +111,20 @@ impl Plan {
         unsolved.users.extend(&chosen);
         unsolved.users.sort_unstable();
         unsolved.users.dedup();
-        Ok(Self { current, model, users, items, digests, chosen, gone, new_users, unsolved, fallen, due })
+        Ok(Self {
+            current,
+            model,
+            users,
+            items,
+            digests,
+            chosen,
+            gone,
+            new_users,
+            unsolved,
+            fallen,
+            proof: None,
+            due,
+        })
     }
 
     pub(super) fn tell(&self, console: &Console) {
@@ -149,6 +164,8 @@ impl Plan {
         let mut since = Instant::now();
         if !nothing {
             let (lists, beside) = self.fill(job, database, dataset)?;
+            // What is replaced now is counted now.
+            self.proof = proof::count(database, dataset, Some(&self.chosen))?;
             since = Instant::now();
             rows = lists;
             self.replace(job.context.console, database, run_id, &dataset.ratings, &rows)?;
@@ -330,7 +347,7 @@ impl Plan {
             status,
             device: Device::Cpu.to_string(),
             counts,
-            metrics: Metrics { changes: Some(changes), ..Metrics::default() },
+            metrics: Metrics { proof: self.proof.clone(), changes: Some(changes), ..Metrics::default() },
             timings: job.clock.timings(&STAGES),
             peak_memory_bytes: machine::peak_memory(),
             due: Some(self.due.clone()),
