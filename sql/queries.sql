@@ -79,3 +79,35 @@ SELECT x.reason, x.count, (SELECT group_concat(value, ' | ') FROM json_each(x.ex
   FROM nightshelf_rejects AS x
  WHERE x.run_id = (SELECT max(run_id) FROM nightshelf_runs WHERE kind = 'nightly' AND status = 'published')
  ORDER BY x.count DESC;
+
+-- A book's own page: what is like it. :isbn as the catalogue spells it.
+SELECT s.rank, s.similar_isbn, b.title, b.author
+  FROM recommendations_similar AS s
+  LEFT JOIN books AS b ON b.isbn = s.similar_isbn
+ WHERE s.isbn = :isbn
+ ORDER BY s.rank
+ LIMIT :limit;
+
+-- A basket of several books: what is like most of them, without those that are in it.
+WITH basket (isbn) AS (VALUES (:isbn), ('9780140449136'), ('0451524934'))
+SELECT s.similar_isbn, b.title, sum(s.score) AS score
+  FROM recommendations_similar AS s
+  JOIN basket USING (isbn)
+  LEFT JOIN books AS b ON b.isbn = s.similar_isbn
+ WHERE s.similar_isbn NOT IN (SELECT isbn FROM basket)
+ GROUP BY s.similar_isbn
+ ORDER BY score DESC, s.similar_isbn
+ LIMIT :limit;
+
+-- What is read now of each genre, for a page of shelves.
+SELECT category, rank, p.isbn, b.title
+  FROM recommendations_popular_by AS p
+  LEFT JOIN books AS b ON b.isbn = p.isbn
+ WHERE rank <= 5
+ ORDER BY category, rank;
+
+-- Did it work? What readers picked up in the last fourteen published runs, and how much of it stood in their lists.
+SELECT sum(json_extract(metrics, '$.proof.picks')) AS picked_up,
+       sum(json_extract(metrics, '$.proof.hits')) AS in_their_lists,
+       sum(json_extract(metrics, '$.proof.popular_hits')) AS in_the_popular_list
+  FROM (SELECT metrics FROM nightshelf_runs WHERE status = 'published' ORDER BY run_id DESC LIMIT 14);

@@ -3,6 +3,10 @@
 //! A field is optional if some kind of run lacks it or an earlier version did not write it; `None` is left
 //! out of the JSON. In [`QualityFigures`], `null` means that a figure was asked for and has no value.
 
+mod proof;
+
+pub use proof::Proof;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -183,26 +187,6 @@ pub struct Metrics {
     /// Only for a backfill.
     #[serde(flatten)]
     pub changes: Option<Changes>,
-}
-
-/// What readers with a list have picked up since it was published: rated, bought or borrowed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Proof {
-    /// Readers with a list.
-    pub lists: u64,
-    /// Those of them who have picked up anything.
-    pub readers: u64,
-    /// Books that they have picked up.
-    pub picks: u64,
-    /// Those that stood in the reader's list, in any edition.
-    pub hits: u64,
-    /// Those that stood in the popular list of the same length; `None` if that is not known.
-    pub popular_hits: Option<u64>,
-    /// Hits at each rank, from the first.
-    pub by_rank: Vec<u64>,
-    /// Hits by source: `model`, `fold-in`, `popular`.
-    pub by_source: BTreeMap<String, u64>,
 }
 
 /// How good lists of length k and predicted stars are; see [`crate::RankingFigures`].

@@ -56,6 +56,8 @@ mod quality;
 mod ranker;
 #[path = "promises/report.rs"]
 mod report;
+#[path = "promises/rules.rs"]
+mod rules;
 #[path = "promises/shapes.rs"]
 mod shapes;
 #[path = "promises/surroundings.rs"]

@@ -113,6 +113,8 @@ pub struct Encoded {
     pub moments: Vec<f64>,
     /// How much each interaction counts, over all rows of its pair; empty if all count the same.
     pub weights: Vec<f32>,
+    /// What each reader dislikes; may be shorter.
+    pub dislikes: Interactions,
     pub users: Users,
     pub items: Items,
     /// For each attribute the category of each reader ([`crate::catalog::attributes`]).
@@ -276,6 +278,7 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         interactions,
         moments,
         weights,
+        dislikes: Interactions::default(),
         users,
         items,
         attributes,

@@ -23,6 +23,32 @@ pub fn of_isbn13(isbn13: &str) -> u32 {
     group.unwrap_or(UNKNOWN)
 }
 
+/// The language of a number, or the country if it has several.
+pub fn name(number: u32) -> Option<&'static str> {
+    Some(match number {
+        1 => "English",
+        2 => "French",
+        3 => "German",
+        4 => "Japanese",
+        5 => "Russian",
+        7 => "Chinese",
+        180 => "Czech and Slovak",
+        182 => "Norwegian",
+        183 => "Polish",
+        184 => "Spanish",
+        185 => "Portuguese (Brazil)",
+        187 => "Danish",
+        188 => "Italian",
+        189 => "Korean",
+        190 | 194 => "Dutch",
+        191 => "Swedish",
+        193 => "India",
+        972 => "Portuguese",
+        UNKNOWN => return None,
+        _ => "others",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod popularity;
 pub mod recommendation;
 pub mod rejects;
+pub mod scheme;
 pub mod selection;
 pub mod series;
 pub mod split;

@@ -7,73 +7,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::catalog::encode::Encoded;
 use crate::catalog::ids::{Items, UserRef, Users};
+pub use crate::catalog::scheme::Scheme;
 use crate::catalog::times;
 use crate::error::{Error, Kind, Result};
 use crate::model::data::Interactions;
 
 /// The share of ratings held out of each reader who is new to the model.
 const OF_NEWCOMERS: f64 = 0.2;
-
-/// What is held out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scheme {
-    /// This share of all ratings, at random.
-    Random(f64),
-    /// One rating of each reader, at random.
-    LeaveOne,
-    /// The newest n ratings of each reader.
-    LeaveLast(usize),
-    /// Everything from one moment on, which is this share of all ratings: every training rating is older
-    /// than every held-out one.
-    Time(f64),
-    /// This share of the readers: the model is trained without them, and folds them in from most of their
-    /// ratings (strong generalisation).
-    Readers(f64),
-    /// Every rating of this share of the books: only their authors and publishers are known.
-    Books(f64),
-}
-
-impl Scheme {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Scheme::Random(_) => "random",
-            Scheme::LeaveOne => "leave-one-out",
-            Scheme::LeaveLast(_) => "leave-last",
-            Scheme::Time(_) => "time",
-            Scheme::Readers(_) => "users",
-            Scheme::Books(_) => "new-books",
-        }
-    }
-
-    /// How a night holds out a `share` of ratings with these times: the newest, if most times are known, since lists are
-    /// to foretell the future.
-    pub fn of_night(moments: &[f64], share: f64) -> Self {
-        match times::unit(moments) {
-            Some(_) => Scheme::Time(share),
-            None => Scheme::Random(share),
-        }
-    }
-
-    /// How to hold out once more, a `share` of what this leaves: so that what is learned there holds here.
-    pub fn inner(self, share: f64) -> Self {
-        match self {
-            Scheme::Time(_) | Scheme::LeaveLast(_) => Scheme::Time(share),
-            Scheme::Books(_) => Scheme::Books(share),
-            Scheme::Random(_) | Scheme::LeaveOne | Scheme::Readers(_) => Scheme::Random(share),
-        }
-    }
-
-    /// The share that is held out; `None` for a scheme that holds out a number of ratings per reader.
-    pub fn share(self) -> Option<f64> {
-        match self {
-            Scheme::Random(share) | Scheme::Time(share) | Scheme::Readers(share) | Scheme::Books(share) => {
-                Some(share)
-            }
-            Scheme::LeaveOne | Scheme::LeaveLast(_) => None,
-        }
-    }
-}
 
 /// A held-out rating and its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +33,8 @@ pub struct Split {
     pub moments: Vec<f64>,
     /// The weight of each of its entries, as [`Encoded::weights`].
     pub weights: Vec<f32>,
+    /// What each user dislikes, without what is held out; may be shorter.
+    pub dislikes: Interactions,
     /// If every held-out rating is newer than every other: the held-out ratings, oldest first.
     pub later: Vec<Later>,
     /// `train` and the known ratings of readers who are not in it; `None` if there are no such readers.
@@ -145,17 +87,17 @@ impl Split {
     pub fn draw(ratings: &Encoded, scheme: Scheme, seed: u64) -> Result<Self> {
         Self::draw_from(
             &ratings.interactions,
-            (&ratings.moments, &ratings.weights),
+            (&ratings.moments, &ratings.weights, &ratings.dislikes),
             (&ratings.users, &ratings.items),
             scheme,
             seed,
         )
     }
 
-    /// As [`Split::draw`], of rows, and their times and weights, in the codes of `users` and `items`.
+    /// As [`Split::draw`], of rows, and their times, weights and dislikes, in the codes of `users` and `items`.
     pub fn draw_from(
         rows: &Interactions,
-        (moments, weights): (&[f64], &[f32]),
+        (moments, weights, dislikes): (&[f64], &[f32], &Interactions),
         (users, items): (&Users, &Items),
         scheme: Scheme,
         seed: u64,
@@ -202,6 +144,14 @@ impl Split {
             }
         }
         let mut split = Self::of_parts(rows, moments, &part)?;
+        split.dislikes = dislikes.clone();
+        if !dislikes.is_empty() {
+            let mut is_known = vec![true; dislikes.len()];
+            for_each(dislikes, |user, item, at| {
+                is_known[at] = !split.held_out[user].contains(&item);
+            });
+            split.dislikes = dislikes.filter_places(|at| is_known[at]);
+        }
         let is_train = |(_, part): &(&f32, &Part)| **part == Part::Train;
         split.weights = weights.iter().zip(&part).filter(is_train).map(|(weight, _)| *weight).collect();
         if !matches!(scheme, Scheme::Time(_) | Scheme::LeaveLast(_)) {

@@ -106,7 +106,7 @@ pub enum Command {
     Run(Run),
     /// After an import: bring the lists of new and changed readers up to date.
     Backfill(Backfill),
-    /// Make lists anew that have a book which may be shown no more: sold out, or hidden from its reader.
+    /// Make lists anew that have a book which may be shown no more.
     Refresh(Target),
     /// Take one reader out of everything that nightshelf keeps.
     Forget(Forget),

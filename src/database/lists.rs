@@ -5,7 +5,7 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::catalog::ids::{UserId, UserRef};
 use crate::database::publish::reader_lists::{self, IS_READER};
-use crate::database::publish::slots::{LISTS, POPULAR, READERS};
+use crate::database::publish::slots::{LISTS, POPULAR, READERS, SIMILAR};
 use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::{Error, Kind, Result};
@@ -64,6 +64,20 @@ pub fn popular(database: &Database, n: usize) -> Result<Vec<Listed>> {
                ORDER BY rank LIMIT ?1";
     database.read("looking at the popular books", |connection| {
         rows(connection, POPULAR.name, sql, [i64::try_from(n).unwrap_or(i64::MAX)])
+    })
+}
+
+/// The first `n` books that are like one, as the catalogue spells it.
+pub fn similar(database: &Database, isbn: &str, n: usize) -> Result<Vec<String>> {
+    database.read("looking at similar books", |connection| {
+        if Table::find(connection, SIMILAR.name)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT similar_isbn FROM recommendations_similar WHERE isbn = ?1 ORDER BY rank LIMIT ?2";
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_map(rusqlite::params![isbn, n], |row| row.get(0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::catalog::attributes::ReaderTable;
 use crate::config::Config;
-use crate::database::source::{reader_in, scan};
+use crate::database::source::scan;
 use crate::database::table::Table;
 use crate::database::{Database, quote, values};
 use crate::error::{Error, Kind, Result};
@@ -43,7 +43,7 @@ pub fn read(database: &Database, config: &Config) -> Result<ReaderTable> {
         let sql = format!("SELECT {}{rowid} FROM {}{order}", columns.join(", "), quote(&table.name));
         let mut statement = connection.prepare(&sql)?;
         scan(database, &mut statement, table.has_rowid, |row| {
-            if let Ok(user) = reader_in(row.get_ref(0)?) {
+            if let Ok(user) = values::reader(row.get_ref(0)?) {
                 let value = |column: usize| Some(values::text(row.get_ref(column).ok()?)?.into_owned());
                 found.add(user, (1..=attributes.len()).map(value).collect());
             }

@@ -4,7 +4,6 @@ use rusqlite::{Connection, Row};
 
 use crate::catalog::selection::Rows;
 use crate::config::{Config, Query};
-use crate::database::source::reader_in;
 use crate::database::values;
 use crate::error::{Error, Kind, Result};
 
@@ -38,7 +37,7 @@ pub fn read(connection: &Connection, config: &Config) -> Result<Rows> {
                 section,
                 &["user", "isbn"],
                 |row| {
-                    let user = reader_in(row.get_ref(0)?).ok().map(|user| user.to_owned());
+                    let user = values::reader(row.get_ref(0)?).ok().map(|user| user.to_owned());
                     Ok(user.zip(text(row, 1)?).map(|pair| pairs.push(pair)))
                 },
                 unusable,

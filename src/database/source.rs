@@ -16,9 +16,8 @@ use crate::catalog::rejects::{Example, Rejects};
 use crate::catalog::selection;
 use crate::catalog::times;
 use crate::config::{Config, Source};
-use crate::database::selection as rules;
 use crate::database::table::Table;
-use crate::database::{Database, pause, quote, values};
+use crate::database::{Database, pause, quote, selection as selected, values};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::text::plain;
 
@@ -59,11 +58,11 @@ pub fn read_with_progress(
 ) -> Result<Reading> {
     database.read_in_goes("reading the ratings", |connection| {
         // In WAL mode all is read from one state; with a rollback journal a long transaction would block writers.
-        let _transaction = match database.journal_mode()? == "wal" && rules::any(config) {
+        let _transaction = match database.journal_mode()? == "wal" && selected::any(config) {
             true => Some(connection.unchecked_transaction()?),
             false => None,
         };
-        let selected = rules::read(connection, config)?;
+        let selected = selected::read(connection, config)?;
         let select = Select::resolve(connection, &config.source)?;
         let mut statement = connection.prepare(&select.all()).map_err(|error| match select.from_user {
             true => Error::from(error).while_doing("the query in [source] does not work"),
@@ -155,7 +154,7 @@ pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> R
         };
         while let Some(row) = rows.next()? {
             // In a column with TEXT or numeric affinity, 42 and '42' compare as equal.
-            if reader_in(row.get_ref(0)?) != Ok(user) {
+            if values::reader(row.get_ref(0)?) != Ok(user) {
                 continue;
             }
             reading.rows += 1;
@@ -315,7 +314,7 @@ fn take(
         Ok(value) if index < width => value,
         _ => ValueRef::Null,
     };
-    let user = reader_in(value(0))?;
+    let user = values::reader(value(0))?;
     let isbn = match value(1) {
         ValueRef::Text(isbn) => Cow::Borrowed(std::str::from_utf8(isbn).map_err(|_| "isbn_not_utf8")?),
         ValueRef::Blob(_) => return Err("isbn_is_blob"),
@@ -350,23 +349,6 @@ fn take(
     columns.push(user, &isbn, rating, moment(value(3)));
     columns.weigh_last(weight as f32);
     Ok(())
-}
-
-/// A value as a reader's id, or the reason why it is none.
-pub(super) fn reader_in(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
-    match value {
-        ValueRef::Null => Err("missing_user"),
-        ValueRef::Integer(id) => Ok(UserRef::Integer(id)),
-        // pandas writes a column of integers with a gap like this; in SQL it equals the integer.
-        ValueRef::Real(id) if values::is_whole(id) => Ok(UserRef::Integer(id as i64)),
-        ValueRef::Real(_) => Err("user_not_an_id"),
-        ValueRef::Text(id) => match std::str::from_utf8(id) {
-            Ok("") => Err("missing_user"),
-            Ok(id) => Ok(UserRef::Text(id)),
-            Err(_) => Err("user_not_utf8"),
-        },
-        ValueRef::Blob(_) => Err("user_is_blob"),
-    }
 }
 
 fn number_in(text: &[u8]) -> Option<f64> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use rusqlite::types::ValueRef;
 
+use crate::catalog::ids::UserRef;
 use crate::catalog::rejects::Part;
 
 /// A value as text; `None` for NULL and blobs. A whole number has no decimal point, however it is stored.
@@ -15,6 +16,23 @@ pub fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
         ValueRef::Real(number) if is_whole(number) => Some((number as i64).to_string().into()),
         ValueRef::Real(number) => Some(number.to_string().into()),
         ValueRef::Text(text) => Some(String::from_utf8_lossy(text)),
+    }
+}
+
+/// A value as a reader's id, or the reason why it is none.
+pub fn reader(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static str> {
+    match value {
+        ValueRef::Null => Err("missing_user"),
+        ValueRef::Integer(id) => Ok(UserRef::Integer(id)),
+        // pandas writes a column of integers with a gap like this; in SQL it equals the integer.
+        ValueRef::Real(id) if is_whole(id) => Ok(UserRef::Integer(id as i64)),
+        ValueRef::Real(_) => Err("user_not_an_id"),
+        ValueRef::Text(id) => match std::str::from_utf8(id) {
+            Ok("") => Err("missing_user"),
+            Ok(id) => Ok(UserRef::Text(id)),
+            Err(_) => Err("user_not_utf8"),
+        },
+        ValueRef::Blob(_) => Err("user_is_blob"),
     }
 }
 

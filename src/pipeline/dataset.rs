@@ -79,6 +79,7 @@ impl<'a> Job<'a> {
         let related = self.books(database, &mut ratings)?;
         let unusable = reading.selected.unusable;
         let selection = reading.selected.resolve(&ratings.users, &ratings.items, &related.genres, config)?;
+        ratings.dislikes = selection.disliked.clone();
         self.say_what_was_selected(&selection, unusable);
         let digest = digest(&ratings, &related, &selection, config);
         let need = Workload {

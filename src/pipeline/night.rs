@@ -207,7 +207,11 @@ impl Night<'_> {
                 let editions = dataset.related.editions(&config).into_owned();
                 let popularity =
                     trained.popularity(editions).with_candidates(dataset.selection.candidates.clone());
-                let fitted = Fitted { hidden: &dataset.selection.hidden, ..trained.fitted(interactions) };
+                let fitted = Fitted {
+                    hidden: &dataset.selection.hidden,
+                    dislikes: &dataset.ratings.dislikes,
+                    ..trained.fitted(interactions)
+                };
                 let lists = ListMaker::new(fitted, &popularity, Origin::Model, &config, self.device)?;
                 let statistics = make_lists(&mut self.job, &lists, dataset.memory, |_| Ok(()))?;
                 self.describe(&mut metrics, &statistics, &dataset);
@@ -254,7 +258,8 @@ impl Night<'_> {
         let config = ResolvedConfig::new(&config, &ratings.interactions);
         let weights = ratings.confidence(config.model.half_life);
         let groups = &dataset.related.groups;
-        let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights);
+        let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights)
+            .with_dislikes(&ratings.dislikes, &config.model);
         let books = (ratings, &dataset.related);
         let trained =
             train(&mut self.job, self.device, books, &config, confidence, (start, ranker), &held_out)?;
@@ -319,6 +324,7 @@ impl Night<'_> {
                 rating: model.rating.as_ref(),
                 rated: &trained.rated,
                 hidden: &dataset.selection.hidden,
+                dislikes: &dataset.ratings.dislikes,
             };
             let lists = ListMaker::new(fitted, &books.popularity, Origin::Model, &config, self.device)?;
             let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;

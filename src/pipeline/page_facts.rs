@@ -7,6 +7,7 @@ use chrono::Local;
 
 use crate::catalog::ids::{UserId, UserRef};
 use crate::catalog::keys::{self, LOST_ZEROS, OTHER_SPELLING};
+use crate::catalog::language;
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::lists::{self, Listed};
@@ -16,6 +17,7 @@ use crate::pipeline::dataset::{Dataset, Job};
 use crate::query::Lookup;
 use crate::report::night::{Night, Run};
 use crate::report::{BookName, Card, Facts, Hygiene, Lists, Ratings, ReaderCard};
+use crate::run_summary::{Proof, RunRecord, RunStatus};
 use crate::text::plain;
 
 /// How many runs of the history the page shows.
@@ -47,6 +49,12 @@ pub fn gather(context: Context<'_>, db: &Path, readers: usize) -> Result<Facts> 
         let entry = entries.iter().find(|entry| entry.run_id == current.run_id)?;
         entry.metrics.as_ref()?.gate.as_ref()?.figure.clone()
     });
+    let is_published = |entry: &&RunRecord| entry.status == RunStatus::Published;
+    let counted = entries.iter().filter(is_published).filter_map(|run| run.metrics.as_ref()?.proof.as_ref());
+    let counted: Vec<&Proof> = counted.collect();
+    let proof = Proof::sum(counted.iter().copied());
+    facts.proof = (proof.picks > 0).then_some((counted.len(), proof));
+    facts.similar = similar(&lookup)?;
     facts.runs = entries.iter().rev().map(|entry| Run::of(entry, figure.as_deref())).collect();
     if let Some(current) = current {
         // The current run may be older than the listed ones.
@@ -153,7 +161,9 @@ fn look_through(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Result
             shown_of[code as usize] += times;
         }
     }
-    let lists = shares(&readers, &shown_of, (entries, popular));
+    let mut lists = shares(&readers, &shown_of, (entries, popular));
+    lists.languages = by_language(dataset, &readers, &shown_of);
+    lists.categories = by_category(dataset, &readers, &shown_of);
     let cards = chosen.iter().filter_map(|user| {
         let id = ratings.users.get(*user as usize);
         let list = of_chosen.remove(&id.to_owned()).filter(|list| !list.is_empty())?;
@@ -209,15 +219,72 @@ fn shares(readers: &[u32], shown: &[u64], (entries, popular): (u64, u64)) -> Lis
             .zip(groups)
             .map(|(label, (read, shown))| (label.to_owned(), part(read, all_ratings), part(shown, entries)))
             .collect(),
+        ..Lists::default()
+    }
+}
+
+/// Shares of what is read and of what is shown, of the groups that are read most.
+fn largest(groups: Vec<(String, u64, u64)>, readers: &[u32], shown: &[u64]) -> Vec<(String, f64, f64)> {
+    const MOST: usize = 8;
+    let all_read = readers.iter().map(|readers| u64::from(*readers)).sum::<u64>().max(1) as f64;
+    let all_shown = shown.iter().sum::<u64>().max(1) as f64;
+    let mut groups = groups;
+    groups.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    groups
+        .into_iter()
+        .take(MOST)
+        .map(|(name, read, shown)| (name, read as f64 / all_read, shown as f64 / all_shown))
+        .collect()
+}
+
+fn by_language(dataset: &Dataset, readers: &[u32], shown: &[u64]) -> Vec<(String, f64, f64)> {
+    let mut groups: HashMap<&str, (u64, u64)> = HashMap::new();
+    for item in 0..readers.len() {
+        let number = dataset.ratings.items.isbn13(item).map(language::of_isbn13);
+        if let Some(name) = number.and_then(language::name) {
+            let group = groups.entry(name).or_default();
+            group.0 += u64::from(readers[item]);
+            group.1 += shown[item];
+        }
+    }
+    let groups: Vec<_> =
+        groups.into_iter().map(|(name, (read, shown))| (name.to_owned(), read, shown)).collect();
+    // One language is no news.
+    if groups.len() < 2 { Vec::new() } else { largest(groups, readers, shown) }
+}
+
+fn by_category(dataset: &Dataset, readers: &[u32], shown: &[u64]) -> Vec<(String, f64, f64)> {
+    let group = |(name, books): &(String, Vec<u32>)| {
+        let read = books.iter().map(|item| u64::from(readers[*item as usize])).sum();
+        (plain(name), read, books.iter().map(|item| shown[*item as usize]).sum())
+    };
+    largest(dataset.selection.categories.iter().map(group).collect(), readers, shown)
+}
+
+/// A few well-known books with titles, and what is like them.
+fn similar(lookup: &Lookup<'_>) -> Result<Vec<(BookName, Vec<BookName>)>> {
+    const BOOKS: usize = 3;
+    const LIKE: usize = 5;
+    let mut found = Vec::new();
+    for row in lists::popular(&lookup.database, 10 * BOOKS)? {
+        let like = lists::similar(&lookup.database, &row.isbn, LIKE)?;
+        if found.len() < BOOKS && lookup.titles.has(&row.isbn) && !like.is_empty() {
+            found.push((book(lookup, &row.isbn), like.iter().map(|isbn| book(lookup, isbn)).collect()));
+        }
+    }
+    Ok(found)
+}
+
+fn book(lookup: &Lookup<'_>, isbn: &str) -> BookName {
+    match lookup.titles.find(isbn) {
+        Some(title) => BookName { title: title.title.clone(), author: title.author.clone() },
+        None => BookName { title: plain(isbn), author: None },
     }
 }
 
 fn reader(lookup: &Lookup<'_>, dataset: &Dataset, user: u32, id: UserRef<'_>, list: &[Listed]) -> ReaderCard {
     let (own, stars) = dataset.ratings.interactions.of(user as usize);
-    let book = |isbn: &str| match lookup.titles.find(isbn) {
-        Some(title) => BookName { title: title.title.clone(), author: title.author.clone() },
-        None => BookName { title: plain(isbn), author: None },
-    };
+    let book = |isbn: &str| book(lookup, isbn);
     let mut liked: Vec<(u32, f32)> = own.iter().copied().zip(stars.iter().copied()).collect();
     let rank = |stars: f32| if stars.is_nan() { f32::NEG_INFINITY } else { stars };
     let titled = |item: u32| lookup.titles.has(dataset.ratings.items.spelling(item as usize));

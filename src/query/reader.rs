@@ -221,6 +221,7 @@ impl KnownReader {
             rating: self.rating.as_ref(),
             rated: &self.rated,
             hidden: &NOTHING_HIDDEN,
+            dislikes: &NOTHING_HIDDEN,
         }
     }
 

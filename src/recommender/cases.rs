@@ -26,6 +26,8 @@ pub struct Cases {
     pub held_out: Vec<Vec<u32>>,
     /// What of this the reader marked lower than usual, rising.
     disliked: Vec<Vec<u32>>,
+    /// What the reader was known to dislike.
+    pub dislikes: Interactions,
     /// Days since the reader had last read anything; empty where ratings have no times.
     pub idle: Vec<f32>,
     /// For each attribute the category of the reader of each case.
@@ -65,6 +67,7 @@ impl Cases {
             known: split.known().select(readers),
             held_out: readers.iter().map(|reader| split.held_out[*reader as usize].clone()).collect(),
             disliked: readers.iter().map(|reader| disliked[*reader as usize].clone()).collect(),
+            dislikes: dislikes_of(split, readers),
             idle: readers.iter().filter_map(idle_of).collect(),
             attributes: of_readers(attributes, readers),
             windows: vec![Window { cases: 0..readers.len() as u32, traits }],
@@ -95,6 +98,7 @@ impl Cases {
             known: Interactions { offsets: vec![0], item_count: train.item_count, ..Interactions::default() },
             held_out: Vec::new(),
             disliked: Vec::new(),
+            dislikes: Interactions::default(),
             idle: Vec::new(),
             attributes: Vec::new(),
             windows: Vec::new(),
@@ -146,6 +150,7 @@ impl Cases {
             }
         }
         cases.attributes = of_readers(attributes, &cases.readers);
+        cases.dislikes = dislikes_of(split, &cases.readers);
         cases
     }
 
@@ -177,11 +182,21 @@ impl Cases {
             known: self.known.select(places),
             held_out: places.iter().map(|place| self.held_out[at(place)].clone()).collect(),
             disliked: places.iter().map(|place| self.disliked[at(place)].clone()).collect(),
+            dislikes: if self.dislikes.is_empty() {
+                Interactions::default()
+            } else {
+                self.dislikes.select(places)
+            },
             idle: places.iter().filter_map(|place| self.idle.get(at(place))).copied().collect(),
             attributes: of_readers(&self.attributes, places),
             windows: self.windows.iter().map(window).collect(),
         }
     }
+}
+
+/// What some readers dislike; nothing where nobody does.
+fn dislikes_of(split: &Split, readers: &[u32]) -> Interactions {
+    if split.dislikes.is_empty() { Interactions::default() } else { split.dislikes.select(readers) }
 }
 
 /// For each attribute the categories of some readers.

@@ -27,7 +27,7 @@ use crate::quality::knn;
 use crate::quality::metrics::{self, Picks, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::{self, Fitted, ListSearch, NOTHING_HIDDEN, Shelves};
+use crate::recommender::lists::{self, Fitted, ListSearch, Shelves};
 use crate::recommender::similar::{By, SimilarSearch};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
@@ -95,7 +95,8 @@ impl HoldoutModel {
             weighted: &cases.known,
             rating: self.rating.as_ref(),
             rated: &self.rated,
-            hidden: &NOTHING_HIDDEN,
+            hidden: &cases.dislikes,
+            dislikes: &cases.dislikes,
             idle: &cases.idle,
             attributes: &cases.attributes,
         }
@@ -216,7 +217,8 @@ impl<'a> Evaluator<'a> {
             config.set_rules(Rules { series_in_order: false, ..config.rules.clone() });
         }
         let weights = times::weighed_decays(&split.moments, None, config.model.half_life, &split.weights);
-        let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights);
+        let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights)
+            .with_dislikes(&split.dislikes, &config.model);
         let Self { console, interrupt, tells_epochs, .. } = *self;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
         let Models { mut ranking, neighbours, mut rating, losses } =

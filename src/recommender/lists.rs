@@ -47,6 +47,8 @@ pub struct Fitted<'a> {
     pub attributes: &'a [Vec<u32>],
     /// What each reader is not to see; may be shorter.
     pub hidden: &'a Interactions,
+    /// What of this they dislike; may be shorter.
+    pub dislikes: &'a Interactions,
 }
 
 /// Where no reader has said what not to show.
@@ -66,6 +68,7 @@ impl<'a> Fitted<'a> {
             attributes: self.attributes,
             known: self.interactions,
             hidden: self.hidden,
+            dislikes: self.dislikes,
         }
     }
 

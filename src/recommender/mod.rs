@@ -8,6 +8,7 @@ mod blend;
 pub mod cases;
 mod engine;
 pub mod evaluator;
+mod foretold;
 pub mod lists;
 pub mod ranking;
 mod search;

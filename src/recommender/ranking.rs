@@ -270,8 +270,8 @@ impl Lesson<'_> {
             Ok(Some(Learned { ranker: blend.clone(), blend, model, lead: None, why }))
         };
         let (rows, about) = match split {
-            Some(split) => (&split.train, (&split.moments[..], &split.weights[..])),
-            None => (&ratings.interactions, (&ratings.moments[..], &ratings.weights[..])),
+            Some(split) => (&split.train, (&split.moments[..], &split.weights[..], &split.dislikes)),
+            None => (&ratings.interactions, (&ratings.moments[..], &ratings.weights[..], &ratings.dislikes)),
         };
         let names = (&ratings.users, &ratings.items);
         let split = match Split::draw_from(rows, about, names, scheme.inner(config.gate.holdout), SEED) {

@@ -60,6 +60,7 @@ impl Trained {
         } = self;
         Fitted {
             hidden: &NOTHING_HIDDEN,
+            dislikes: &NOTHING_HIDDEN,
             interactions,
             ranking,
             item_scales,

@@ -10,6 +10,8 @@ pub mod prometheus;
 
 use night::{Night, Run};
 
+use crate::run_summary::Proof;
+
 /// Everything that the page shows.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -24,6 +26,10 @@ pub struct Facts {
     /// `None` if no ratings can be used.
     pub ratings: Option<Ratings>,
     pub lists: Option<Lists>,
+    /// What readers picked up in the last runs; `None` if nothing was counted.
+    pub proof: Option<(usize, Proof)>,
+    /// A few well-known books, and what is like them.
+    pub similar: Vec<(BookName, Vec<BookName>)>,
     /// A sample of readers: the first few are shown, all can be looked up.
     pub readers: Vec<ReaderCard>,
 }
@@ -59,6 +65,9 @@ pub struct Lists {
     pub head: (f64, f64),
     /// Groups of books by number of readers: label, share of ratings, share of entries.
     pub groups: Vec<(String, f64, f64)>,
+    /// The same of languages and of categories, those first that are read most.
+    pub languages: Vec<(String, f64, f64)>,
+    pub categories: Vec<(String, f64, f64)>,
 }
 
 /// What a reader likes and is shown.

@@ -1,18 +1,21 @@
 //! Writes the report as HTML.
 
+use std::borrow::Cow;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::night::{Gate, Night, Run};
 use super::plots::{self, Bars, Line};
 use super::{BookName, Facts, Lists, Ratings, ReaderCard};
 use crate::error::Result;
+use crate::run_summary::Proof;
 use crate::text::count;
 
 /// How many readers' lists are visible at once; the others can be looked up.
 const SHOWN: usize = 3;
 
 pub fn page(facts: &Facts) -> Result<String> {
-    let Facts { shop, made, night, runs, ratings, lists, readers } = facts;
+    let Facts { shop, made, night, runs, ratings, lists, proof, similar, readers } = facts;
     let title = format!("{shop}: recommendations");
     let body = html! {
         header {
@@ -26,8 +29,10 @@ pub fn page(facts: &Facts) -> Result<String> {
             div.tiles { @for (value, name) in &night.tiles { div.tile { b { (value) } span { (name) } } } }
             (quality(night, runs)?)
         }
+        @if let Some((runs, proof)) = proof { (did_it_work(*runs, proof)?) }
         @if let Some(lists) = lists { (who_gets_what(lists)?) }
         @if !readers.is_empty() { (people(readers)) }
+        @if !similar.is_empty() { (alike(similar)) }
         @if let Some(ratings) = ratings { (input(ratings)?) }
         @if let Some(night) = night { (machine(night)?) }
         @if !runs.is_empty() { (history(runs)) }
@@ -157,6 +162,64 @@ fn verdict(gate: &Gate) -> Markup {
     }
 }
 
+fn did_it_work(runs: usize, proof: &Proof) -> Result<Markup> {
+    let sure = |hits: u64| {
+        proof.share(hits).map_or(String::new(), |(share, [low, high])| {
+            format!("{} (95% sure to be from {} to {})", percent(share), percent(low), percent(high))
+        })
+    };
+    let labels: Vec<String> = (1..=proof.by_rank.len()).map(|rank| rank.to_string()).collect();
+    let values = proof.by_rank.iter().map(|hits| *hits as f64).collect();
+    let series = [Bars { name: "picked up".into(), values, is_other: false }];
+    Ok(html! {
+        h2 { "Did it work?" }
+        p {
+            "In the last " (runs) @if runs == 1 { " run" } @else { " runs" } ", readers with a list picked up "
+            (count(proof.picks)) " books. " (count(proof.hits)) " of them stood in their list: " (sure(proof.hits)) "."
+            @if let Some(hits) = proof.popular_hits {
+                " The popular list of the same length, the same for all, had " (count(hits)) ": " (sure(hits)) "."
+            }
+        }
+        @if proof.hits > 0 {
+            div.plots {
+                (plot(
+                    plots::bars("rank", &labels, &series, &plots::number)?,
+                    None,
+                    "At which rank the books stood that were picked up",
+                ))
+                div { table {
+                    tr { th { "made by" } th.n { "picked up" } }
+                    @for (source, hits) in &proof.by_source { tr { td { (source) } td.n { (count(*hits)) } } }
+                } }
+            }
+        }
+    })
+}
+
+/// Shares of what is read and of what is recommended, by language or category.
+fn shares_of(what: &str, groups: &[(String, f64, f64)]) -> Markup {
+    html! {
+        @if !groups.is_empty() {
+            div.scroll { table {
+                tr { th { (what) } th.n { "of what is read" } th.n { "of what is recommended" } }
+                @for (name, read, shown) in groups { tr {
+                    td { (name) } td.n { (percent(*read)) } td.n { (percent(*shown)) }
+                } }
+            } }
+        }
+    }
+}
+
+fn alike(similar: &[(BookName, Vec<BookName>)]) -> Markup {
+    html! {
+        h2 { "Which books are alike?" }
+        div.readers { @for (book, like) in similar { section.reader {
+            h3 { (named(book)) }
+            ol { @for other in like { li { (named(other)) } } }
+        } } }
+    }
+}
+
 fn who_gets_what(lists: &Lists) -> Result<Markup> {
     let labels: Vec<String> = lists.groups.iter().map(|(label, ..)| label.clone()).collect();
     let share =
@@ -181,6 +244,10 @@ fn who_gets_what(lists: &Lists) -> Result<Markup> {
                 series.iter().map(|bars| (bars.name.as_str(), bars.is_other)),
                 "Shares of well-known and little-known books, in what is read and in what is recommended",
             ))
+            @if !lists.languages.is_empty() || !lists.categories.is_empty() { div {
+                (shares_of("language", &lists.languages))
+                (shares_of("category", &lists.categories))
+            } }
         }
     })
 }
@@ -232,9 +299,27 @@ fn inside(reader: &ReaderCard) -> Markup {
 
 fn named(book: &BookName) -> Markup {
     html! {
-        span.title { (book.title) }
-        @if let Some(author) = &book.author { ", " span.soft { (author) } }
+        span.title { (quietly(&book.title)) }
+        @if let Some(author) = &book.author { ", " span.soft { (quietly(author)) } }
     }
+}
+
+/// A title that shouts in capitals, as a title.
+fn quietly(title: &str) -> Cow<'_, str> {
+    let letters = title.chars().filter(|c| c.is_alphabetic()).count();
+    if letters < 4 || title.contains(char::is_lowercase) {
+        return Cow::Borrowed(title);
+    }
+    let word = |word: &str| {
+        let mut begun = false;
+        let quiet = word.chars().flat_map(|c| {
+            let is_first = c.is_alphabetic() && !begun;
+            begun |= c.is_alphabetic();
+            if is_first { vec![c] } else { c.to_lowercase().collect() }
+        });
+        quiet.collect::<String>()
+    };
+    Cow::Owned(title.split(' ').map(word).collect::<Vec<_>>().join(" "))
 }
 
 fn input(ratings: &Ratings) -> Result<Markup> {
@@ -251,7 +336,7 @@ fn input(ratings: &Ratings) -> Result<Markup> {
         }
         div.plots {
             @if rated > 0 { (plot(plots::bars("stars", &labels, &series, &plots::number)?, None, "How many ratings have how many stars")) }
-        }
+            div {
         h3 { "ISBNs and other keys" }
         @if ratings.hygiene.is_empty() { p { "Every row was taken as it stands." } }
         @else {
@@ -264,6 +349,8 @@ fn input(ratings: &Ratings) -> Result<Markup> {
                     } }
                 } }
             } }
+        }
+            }
         }
     })
 }
@@ -302,5 +389,18 @@ fn history(runs: &[Run]) -> Markup {
                 td.n { @if let Some((quality, _)) = run.quality { (format!("{quality:.4}")) } }
             } }
         } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_do_not_shout() {
+        assert_eq!(quietly("THE HOBBIT: OR THERE AND BACK"), "The Hobbit: Or There And Back");
+        for same in ["The Hobbit", "IT", "1984", "Éloge"] {
+            assert_eq!(quietly(same), same);
+        }
     }
 }

@@ -205,13 +205,24 @@ impl Ranged for Steps {
 
 /// A short number for a label: 0.012, 1.25, 250, 12k, 3.4M.
 pub fn number(value: f64) -> String {
-    match value.abs() {
+    let text = match value.abs() {
         0.0 => "0".to_owned(),
         0.0..0.1 => format!("{value:.3}"),
         0.1..10.0 => format!("{value:.2}"),
         10.0..1e3 => format!("{value:.0}"),
         1e3..1e6 => format!("{:.0}k", value / 1e3),
         _ => format!("{:.1}M", value / 1e6),
+    };
+    match text.split_once('.') {
+        // 0.50 says no more than 0.5, and 2.0M no more than 2M.
+        Some((whole, decimals)) => {
+            let (digits, unit) = decimals.split_at(decimals.trim_end_matches('M').len());
+            match digits.trim_end_matches('0') {
+                "" => format!("{whole}{unit}"),
+                digits => format!("{whole}.{digits}{unit}"),
+            }
+        }
+        None => text,
     }
 }
 

@@ -92,7 +92,8 @@ fn top_n_of_8192_readers(bencher: Bencher<'_, '_>, n: usize) {
     let (factors, is_new) = (&*TRAINED, |_| Some(false));
     let readers = Vec::from_iter(0..8192);
     bencher.bench_local(|| {
-        let (wanted, editions) = (Wanted { n, new: 0, is_new: &is_new }, Editions::default());
+        let (wanted, editions) =
+            (Wanted { n, new: 0, is_new: &is_new, users: usize::MAX }, Editions::default());
         let best = TopK::new(factors, &[], &editions, Device::Cpu, &wanted);
         let lists = best.and_then(|best| best.of(factors, &SPARSE, &readers, &Interrupt::never(), &|_| ()));
         black_box(lists.is_ok())

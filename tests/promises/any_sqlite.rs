@@ -9,8 +9,9 @@ fn of_an_earlier_version() -> Shop {
     shop.night();
     shop.night();
     let strict = |table: &str, columns: &str, options: &str| {
+        let kept = if table.ends_with("readers") { "user_id, digest" } else { "*" };
         format!(
-            "CREATE TABLE strict_one ({columns}) STRICT{options}; INSERT INTO strict_one SELECT * FROM {table};
+            "CREATE TABLE strict_one ({columns}) STRICT{options}; INSERT INTO strict_one SELECT {kept} FROM {table};
              DROP TABLE {table}; ALTER TABLE strict_one RENAME TO {table};"
         )
     };
@@ -24,6 +25,10 @@ fn of_an_earlier_version() -> Shop {
         shop.sql(&strict(&format!("{prefix}recommendations"), lists, ", WITHOUT ROWID"));
         shop.sql(&strict(&format!("{prefix}recommendations_popular"), popular, ""));
         shop.sql(&strict(&format!("{prefix}nightshelf_readers"), readers, ", WITHOUT ROWID"));
+        // It had no such tables.
+        shop.sql(&format!(
+            "DROP TABLE {prefix}recommendations_similar; DROP TABLE {prefix}recommendations_popular_by;"
+        ));
     }
     shop.sql("DELETE FROM nightshelf_meta WHERE key = 'previous_rows'");
     shop.sql(&strict("nightshelf_meta", "key TEXT PRIMARY KEY, value TEXT NOT NULL", ", WITHOUT ROWID"));

@@ -246,9 +246,9 @@ fn a_model_that_is_of_no_use_is_named() {
         assert_eq!(shop.rows(LISTS), lists, "{words}");
         assert_eq!(shop.one::<String>("SELECT status FROM nightshelf_runs ORDER BY run_id DESC"), "failed");
     };
-    rewrite("\"format\": 7", "\"format\": 3");
+    rewrite("\"format\": 8", "\"format\": 3");
     refused(1, "an older nightshelf");
-    rewrite("\"format\": 7", "\"format\": 8");
+    rewrite("\"format\": 8", "\"format\": 9");
     refused(1, "a newer nightshelf");
     rewrite("\"run_id\": 1", "\"run_id\": 7");
     refused(1, "foreign");

@@ -86,7 +86,7 @@ fn lists_from_the_same_factors_are_the_same_on_a_gpu() {
             .for_each(|(at, value)| *value *= 0.5f32.powi((at / width % 9) as i32));
         let lists = |device: Device| -> Vec<Vec<Scored>> {
             let (editions, is_new) = (Editions::default(), |_: u32| Some(false));
-            let wanted = Wanted { n: 10, new: 0, is_new: &is_new };
+            let wanted = Wanted { n: 10, new: 0, is_new: &is_new, users: usize::MAX };
             let best = TopK::new(&factors, &[], &editions, device, &wanted).unwrap();
             let all: Vec<u32> = (0..users).collect();
             best.of(&factors, &seen, &all, &Interrupt::never(), &|_| ()).unwrap()

@@ -130,7 +130,7 @@ fn belongings(shop: &Shop) -> Vec<String> {
     let rows = shop.rows(
         "SELECT type, iif(type = 'index', '', name), sql FROM sqlite_schema
           WHERE name NOT LIKE 'nightshelf%' AND tbl_name NOT LIKE 'nightshelf%' AND sql IS NOT NULL
-            AND name NOT IN ('recommendations_popular', 'sqlite_sequence') OR tbl_name = 'recommendations'",
+            AND name NOT LIKE 'recommendations_%' AND name <> 'sqlite_sequence' OR tbl_name = 'recommendations'",
     );
     let after_names = |row: &String| match row.split_once('(') {
         Some((before, rest)) if before.contains("index") => format!("index ({rest}"),

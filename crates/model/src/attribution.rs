@@ -150,7 +150,15 @@ impl pulp::WithSimd for Explain<'_> {
             let feature = &features[entry.item as usize * d..][..d];
             self.system.contributions(simd, feature, self.contributions);
             if let Some(neighbours) = self.neighbours {
-                add_shares(self.contributions, neighbours.terms(own, entry.item));
+                let mut terms = neighbours.terms(own, entry.item);
+                let weights = self.ridge.weights.unwrap_or_default();
+                for (term, at) in terms.iter_mut().zip(offsets[self.user]..) {
+                    // What is disliked speaks against.
+                    if weights.get(at).is_some_and(|weight| *weight < 0.0) {
+                        *term = -*term;
+                    }
+                }
+                add_shares(self.contributions, terms);
             }
             *reason = greatest(own, self.contributions);
         }

@@ -55,6 +55,31 @@ impl ConfidenceMatrix {
         Self { rows, users: readers, item_weights }
     }
 
+    /// With what readers dislike: a pair that weighs as another of its reader and book would, and is to be foretold as 0
+    /// instead of 1. It takes the place of the same pair among what the reader has read.
+    pub fn with_dislikes(self, dislikes: &Interactions, model: &Model) -> Self {
+        if dislikes.is_empty() {
+            return self;
+        }
+        let counts = self.rows.items_per_user();
+        let mut rows =
+            Interactions { offsets: vec![0], item_count: self.rows.item_count, ..Interactions::default() };
+        for user in 0..self.rows.user_count() {
+            let (items, weights) = self.rows.of(user);
+            let disliked = if user < self.users { dislikes.items_of(user) } else { &[] };
+            let activity = f64::from(counts[user]).max(1.0).powf(-model.activity_exponent) as f32;
+            let is_liked = |(item, _): &(u32, f32)| disliked.binary_search(item).is_err();
+            let liked = items.iter().copied().zip(weights.iter().copied()).filter(is_liked);
+            let disliked = disliked.iter().map(|item| (*item, -activity * self.item_weights[*item as usize]));
+            let mut all: Vec<(u32, f32)> = liked.chain(disliked).collect();
+            all.sort_unstable_by_key(|(item, _)| *item);
+            rows.items.extend(all.iter().map(|(item, _)| *item));
+            rows.ratings.extend(all.iter().map(|(_, weight)| *weight));
+            rows.offsets.push(rows.items.len());
+        }
+        Self { rows, ..self }
+    }
+
     /// Weighs the pairs of other readers, or later pairs of the same ones, in the same way. `item_weights`
     /// are those of the confidence matrix that the model was trained on.
     pub fn of_others(
@@ -161,6 +186,18 @@ fn weighed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_disliked_weighs_as_much_below_zero() {
+        let (rows, _) = Interactions::from_triples(2, 4, &[(0, 0, 1.0), (0, 2, 1.0), (1, 1, 1.0)]);
+        let (dislikes, _) = Interactions::from_triples(2, 4, &[(0, 2, f32::NAN), (0, 3, f32::NAN)]);
+        let model = Model { activity_exponent: 0.0, popularity_exponent: 0.0, ..Model::default() };
+        let plain = ConfidenceMatrix::new(&rows, &[], &model, &[]);
+        let confidence = plain.clone().with_dislikes(&dislikes, &model);
+        assert_eq!(confidence.rows().of(0), (&[0, 2, 3][..], &[1.0, -1.0, -1.0][..]));
+        assert_eq!(confidence.rows().of(1), plain.rows().of(1));
+        assert_eq!(plain.clone().with_dislikes(&Interactions::default(), &model), plain);
+    }
 
     #[test]
     fn new_books_are_lifted_to_what_their_makers_others_have() {

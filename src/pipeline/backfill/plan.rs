@@ -208,7 +208,8 @@ impl Plan {
         let interactions = &ratings.interactions;
         let weights = ratings.confidence(config.model.half_life);
         let groups = &dataset.related.groups;
-        let confidence = ConfidenceMatrix::new(interactions, groups, &config.model, &weights);
+        let confidence = ConfidenceMatrix::new(interactions, groups, &config.model, &weights)
+            .with_dislikes(&ratings.dislikes, &config.model);
         let rated = interactions.rated();
         let (ranking, neighbours, rating) = job.clock.time(Stage::FoldIn, || -> Result<_> {
             let mut ranking = self.model.ranking.recoded(&self.users, &self.items);
@@ -248,6 +249,7 @@ impl Plan {
                 rating: rating.as_ref(),
                 rated: &rated.select(&self.chosen),
                 hidden: &dataset.selection.hidden.select(&self.chosen),
+                dislikes: &dataset.selection.disliked.select(&self.chosen),
             };
             let bar = job.context.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);

@@ -54,8 +54,9 @@ pub struct FirstStage<'a> {
     pub attributes: &'a [Vec<u32>],
     /// What each user has; no edition of it is a candidate.
     pub known: &'a Interactions,
-    /// What each user is not to see; may be shorter.
+    /// What each user is not to see, and what of it they dislike; may be shorter.
     pub hidden: &'a Interactions,
+    pub dislikes: &'a Interactions,
 }
 
 /// The candidates of one user.
@@ -251,6 +252,10 @@ impl<'a> CandidateSearch<'a> {
         for item in own {
             let (reached, weights) = neighbours.reached_from(*item);
             reached.iter().zip(weights).for_each(|(item, weight)| support.add(*item, *weight));
+        }
+        for item in self.stage.dislikes.items_of(user) {
+            let (reached, weights) = neighbours.reached_from(*item);
+            reached.iter().zip(weights).for_each(|(item, weight)| support.add(*item, -*weight));
         }
         let may_show = |item: &u32| self.shelves[*item as usize].is_some() && of_user.allows(*item);
         found.items.clear();

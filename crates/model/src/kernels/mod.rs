@@ -51,7 +51,8 @@ pub struct Ridge<'a> {
     pub columns: &'a [u32],
     /// t of each rating; 1 if there are none.
     pub targets: Option<&'a [f32]>,
-    /// c of each rating; 1 if there are none.
+    /// c of each rating; 1 if there are none. One below 0 is of what a user dislikes: it counts as much as it is below 0,
+    /// and its target is 0.
     pub weights: Option<&'a [f32]>,
     /// λ of each row.
     pub penalties: &'a [f32],
@@ -67,8 +68,10 @@ impl Ridge<'_> {
     /// √c of the rating at a place, and its target times √c.
     #[inline(always)]
     pub(crate) fn weighted(&self, at: usize) -> (f32, f32) {
-        let weight = self.weights.map_or(1.0, |weights| weights[at].sqrt());
-        (weight, weight * self.targets.map_or(1.0, |targets| targets[at]))
+        let weight = self.weights.map_or(1.0, |weights| weights[at]);
+        let root = weight.abs().sqrt();
+        let target = if weight < 0.0 { 0.0 } else { root };
+        (root, target * self.targets.map_or(1.0, |targets| targets[at]))
     }
 }
 

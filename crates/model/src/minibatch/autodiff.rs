@@ -138,7 +138,9 @@ fn estimate<B: AutodiffBackend<FloatElem = f32>>(
             };
             let predicted = (x.clone() * y.clone()).sum_dim(1);
             let penalty = square(x) * weight(user_counts, n_items) + square(y) * weight(item_counts, n_users);
-            let observed = (square(-predicted + 1.0) * ratings + penalty).mean();
+            // What is disliked has a weight below 0, and a target of 0.
+            let targets = ratings.clone().greater_equal_elem(0.0).float();
+            let observed = (square(targets - predicted) * ratings.abs() + penalty).mean();
             // Σ (x·y)² over all pairs of a sample is the sum of the products of the entries of XᵀX and YᵀY:
             // the pairs themselves are never formed.
             let gram = |rows: Tensor<B, 2>| rows.clone().transpose().matmul(rows);
