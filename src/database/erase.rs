@@ -6,7 +6,7 @@ use crate::catalog::ids::UserRef;
 use crate::catalog::rejects;
 use crate::database::Database;
 use crate::database::publish::reader_lists;
-use crate::database::publish::slots::{LISTS, READERS, Slot, previous_rows};
+use crate::database::publish::slots::{LISTS, READERS, SHOWN, Slot, previous_rows};
 use crate::database::table::Table;
 use crate::error::Result;
 
@@ -18,13 +18,14 @@ pub fn forget(database: &mut Database, user: UserRef<'_>) -> Result<usize> {
         let previous = Slot::previous(transaction)?;
         let mut rows = previous_rows(transaction)?;
         let mut gone = 0;
-        for table in [LISTS.name, READERS.name] {
+        for table in [LISTS.name, READERS.name, SHOWN.name] {
             for slot in Slot::SETS.into_iter().map(Some).chain([None]) {
                 let name = slot.map_or(table.to_owned(), |slot| slot.name(table));
                 let there = Table::find(transaction, &name)?;
                 // A table of that name without these columns belongs to the application: it is left alone.
                 if there.is_none_or(|there| {
-                    !there.has("user_id") || !(there.has("digest") || there.has("because"))
+                    !there.has("user_id")
+                        || !(there.has("digest") || there.has("because") || there.has("nights"))
                 }) {
                     continue;
                 }

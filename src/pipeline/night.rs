@@ -12,10 +12,11 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::database::lock::Lock;
 use crate::database::publish::reader_lists::Note;
-use crate::database::publish::{self, Draft, Labels, rehearsal, slots};
+use crate::database::publish::{self, Draft, Labels, rehearsal, shown, slots};
 use crate::database::runs::{self, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::model::confidence::ConfidenceMatrix;
+use crate::model::data::Interactions;
 use crate::model::device::{self, Device};
 use crate::model_store::{self, StoredItems, StoredModel, StoredUsers};
 use crate::pipeline::dataset::{Dataset, Job};
@@ -275,6 +276,10 @@ impl Night<'_> {
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Finished> {
         let (console, folder) = (self.job.context.console, database.folder());
         let Tonight { config, dataset, mut trained, quality, mut metrics } = tonight;
+        let shown = match config.rules.stale_after {
+            0 => Interactions::default(),
+            _ => shown::nights(database, &dataset.ratings, true)?,
+        };
         metrics.proof = proof::count(database, &dataset, None)?;
         if let Some(proof) = metrics.proof.as_ref().filter(|proof| proof.picks > 0) {
             console.say(format!("proof      {}", proof.in_words()));
@@ -325,9 +330,11 @@ impl Night<'_> {
                 rated: &trained.rated,
                 hidden: &dataset.selection.hidden,
                 dislikes: &dataset.ratings.dislikes,
+                shown: &shown,
             };
             let lists = ListMaker::new(fitted, &books.popularity, Origin::Model, &config, self.device)?;
-            let statistics = make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows))?;
+            let statistics =
+                make_lists(&mut self.job, &lists, dataset.memory, |rows| draft.add(rows, &shown))?;
             drop(lists);
             let beside = make_beside(&mut self.job, &model, &dataset.selection)?;
             let popular: Vec<Option<u32>> =

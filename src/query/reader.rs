@@ -18,7 +18,7 @@ use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
-use crate::recommender::lists::{Fitted, Judged, ListMaker, NOTHING_HIDDEN};
+use crate::recommender::lists::{Fitted, Judged, ListMaker, NOTHING};
 
 /// A reader, as the only user of both models, with the codes of the model's books.
 #[derive(Debug)]
@@ -220,8 +220,9 @@ impl KnownReader {
             weighted: self.confidence.rows(),
             rating: self.rating.as_ref(),
             rated: &self.rated,
-            hidden: &NOTHING_HIDDEN,
-            dislikes: &NOTHING_HIDDEN,
+            hidden: &NOTHING,
+            dislikes: &NOTHING,
+            shown: &NOTHING,
         }
     }
 

@@ -27,7 +27,8 @@ use crate::quality::knn;
 use crate::quality::metrics::{self, Picks, RankingFigures};
 use crate::recommender::cases::{Cases, Window};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::{self, Fitted, ListSearch, Shelves};
+use crate::recommender::lists::{Fitted, ListSearch, NOTHING, Shelves};
+use crate::recommender::order::{Standing, ranked};
 use crate::recommender::similar::{By, SimilarSearch};
 use crate::recommender::training::{self, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
@@ -97,6 +98,7 @@ impl HoldoutModel {
             rated: &self.rated,
             hidden: &cases.dislikes,
             dislikes: &cases.dislikes,
+            shown: &NOTHING,
             idle: &cases.idle,
             attributes: &cases.attributes,
         }
@@ -116,7 +118,8 @@ impl HoldoutModel {
     ) -> Vec<u32> {
         let is_low =
             |item| self.rating.as_ref().is_some_and(|model| model.is_low(place as usize, item as usize));
-        let list = lists::ranked(search, (place, found), ranker, lengths, &is_low);
+        let standing = Standing { is_low: &is_low, stale: &|_| 0.0 };
+        let list = ranked(search, (place, found), ranker, lengths, &standing);
         list.into_iter().map(|entry| entry.item).collect()
     }
 

@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use crate::catalog::popularity::Popularity;
 use crate::catalog::recommendation::{Origin, Recommendation};
-use crate::config::{Objective, ResolvedConfig};
+use crate::config::{self, Objective, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Factors;
 use crate::model::attribution::Attribution;
-use crate::model::candidates::{CandidateSearch, Candidates, FirstStage};
+use crate::model::candidates::{CandidateSearch, FirstStage};
 use crate::model::data::{Editions, Interactions, UNKNOWN};
 use crate::model::device::Device;
 use crate::model::neighbours::Neighbours;
@@ -19,6 +19,10 @@ use crate::model::ranker::{Ranker, features};
 use crate::model::rating::RatingModel;
 use crate::model::rules::Rules;
 use crate::model::top_k::{Scored, TopK, Wanted};
+use crate::recommender::order::{Standing, as_probabilities, put_behind, ranked};
+
+/// What the score of a book is multiplied by for each night that it has been stale.
+const STALE: f32 = 0.8;
 
 /// The lowest score at which the model's entries stay. A book that was read is fitted to score 1. What scores a
 /// ten-thousandth of that owes it to noise, and a popular book serves better.
@@ -49,10 +53,12 @@ pub struct Fitted<'a> {
     pub hidden: &'a Interactions,
     /// What of this they dislike; may be shorter.
     pub dislikes: &'a Interactions,
+    /// For how many nights each reader has been shown a book, in the place of ratings; may be shorter.
+    pub shown: &'a Interactions,
 }
 
-/// Where no reader has said what not to show.
-pub static NOTHING_HIDDEN: Interactions =
+/// Where nothing is hidden, disliked or stale.
+pub static NOTHING: Interactions =
     Interactions { offsets: Vec::new(), items: Vec::new(), ratings: Vec::new(), item_count: 0 };
 
 impl<'a> Fitted<'a> {
@@ -81,6 +87,17 @@ impl<'a> Fitted<'a> {
     /// Whether a reader is expected to mark a book low.
     fn is_low(&self, user: u32, item: u32) -> bool {
         self.rating.is_some_and(|model| model.is_low(user as usize, item as usize))
+    }
+
+    /// The logarithm of the factor that a book's score has for standing unread in a reader's list for long.
+    fn stale(&self, rules: &config::Rules, user: u32, item: u32) -> f32 {
+        if rules.stale_after == 0 || self.shown.is_empty() {
+            return 0.0;
+        }
+        let place = self.shown.items_of(user as usize).binary_search(&item);
+        let nights = place.map_or(0.0, |place| self.shown.of(user as usize).1[place]);
+        let over = (nights - rules.stale_after as f32 + 1.0).max(0.0);
+        over * STALE.ln()
     }
 
     /// Predicted stars; `None` if neither reader nor book has any, since it would only be the mean.
@@ -322,6 +339,9 @@ impl<'a> ListSearch<'a> {
         let found = candidates.of_one(reader, item, interrupt)?;
         let mut scores = Vec::with_capacity(found.items.len());
         ranker.score(&found.features, &mut scores);
+        for (score, item) in scores.iter_mut().zip(&found.items) {
+            *score += self.fitted.stale(&self.config.rules, reader, *item);
+        }
         put_behind(&found, &mut scores, usize::MAX, &|item| self.fitted.is_low(reader, item));
         as_probabilities(&mut scores);
         let place = found.items.binary_search(&item).unwrap_or_default();
@@ -363,8 +383,11 @@ impl<'a> ListSearch<'a> {
             Search::Products(factors, best) => self.products(factors, best, &known, interrupt, done)?,
             Search::Candidates(candidates, ranker) => {
                 candidates.of(&known, interrupt, done, |user, found| {
-                    let is_low = |item| fitted.is_low(user, item);
-                    ranked(candidates, (user, found), ranker, (self.top, self.new), &is_low)
+                    let standing = Standing {
+                        is_low: &|item| fitted.is_low(user, item),
+                        stale: &|item| fitted.stale(&config.rules, user, item),
+                    };
+                    ranked(candidates, (user, found), ranker, (self.top, self.new), &standing)
                 })?
             }
         };
@@ -431,6 +454,10 @@ impl<'a> ListSearch<'a> {
             }
             _ => {
                 list.retain(|entry| entry.score >= LEAST_SCORE * fitted.item_scales[entry.item as usize]);
+                for entry in &mut *list {
+                    entry.score *= fitted.stale(&self.config.rules, user as u32, entry.item).exp();
+                }
+                list.sort();
                 let is_low = |entry: &Scored| fitted.is_low(user as u32, entry.item);
                 list.sort_by_key(is_low);
                 // Whoever stands further back has no higher score.
@@ -440,55 +467,6 @@ impl<'a> ListSearch<'a> {
                     entry.score = least;
                 }
             }
-        }
-    }
-}
-
-/// The best candidates in the order of a ranker, with probabilities as scores: `lengths` says how many, and how many of
-/// those may be new. What the reader is expected to mark low stands behind all others.
-pub fn ranked(
-    search: &CandidateSearch<'_>,
-    (user, found): (u32, &Candidates),
-    ranker: &Ranker,
-    (top, new): (usize, usize),
-    is_low: &dyn Fn(u32) -> bool,
-) -> Vec<Scored> {
-    let mut scores = Vec::with_capacity(found.items.len());
-    ranker.score(&found.features, &mut scores);
-    // Some of the best may be left out, as editions of others or as too many of a kind.
-    put_behind(found, &mut scores, 3 * top, is_low);
-    as_probabilities(&mut scores);
-    search.best(user, found, &scores, top, new)
-}
-
-/// Lowers the scores of what is low below all others, as far as it stands before the first `enough` others.
-fn put_behind(found: &Candidates, scores: &mut [f32], enough: usize, is_low: &dyn Fn(u32) -> bool) {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    order.sort_unstable_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b)));
-    let Some(least) = order.last().map(|place| scores[*place as usize]) else { return };
-    let mut others = 0;
-    for place in order {
-        match is_low(found.items[place as usize]) {
-            true => scores[place as usize] = least - 1.0,
-            false => others += 1,
-        }
-        if others >= enough {
-            break;
-        }
-    }
-}
-
-/// Turns scores into probabilities that add up to 1: the softmax that the ranker is fitted by. All are above 0, so
-/// that what is only popular stands below.
-fn as_probabilities(scores: &mut [f32]) {
-    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = (*score - most).exp());
-    let sum: f32 = scores.iter().sum();
-    for score in scores {
-        *score /= sum;
-        // Not `max`, which would hide a NaN.
-        if *score < f32::MIN_POSITIVE {
-            *score = f32::MIN_POSITIVE;
         }
     }
 }

@@ -10,6 +10,7 @@ mod engine;
 pub mod evaluator;
 mod foretold;
 pub mod lists;
+pub mod order;
 pub mod ranking;
 mod search;
 pub mod similar;

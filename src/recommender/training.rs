@@ -18,7 +18,7 @@ use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::model::{self, Factors, Stars, Start, Watch, fit_ranking, fit_rating};
 use crate::recommender::engine::engine;
-use crate::recommender::lists::{Fitted, NOTHING_HIDDEN};
+use crate::recommender::lists::{Fitted, NOTHING};
 
 /// Both models, and what lists need besides.
 #[derive(Debug)]
@@ -59,8 +59,9 @@ impl Trained {
             ..
         } = self;
         Fitted {
-            hidden: &NOTHING_HIDDEN,
-            dislikes: &NOTHING_HIDDEN,
+            hidden: &NOTHING,
+            dislikes: &NOTHING,
+            shown: &NOTHING,
             interactions,
             ranking,
             item_scales,

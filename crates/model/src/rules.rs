@@ -35,18 +35,20 @@ pub struct Settings {
     /// Whether of a series a list has only the first volume that its user has not read.
     pub series_in_order: bool,
     pub language: Language,
+    /// Nights after which what stands unread in a list gives way, a little more each night; 0 for never.
+    pub stale_after: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { per_author: 3, series_in_order: true, language: Language::default() }
+        Self { per_author: 3, series_in_order: true, language: Language::default(), stale_after: 0 }
     }
 }
 
 impl Settings {
     /// Without any rule.
     pub fn none() -> Self {
-        Self { per_author: 0, series_in_order: false, language: Language::Off }
+        Self { per_author: 0, series_in_order: false, language: Language::Off, stale_after: 0 }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod reader_lists;
 pub mod rehearsal;
 pub mod shape;
+pub mod shown;
 pub mod slots;
 pub mod tables;
 
@@ -17,9 +18,10 @@ use crate::database::batch_size::BatchSize;
 use crate::database::{Database, quote, scrub};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
+use crate::model::data::Interactions;
 use reader_lists::Note;
 use shape::Shape;
-use slots::{LISTS, POPULAR, READERS, Slot, previous_rows};
+use slots::{LISTS, POPULAR, READERS, SHOWN, Slot, previous_rows};
 pub use tables::Beside;
 
 /// Rows that one statement inserts: SQLite opens the table and looks for its end once for all of them.
@@ -134,11 +136,13 @@ impl<'a> Draft<'a> {
 
     /// Adds rows. All rows together must come in the order of reader and rank, which is that of the primary
     /// key.
-    pub fn add(&mut self, rows: &[Recommendation]) -> Result<()> {
-        let (table, labels) = (&self.table, self.labels);
+    /// `nights` is for how many they have been shown before.
+    pub fn add(&mut self, rows: &[Recommendation], nights: &Interactions) -> Result<()> {
+        let (table, labels, shown) = (&self.table, self.labels, self.slot.name(SHOWN.name));
         self.written += rows.len() as u64;
         in_batches(self.database, &mut self.batch, rows, |transaction, rows| {
-            labels.insert(transaction, table, rows)
+            labels.insert(transaction, table, rows)?;
+            shown::insert(transaction, &shown, labels, rows, nights)
         })
     }
 

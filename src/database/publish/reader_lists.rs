@@ -10,7 +10,7 @@ use crate::catalog::ids::{UserId, UserRef, Users};
 use crate::catalog::recommendation::Recommendation;
 use crate::database::batch_size::BatchSize;
 use crate::database::publish::slots::{LISTS, READERS};
-use crate::database::publish::{Labels, bind_user};
+use crate::database::publish::{Labels, bind_user, shown};
 use crate::database::table::Table;
 use crate::database::{Database, quote};
 use crate::error::Result;
@@ -115,7 +115,7 @@ fn replace_one(
     delete(transaction, READERS.name, replacement.user)?;
     match replacement.note {
         Some(note) => note.insert(transaction, READERS.name, has_all, replacement.user),
-        None => Ok(()),
+        None => shown::forget(transaction, replacement.user),
     }
 }
 

@@ -66,7 +66,14 @@ pub const READERS: Published = Published {
     columns: &["user_id", "digest"],
 };
 
-pub const PUBLISHED: [Published; 5] = [LISTS, POPULAR, POPULAR_BY, SIMILAR, READERS];
+/// For how many nights what stands in the lists has stood there; empty unless lists are kept fresh.
+pub const SHOWN: Published = Published {
+    name: "nightshelf_shown",
+    definition: include_str!("../../../sql/shown.sql"),
+    columns: &["user_id", "isbn", "nights"],
+};
+
+pub const PUBLISHED: [Published; 6] = [LISTS, POPULAR, POPULAR_BY, SIMILAR, READERS, SHOWN];
 
 impl Published {
     /// The shape that the table has now, or will get if it is missing.

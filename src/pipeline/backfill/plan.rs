@@ -15,11 +15,12 @@ use crate::database::Database;
 use crate::database::fallen::{self, BookCodes, Fallen};
 use crate::database::lists;
 use crate::database::publish::reader_lists::{self, Note, Noted, Replacement};
-use crate::database::publish::{Beside, Labels, tables};
+use crate::database::publish::{Beside, Labels, shown, tables};
 use crate::database::runs::{self, Current, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::machine;
 use crate::model::confidence::ConfidenceMatrix;
+use crate::model::data::Interactions;
 use crate::model::device::Device;
 use crate::model::fold_in::{self, Unsolved};
 use crate::model_store::{self, StoredModel, StoredUsers};
@@ -205,6 +206,13 @@ impl Plan {
     ) -> Result<(Vec<Recommendation>, Beside)> {
         let ratings = &dataset.ratings;
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
+        let shown = match config.rules.stale_after {
+            0 => Interactions::default(),
+            _ => match shown::nights(database, ratings, false)? {
+                shown if shown.is_empty() => shown,
+                shown => shown.select(&self.chosen),
+            },
+        };
         let interactions = &ratings.interactions;
         let weights = ratings.confidence(config.model.half_life);
         let groups = &dataset.related.groups;
@@ -250,6 +258,7 @@ impl Plan {
                 rated: &rated.select(&self.chosen),
                 hidden: &dataset.selection.hidden.select(&self.chosen),
                 dislikes: &dataset.selection.disliked.select(&self.chosen),
+                shown: &shown,
             };
             let bar = job.context.console.bar("recommend", self.chosen.len() as u64);
             let done = |users| bar.advance(users as u64);
