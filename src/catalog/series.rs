@@ -131,9 +131,31 @@ fn folded(name: &str) -> String {
 #[derive(Debug, Default)]
 pub struct AllSeries {
     codes: HashMap<String, u32>,
-    /// Series, book (`None` if nobody can have it), volumes, and a digest of the author.
-    volumes: Vec<(u32, Option<u32>, [f32; 2], u64)>,
+    volumes: Vec<Entry>,
     named: HashSet<u32>,
+}
+
+/// A book of a series.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    series: u32,
+    /// `None` if nobody can have it.
+    item: Option<u32>,
+    volumes: [f32; 2],
+    /// A digest.
+    author: u64,
+}
+
+impl Entry {
+    /// Whether it is a single volume that must be read before later ones.
+    fn is_whole(&self) -> bool {
+        let [first, last] = self.volumes;
+        first == last && first >= 1.0 && first.fract() == 0.0
+    }
+
+    fn has(&self, number: f32) -> bool {
+        (self.volumes[0]..=self.volumes[1]).contains(&number)
+    }
 }
 
 /// For each book its series, [`UNKNOWN`] for none, and its first and last volume; both empty where there are no series.
@@ -148,7 +170,7 @@ impl AllSeries {
         if volume.is_named {
             self.named.insert(series);
         }
-        self.volumes.push((series, item, volume.volumes, author));
+        self.volumes.push(Entry { series, item, volumes: volume.volumes, author });
     }
 
     /// Of `items` books. Series with a single volume are none.
@@ -158,43 +180,29 @@ impl AllSeries {
         names.sort_unstable();
         let mut renumbered = vec![0; names.len()];
         names.iter().enumerate().for_each(|(now, (_, code))| renumbered[*code as usize] = now as u32);
-        self.volumes.iter_mut().for_each(|volume| volume.0 = renumbered[volume.0 as usize]);
+        self.volumes.iter_mut().for_each(|entry| entry.series = renumbered[entry.series as usize]);
         let named: HashSet<u32> = self.named.iter().map(|code| renumbered[*code as usize]).collect();
         self.volumes.sort_unstable_by(|a, b| {
-            (a.0, a.1, a.3)
-                .cmp(&(b.0, b.1, b.3))
-                .then(a.2[0].total_cmp(&b.2[0]))
-                .then(a.2[1].total_cmp(&b.2[1]))
+            let by_volumes =
+                a.volumes[0].total_cmp(&b.volumes[0]).then(a.volumes[1].total_cmp(&b.volumes[1]));
+            (a.series, a.item, a.author).cmp(&(b.series, b.item, b.author)).then(by_volumes)
         });
         let (mut series, mut volumes) = (vec![UNKNOWN; items], vec![[0.0; 2]; items]);
         let mut next = 0;
-        for all in self.volumes.chunk_by(|a, b| a.0 == b.0) {
-            let distinct = |of: &dyn Fn(&(u32, Option<u32>, [f32; 2], u64)) -> u64| {
-                all.iter().map(of).collect::<HashSet<u64>>().len()
-            };
-            let (count, authors) =
-                (distinct(&|volume| u64::from(volume.2[0].to_bits())), distinct(&|volume| volume.3));
-            let is_line = count > LINE && 2 * authors > count && !named.contains(&all[0].0);
+        for all in self.volumes.chunk_by(|a, b| a.series == b.series) {
+            let count = all.iter().map(|entry| entry.volumes[0].to_bits()).collect::<HashSet<u32>>().len();
+            let authors = all.iter().map(|entry| entry.author).collect::<HashSet<u64>>().len();
+            let is_line = count > LINE && 2 * authors > count && !named.contains(&all[0].series);
             if count < 2 || is_line {
                 continue;
             }
             // Nobody can read what has no code, and so nothing behind it comes at its time.
-            let can_be_had = |number: f32| {
-                all.iter()
-                    .any(|(_, item, [first, last], _)| item.is_some() && (*first..=*last).contains(&number))
-            };
-            let barrier = all
+            let can_be_had = |number: f32| all.iter().any(|entry| entry.item.is_some() && entry.has(number));
+            let missing = all
                 .iter()
-                .filter(|(_, item, [first, last], _)| {
-                    item.is_none()
-                        && first == last
-                        && *first >= 1.0
-                        && first.fract() == 0.0
-                        && !can_be_had(*first)
-                })
-                .map(|(_, _, [first, _], _)| *first)
-                .fold(f32::INFINITY, f32::min);
-            for (_, item, numbers, _) in all {
+                .filter(|entry| entry.item.is_none() && entry.is_whole() && !can_be_had(entry.volumes[0]));
+            let barrier = missing.map(|entry| entry.volumes[0]).fold(f32::INFINITY, f32::min);
+            for Entry { item, volumes: numbers, .. } in all {
                 if let Some(item) = item {
                     series[*item as usize] = next;
                     volumes[*item as usize] =

@@ -231,6 +231,13 @@ fn who_gets_what(lists: &Lists) -> Result<Markup> {
     let (shown, all) = lists.shown;
     Ok(html! {
         h2 { "Who gets what?" }
+        div.plots {
+            (plot(
+                plots::bars("readers of the book", &labels, &series, &|value| format!("{value:.0}%"))?,
+                series.iter().map(|bars| (bars.name.as_str(), bars.is_other)),
+                "Shares of well-known and little-known books, in what is read and in what is recommended",
+            ))
+            div {
         p {
             (count(shown)) " different books stand in the lists, " (percent(shown as f64 / all.max(1) as f64))
             " of the " (count(all)) " that are known. " (percent(lists.popular))
@@ -238,16 +245,9 @@ fn who_gets_what(lists: &Lists) -> Result<Markup> {
              The tenth of the books with most readers has " (percent(lists.head.0)) " of the ratings, and gets "
             (percent(lists.head.1)) " of the entries."
         }
-        div.plots {
-            (plot(
-                plots::bars("readers of the book", &labels, &series, &|value| format!("{value:.0}%"))?,
-                series.iter().map(|bars| (bars.name.as_str(), bars.is_other)),
-                "Shares of well-known and little-known books, in what is read and in what is recommended",
-            ))
-            @if !lists.languages.is_empty() || !lists.categories.is_empty() { div {
                 (shares_of("language", &lists.languages))
                 (shares_of("category", &lists.categories))
-            } }
+            }
         }
     })
 }

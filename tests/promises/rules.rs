@@ -354,3 +354,38 @@ fn old_ratings_that_are_imported_prove_nothing() {
     let proof = shop.night()["metrics"]["proof"].clone();
     assert_eq!((&proof["picks"], &proof["hits"]), (&10.into(), &10.into()), "{proof}");
 }
+
+#[test]
+fn what_stands_unread_for_long_gives_way_and_comes_back_with_a_rollback() {
+    let shop = Shop::with_tastes(120, 120, 10);
+    let night = || shop.call_with(&["run", "--force"], &[("NIGHTSHELF_STALE_AFTER", "2")]).ok();
+    let lists = || shop.rows("SELECT user_id, isbn FROM recommendations ORDER BY 1, 2");
+    night();
+    let first = lists();
+    night();
+    assert_eq!(lists(), first, "one night before is not too long");
+    assert_eq!(shop.one::<i64>("SELECT min(nights) + max(nights) FROM nightshelf_shown"), 2);
+    (0..6).for_each(|_| _ = night());
+    let later = lists();
+    let stayed = later.iter().filter(|row| first.contains(row)).count();
+    assert!(stayed * 10 < later.len() * 9, "{stayed} of {}", later.len());
+    assert!(stayed * 10 > later.len(), "gently: {stayed} of {}", later.len());
+    none(
+        &shop,
+        "SELECT count(*) FROM (SELECT 1 FROM recommendations GROUP BY user_id HAVING count(*) <> 10)",
+    );
+    shop.call(&["check"]).ok();
+    let shown = || shop.rows("SELECT * FROM nightshelf_shown ORDER BY 1, 2");
+    let before = shown();
+    night();
+    assert_ne!(shown(), before);
+    shop.call(&["rollback"]).ok();
+    assert_eq!((lists(), shown()), (later, before));
+    // A reader who is forgotten is forgotten here, too.
+    shop.sql("DELETE FROM ratings WHERE user_id = 7");
+    shop.call(&["forget", "--user", "7"]).ok();
+    none(&shop, "SELECT count(*) FROM nightshelf_shown WHERE user_id = 7");
+    // Without the rule nothing is noted.
+    shop.night();
+    none(&shop, "SELECT count(*) FROM nightshelf_shown");
+}

@@ -64,10 +64,10 @@ impl ConfidenceMatrix {
         let counts = self.rows.items_per_user();
         let mut rows =
             Interactions { offsets: vec![0], item_count: self.rows.item_count, ..Interactions::default() };
-        for user in 0..self.rows.user_count() {
+        for (user, count) in counts.into_iter().enumerate() {
             let (items, weights) = self.rows.of(user);
             let disliked = if user < self.users { dislikes.items_of(user) } else { &[] };
-            let activity = f64::from(counts[user]).max(1.0).powf(-model.activity_exponent) as f32;
+            let activity = f64::from(count).max(1.0).powf(-model.activity_exponent) as f32;
             let is_liked = |(item, _): &(u32, f32)| disliked.binary_search(item).is_err();
             let liked = items.iter().copied().zip(weights.iter().copied()).filter(is_liked);
             let disliked = disliked.iter().map(|item| (*item, -activity * self.item_weights[*item as usize]));

@@ -98,7 +98,7 @@ impl<'a> Rules<'a> {
         let (mut next, mut languages) = (Vec::new(), Vec::new());
         if !self.descriptions.series.is_empty() {
             let mut read: Vec<(u32, [f32; 2])> = own.iter().filter_map(|item| self.volume(*item)).collect();
-            read.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            read.sort_unstable_by_key(|(series, _)| *series);
             for read in read.chunk_by(|a, b| a.0 == b.0) {
                 next.push((read[0].0, self.first_unread(read)));
             }
@@ -167,11 +167,10 @@ impl<'a> OfUser<'a> {
     /// Whether the user may see an item.
     pub fn allows(&self, item: u32) -> bool {
         let editions = self.rules.editions;
-        self.rules.is_candidate(item)
-            && !(self.rules.settings.language == Language::Strict && self.is_foreign(item))
-            && !self.is_out_of_order(item)
-            && !editions.has(self.own, item)
-            && (self.hidden.is_empty() || !editions.has(self.hidden, item))
+        let is_foreign = self.rules.settings.language == Language::Strict && self.is_foreign(item);
+        let is_hidden = !self.hidden.is_empty() && editions.has(self.hidden, item);
+        let has = editions.has(self.own, item);
+        self.rules.is_candidate(item) && !(is_foreign || is_hidden || has || self.is_out_of_order(item))
     }
 
     /// Whether a list that is there breaks a rule for authors, series or languages.
