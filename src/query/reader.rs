@@ -19,6 +19,7 @@ use crate::model::rating::RatingModel;
 use crate::model_store::{StoredItems, StoredModel};
 use crate::query::Lookup;
 use crate::recommender::lists::{Fitted, Judged, ListMaker, NOTHING};
+use crate::recommender::stranger::Stranger;
 
 /// A reader, as the only user of both models, with the codes of the model's books.
 #[derive(Debug)]
@@ -72,25 +73,10 @@ impl KnownReader {
     /// # Errors
     /// [`crate::error::Kind::Config`] if the query in `[candidates]` does not work.
     pub fn stranger(lookup: &Lookup<'_>, model: StoredModel, liked: &[u32]) -> Result<Self> {
-        let triples: Vec<_> = liked.iter().map(|item| (0, *item, f32::NAN)).collect();
-        let StoredModel {
-            run_id, config, books, neighbours, ranker, readers, mut ranking, mut rating, ..
-        } = model;
-        let (interactions, _) = Interactions::from_triples(1, books.items.len(), &triples);
-        let rated = interactions.rated();
-        let confidence =
-            ConfidenceMatrix::of_others(&interactions, books.weights.clone(), &config.model, &[]);
-        ranking.users = vec![0.0; ranking.width];
-        if let Some(model) = &mut rating {
-            model.factors.users = vec![0.0; model.factors.width];
-            model.biases.users = vec![0.0];
-        }
-        let unsolved = Unsolved { users: vec![0], items: Vec::new() };
-        let interrupt = lookup.database.interrupt();
-        fold_in::solve_ranking(&mut ranking, &confidence, &unsolved, config.parameters(), interrupt)?;
-        if let Some(model) = &mut rating {
-            fold_in::solve_rating(model, &rated, &ranking, &unsolved, config.parameters(), interrupt)?;
-        }
+        let StoredModel { run_id, config, books, neighbours, ranker, readers, ranking, rating, .. } = model;
+        let models = (ranking, rating);
+        let Stranger { interactions, rated, confidence, ranking, rating } =
+            Stranger::new(liked, models, books.weights.clone(), &config, lookup.database.interrupt())?;
         let books = with_candidates(lookup, books)?;
         Ok(Self {
             id: UserId::Text(String::new()),

@@ -19,8 +19,9 @@ use crate::model::device::{self, Device};
 use crate::model::top_k::Scored;
 use crate::quality::metrics::RankingFigures;
 use crate::recommender::evaluator::{Evaluator, Holdout};
-use crate::recommender::lists::ListMaker;
+use crate::recommender::lists::{Fitted, ListMaker};
 use crate::recommender::ranking::Lesson;
+use crate::recommender::stranger::Stranger;
 use crate::recommender::training::{Trained, Training};
 
 /// Decides which ratings [`evaluate`] holds out.
@@ -69,6 +70,8 @@ pub struct Figures {
 /// assert_eq!(model.top(&"bob", 1)?[0].item, "Sanditon");
 /// assert_eq!(model.top(&"dan", 1)?[0].item, "Carmilla");
 /// assert_eq!(model.top(&"dan", 1)?[0].because, Some("Dracula"));
+/// // Somebody else likes Emma.
+/// assert_eq!(model.like(&["Emma"], 1)?[0].item, "Persuasion");
 /// # Ok::<(), nightshelf::error::Error>(())
 /// ```
 #[derive(Debug)]
@@ -127,12 +130,6 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
     pub fn top_of(&self, users: &[U], n: usize) -> Result<Vec<Vec<Entry<I>>>> {
         let n = n.min(self.items.len());
         let item = |code: u32| self.items[code as usize].clone();
-        let entry = |row: Recommendation| Entry {
-            item: item(row.item),
-            score: row.score,
-            stars: (!row.stars.is_nan()).then_some(row.stars),
-            because: row.because.map(item),
-        };
         let popular =
             |entry: Scored| Entry { item: item(entry.item), score: 0.0, stars: None, because: None };
         let mut config = self.config.clone();
@@ -151,10 +148,48 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
             }
             Some(code) => {
                 let rows = lists.of(code..code + 1, &Interrupt::never(), &|_| ())?;
-                Ok(rows.into_iter().map(entry).collect())
+                Ok(rows.into_iter().map(|row| self.entry(row)).collect())
             }
         };
         users.iter().map(list).collect()
+    }
+
+    /// The `n` best items for somebody who is none of the users, and likes these items; those that are unknown say nothing.
+    /// The most popular ones if all are.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] if a score is not finite.
+    pub fn like(&self, items: &[I], n: usize) -> Result<Vec<Entry<I>>> {
+        let interrupt = Interrupt::never();
+        let mut config = self.config.clone();
+        config.set_top(n.min(self.items.len()));
+        let liked: Vec<u32> = items.iter().filter_map(|item| self.item_codes.get(item)).copied().collect();
+        let Trained { ranking, rating, confidence, .. } = &self.trained;
+        let models = (ranking.clone(), rating.clone());
+        let weights = confidence.item_weights().to_vec();
+        let stranger = Stranger::new(&liked, models, weights, &config, &interrupt)?;
+        let fitted = Fitted {
+            interactions: &stranger.interactions,
+            ranking: &stranger.ranking,
+            rating: stranger.rating.as_ref(),
+            rated: &stranger.rated,
+            weighted: stranger.confidence.rows(),
+            idle: &[],
+            attributes: &[],
+            ..self.trained.fitted(&self.encoded.interactions)
+        };
+        let lists = ListMaker::new(fitted, &self.popularity, Origin::FoldIn, &config, Device::Cpu)?;
+        Ok(lists.of(0..1, &interrupt, &|_| ())?.into_iter().map(|row| self.entry(row)).collect())
+    }
+
+    fn entry(&self, row: Recommendation) -> Entry<I> {
+        let item = |code: u32| self.items[code as usize].clone();
+        Entry {
+            item: item(row.item),
+            score: row.score,
+            stars: (!row.stars.is_nan()).then_some(row.stars),
+            because: row.because.map(item),
+        }
     }
 
     /// The stars that the user is predicted to give to the item; `None` if either is unknown, or neither has

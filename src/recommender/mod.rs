@@ -14,6 +14,7 @@ pub mod order;
 pub mod ranking;
 mod search;
 pub mod similar;
+pub mod stranger;
 pub mod training;
 
 pub use api::{Entry, Figures, Recommender, evaluate};

@@ -386,6 +386,6 @@ fn what_stands_unread_for_long_gives_way_and_comes_back_with_a_rollback() {
     shop.call(&["forget", "--user", "7"]).ok();
     none(&shop, "SELECT count(*) FROM nightshelf_shown WHERE user_id = 7");
     // Without the rule nothing is noted.
-    shop.night();
+    shop.call_with(&["run", "--force"], &[("NIGHTSHELF_STALE_AFTER", "0")]).ok();
     none(&shop, "SELECT count(*) FROM nightshelf_shown");
 }

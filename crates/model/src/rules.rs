@@ -41,7 +41,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { per_author: 3, series_in_order: true, language: Language::default(), stale_after: 0 }
+        Self { per_author: 3, series_in_order: true, language: Language::default(), stale_after: 7 }
     }
 }
 
