@@ -20,6 +20,12 @@ impl Origin {
             Origin::Popular => "popular",
         }
     }
+
+    /// From such a value; what is none is taken for the model's.
+    pub fn of_word(word: &str) -> Self {
+        let all = [Origin::FoldIn, Origin::Popular];
+        all.into_iter().find(|origin| origin.word() == word).unwrap_or(Origin::Model)
+    }
 }
 
 /// One row of `recommendations`, in codes.

@@ -105,7 +105,7 @@ const GO: usize = 50_000;
 ///
 /// Without WAL nobody can commit during a read, so there it reads in goes of some readers each, and fails if
 /// a new set is published meanwhile.
-pub(super) fn scan<T>(
+pub(in crate::database) fn scan<T>(
     database: &Database,
     columns: &str,
     of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,

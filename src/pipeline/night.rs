@@ -276,11 +276,15 @@ impl Night<'_> {
     fn publish(&mut self, database: &mut Database, run_id: i64, tonight: Tonight) -> Result<Finished> {
         let (console, folder) = (self.job.context.console, database.folder());
         let Tonight { config, dataset, mut trained, quality, mut metrics } = tonight;
+        let current = match runs::current(database)? {
+            Some(_) => shown::current(database, &dataset.ratings)?,
+            None => Vec::new(),
+        };
         let shown = match config.rules.stale_after {
             0 => Interactions::default(),
-            _ => shown::nights(database, &dataset.ratings, true)?,
+            _ => shown::nights_with(&current, &shown::nights(database, &dataset.ratings)?, &dataset.ratings),
         };
-        metrics.proof = proof::count(database, &dataset, None)?;
+        metrics.proof = proof::count(database, &dataset, &current)?;
         if let Some(proof) = metrics.proof.as_ref().filter(|proof| proof.picks > 0) {
             console.say(format!("proof      {}", proof.in_words()));
         }

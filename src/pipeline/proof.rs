@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::catalog::times;
 use crate::database::fallen::BookCodes;
 use crate::database::publish::reader_lists;
+use crate::database::publish::shown::Entry;
 use crate::database::{Database, lists, runs};
 use crate::error::Result;
 use crate::model::data::Editions;
@@ -17,18 +18,12 @@ use crate::run_summary::{Proof, RunKind, RunRecord, RunStatus};
 /// Runs of the history that are looked through for when lists were published.
 const HISTORY: u32 = 1_000;
 
-/// A reader's list: books by rank, `None` for one that nobody has rated any more, with their sources.
-struct Shown {
-    books: Vec<(Option<u32>, String)>,
-    run_id: i64,
-}
-
 /// Counts what was picked up since the set that is published now; `None` if there is none, or nothing can be said: after a
 /// rollback, or for the first night of this version, where ratings have no times.
 ///
-/// `readers` (rising) are those whose lists are about to be replaced; `None` for all.
-pub fn count(database: &Database, dataset: &Dataset, readers: Option<&[u32]>) -> Result<Option<Proof>> {
-    if runs::current(database)?.is_none() {
+/// `entries` are of the lists that are about to be replaced.
+pub fn count(database: &Database, dataset: &Dataset, entries: &[Entry]) -> Result<Option<Proof>> {
+    if entries.is_empty() {
         return Ok(None);
     }
     let ratings = &dataset.ratings;
@@ -48,16 +43,9 @@ pub fn count(database: &Database, dataset: &Dataset, readers: Option<&[u32]>) ->
         return Ok(None);
     }
 
-    let (users, codes) = (ratings.users.codes(), BookCodes::new(&ratings.items));
-    let mut shown: Vec<Option<Shown>> = (0..ratings.users.len()).map(|_| None).collect();
-    lists::each(database, |user, row| {
-        if let Some(user) = users.get(&user) {
-            let list =
-                shown[*user as usize].get_or_insert_with(|| Shown { books: Vec::new(), run_id: row.run_id });
-            list.books.push((codes.of(&row.isbn, row.isbn13.as_deref()), row.source));
-        }
-    })?;
-    let longest = shown.iter().flatten().map(|list| list.books.len()).max().unwrap_or_default();
+    let codes = BookCodes::new(&ratings.items);
+    let lists_of = || entries.chunk_by(|a, b| a.user == b.user);
+    let longest = lists_of().map(<[Entry]>::len).max().unwrap_or_default();
     let popular: Vec<Option<u32>> = lists::popular(database, longest)?
         .iter()
         .map(|row| codes.of(&row.isbn, row.isbn13.as_deref()))
@@ -68,25 +56,24 @@ pub fn count(database: &Database, dataset: &Dataset, readers: Option<&[u32]>) ->
     }
 
     let mut proof = Proof { popular_hits: Some(0), by_rank: vec![0; longest], ..Proof::default() };
-    for (user, list) in shown.iter().enumerate() {
-        let is_asked = readers.is_none_or(|readers| readers.binary_search(&(user as u32)).is_ok());
-        let Some(list) = list.as_ref().filter(|_| is_asked) else { continue };
+    for list in lists_of() {
+        let (user, run_id) = (list[0].user as usize, list[0].run_id);
         proof.lists += 1;
         let own = ratings.interactions.of(user).0;
         let first = ratings.interactions.offsets[user];
         let is_new = |place: usize| match &moments {
             Some(moments) => {
-                let published = ended.get(&list.run_id).copied().unwrap_or(f64::INFINITY).max(since);
+                let published = ended.get(&run_id).copied().unwrap_or(f64::INFINITY).max(since);
                 moments[first + place] > published
             }
             None => true,
         };
         let new: Vec<u32> = (0..own.len()).filter(|place| is_new(*place)).map(|place| own[place]).collect();
         let has = |book: &Option<u32>| book.is_some_and(|book| has(&new, book, editions));
-        let hits: Vec<usize> = (0..list.books.len()).filter(|rank| has(&list.books[*rank].0)).collect();
+        let hits: Vec<usize> = (0..list.len()).filter(|rank| has(&list[*rank].item)).collect();
         let (picks, popular_hits) = match (&moments, &then) {
             (Some(_), _) => {
-                let stood = popular.iter().take(list.books.len()).filter(|book| has(book)).count();
+                let stood = popular.iter().take(list.len()).filter(|book| has(book)).count();
                 (new.len(), Some(stood))
             }
             (None, Some(then)) => {
@@ -103,7 +90,7 @@ pub fn count(database: &Database, dataset: &Dataset, readers: Option<&[u32]>) ->
         proof.popular_hits = proof.popular_hits.zip(popular_hits).map(|(all, own)| all + own as u64);
         for rank in hits {
             proof.by_rank[rank] += 1;
-            *proof.by_source.entry(list.books[rank].1.clone()).or_default() += 1;
+            *proof.by_source.entry(list[rank].origin.word().to_owned()).or_default() += 1;
         }
     }
     Ok(Some(proof))

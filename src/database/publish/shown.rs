@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::catalog::encode::Encoded;
 use crate::catalog::ids::UserRef;
-use crate::catalog::recommendation::Recommendation;
+use crate::catalog::recommendation::{Origin, Recommendation};
 use crate::database::fallen::BookCodes;
 use crate::database::publish::slots::SHOWN;
 use crate::database::publish::{Labels, bind_user, reader_lists};
@@ -13,18 +13,47 @@ use crate::database::{Database, lists, quote};
 use crate::error::Result;
 use crate::model::data::Interactions;
 
-/// The nights before this one for which readers have been shown books, in the place of ratings. `with_current` counts the
-/// set that is published now, too, as a night does that is to replace it.
-pub fn nights(database: &Database, ratings: &Encoded, with_current: bool) -> Result<Interactions> {
+/// What stands in a published list.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub user: u32,
+    /// `None` for a book that nobody has rated any more.
+    pub item: Option<u32>,
+    pub origin: Origin,
+    /// The run that wrote the row.
+    pub run_id: i64,
+}
+
+/// All published lists, by reader and rank; those of readers without ratings are left out.
+pub fn current(database: &Database, ratings: &Encoded) -> Result<Vec<Entry>> {
     let (users, codes) = (ratings.users.codes(), BookCodes::new(&ratings.items));
-    let mut all: Vec<(u32, u32, f32)> = Vec::new();
-    let is_there = database
-        .read("looking what was shown", |connection| Ok(Table::find(connection, SHOWN.name)?.is_some()))?;
-    if !is_there {
-        return Ok(Interactions::default());
-    }
-    database.read("looking what was shown", |connection| {
-        all.clear();
+    let mut all = Vec::new();
+    lists::scan(
+        database,
+        "isbn, isbn13, source, run_id",
+        |row| {
+            let text = |column: usize| row.get_ref(column).ok().and_then(|value| value.as_str().ok());
+            let item = text(0).and_then(|isbn| codes.of(isbn, text(1)));
+            Ok((item, Origin::of_word(text(2).unwrap_or_default()), row.get::<_, i64>(3)?))
+        },
+        |user, (item, origin, run_id)| {
+            if let Some(user) = reader_lists::id(user.into()).and_then(|id| users.get(&id)) {
+                all.push(Entry { user: *user, item, origin, run_id });
+            }
+        },
+    )?;
+    all.sort_by_key(|entry| entry.user);
+    Ok(all)
+}
+
+/// The nights before the published set for which readers have been shown its books, in the place of ratings.
+pub fn nights(database: &Database, ratings: &Encoded) -> Result<Interactions> {
+    let (users, codes) = (ratings.users.codes(), BookCodes::new(&ratings.items));
+    let all = database.read("looking what was shown", |connection| {
+        let mut all: Vec<(u32, u32, f32)> = Vec::new();
+        if Table::find(connection, SHOWN.name)?.is_none() {
+            return Ok(all);
+        }
         let mut statement = connection.prepare("SELECT user_id, isbn, nights FROM nightshelf_shown")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -34,21 +63,19 @@ pub fn nights(database: &Database, ratings: &Encoded, with_current: bool) -> Res
                 all.push((user, item, row.get::<_, f64>(2)? as f32));
             }
         }
-        Ok(())
+        Ok(all)
     })?;
-    if !with_current {
-        return Ok(rows(&all, ratings));
-    }
-    let before = rows(&all, ratings);
-    let mut now: Vec<(u32, u32, f32)> = Vec::new();
-    lists::each(database, |user, row| {
-        if let (Some(user), Some(item)) = (users.get(&user), codes.of(&row.isbn, row.isbn13.as_deref())) {
-            let place = before.items_of(*user as usize).binary_search(&item);
-            let nights = place.map_or(0.0, |place| before.of(*user as usize).1[place]);
-            now.push((*user, item, nights + 1.0));
-        }
-    })?;
-    Ok(rows(&now, ratings))
+    Ok(rows(&all, ratings))
+}
+
+/// The same before the set that is to replace this one: a night more for each of its `entries`.
+pub fn nights_with(entries: &[Entry], before: &Interactions, ratings: &Encoded) -> Interactions {
+    let night = |entry: &Entry| {
+        let (user, item) = (entry.user as usize, entry.item?);
+        let place = before.items_of(user).binary_search(&item);
+        Some((entry.user, item, 1.0 + place.map_or(0.0, |place| before.of(user).1[place])))
+    };
+    rows(&entries.iter().filter_map(night).collect::<Vec<_>>(), ratings)
 }
 
 fn rows(all: &[(u32, u32, f32)], ratings: &Encoded) -> Interactions {

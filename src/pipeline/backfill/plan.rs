@@ -15,7 +15,8 @@ use crate::database::Database;
 use crate::database::fallen::{self, BookCodes, Fallen};
 use crate::database::lists;
 use crate::database::publish::reader_lists::{self, Note, Noted, Replacement};
-use crate::database::publish::{Beside, Labels, shown, tables};
+use crate::database::publish::shown::{self, Entry};
+use crate::database::publish::{Beside, Labels, tables};
 use crate::database::runs::{self, Current, Ending};
 use crate::error::{Error, Kind, Result};
 use crate::machine;
@@ -166,7 +167,10 @@ impl Plan {
         if !nothing {
             let (lists, beside) = self.fill(job, database, dataset)?;
             // What is replaced now is counted now.
-            self.proof = proof::count(database, dataset, Some(&self.chosen))?;
+            let is_chosen = |entry: &Entry| self.chosen.binary_search(&entry.user).is_ok();
+            let replaced: Vec<Entry> =
+                shown::current(database, &dataset.ratings)?.into_iter().filter(is_chosen).collect();
+            self.proof = proof::count(database, dataset, &replaced)?;
             since = Instant::now();
             rows = lists;
             self.replace(job.context.console, database, run_id, &dataset.ratings, &rows)?;
@@ -208,7 +212,7 @@ impl Plan {
         let (config, unsolved, interrupt) = (&self.model.config, &self.unsolved, database.interrupt());
         let shown = match config.rules.stale_after {
             0 => Interactions::default(),
-            _ => match shown::nights(database, ratings, false)? {
+            _ => match shown::nights(database, ratings)? {
                 shown if shown.is_empty() => shown,
                 shown => shown.select(&self.chosen),
             },
