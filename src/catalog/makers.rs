@@ -47,6 +47,8 @@ pub struct Particulars {
     /// As they are written.
     genres: Vec<String>,
     volume: Option<Volume>,
+    /// A digest of what [`writer`] says.
+    writer: Option<u64>,
 }
 
 impl Particulars {
@@ -62,8 +64,9 @@ impl Particulars {
             Some(series) => Volume::of_columns(series, volume),
             None => title.and_then(|title| Volume::of_title(title, author)),
         };
+        let writer = author.and_then(writer).map(|name| xxh3_64(name.as_bytes()));
         let (year, title) = (year.and_then(year_of), about(title, content::words));
-        Self { authors, publisher: maker(publisher), name, year, title, subjects, genres, volume }
+        Self { authors, publisher: maker(publisher), name, year, title, subjects, genres, volume, writer }
     }
 }
 
@@ -82,6 +85,8 @@ pub struct Related {
     /// By code, as [`Maker::codes`].
     authors: Vec<u32>,
     publishers: Vec<u32>,
+    /// As [`Descriptions::writers`].
+    writers: Vec<u32>,
     series: SeriesOfBooks,
     /// The books of each genre, by its name.
     pub genres: Vec<(String, Vec<u32>)>,
@@ -100,6 +105,7 @@ impl Related {
         let (series, volumes) = self.series.clone();
         Arc::new(Descriptions {
             authors: self.authors.clone(),
+            writers: self.writers.clone(),
             publishers: self.publishers.clone(),
             series,
             volumes,
@@ -131,7 +137,10 @@ impl Related {
             books.iter().for_each(|item| hash.update(&item.to_le_bytes()));
         }
         let (series, volumes) = &self.series;
-        [&self.authors, series].into_iter().flatten().for_each(|code| hash.update(&code.to_le_bytes()));
+        [&self.authors, &self.writers, series]
+            .into_iter()
+            .flatten()
+            .for_each(|code| hash.update(&code.to_le_bytes()));
         volumes.iter().flatten().for_each(|volume| hash.update(&volume.to_le_bytes()));
         let editions = self.editions(config);
         if editions.count().0 > 0 {
@@ -169,17 +178,20 @@ pub struct Groups {
     /// By folded name: the name as it is written first in the order of letters, and the books.
     genres: HashMap<String, (String, Vec<u32>)>,
     series: AllSeries,
+    writers: Vec<(u64, u32)>,
 }
 
 impl Groups {
     /// `item` is the book's code, if it has one.
     pub fn add(&mut self, item: Option<u32>, particulars: Particulars) {
-        let Particulars { authors, publisher, name, year, title, subjects, genres, volume } = particulars;
+        let Particulars { authors, publisher, name, year, title, subjects, genres, volume, writer } =
+            particulars;
         if let Some(volume) = volume {
             self.series.add(item, volume, xxh3_64(authors.first().map_or("", String::as_str).as_bytes()));
         }
         if let Some(item) = item {
             self.years.extend(year.map(|year| (item, year)));
+            self.writers.extend(writer.map(|writer| (writer, item)));
             self.titles.add(item, &title);
             self.subjects.add(item, &subjects);
             for genre in genres {
@@ -224,6 +236,7 @@ impl Groups {
         genres.sort_unstable();
         Related {
             authors: Maker::Author.codes(&groups, items),
+            writers: writers(self.writers, items),
             publishers: Maker::Publisher.codes(&groups, items),
             series: self.series.finish(items),
             genres,
@@ -234,6 +247,18 @@ impl Groups {
             subjects: self.subjects.finish(items),
         }
     }
+}
+
+/// A number for each of `items` books whose writer has others; [`UNKNOWN`] for the rest.
+fn writers(mut books: Vec<(u64, u32)>, items: usize) -> Vec<u32> {
+    books.sort_unstable();
+    books.dedup();
+    let mut codes = vec![UNKNOWN; items];
+    let several = books.chunk_by(|a, b| a.0 == b.0).filter(|books| books.len() > 1);
+    for (code, books) in (0..).zip(several) {
+        books.iter().for_each(|(_, item)| codes[*item as usize] = code);
+    }
+    codes
 }
 
 /// Words that begin a last name of several words.
@@ -255,6 +280,22 @@ fn people_with_commas(part: &str) -> Vec<&str> {
         true if names.len() > 1 => std::iter::once(part).chain(names).collect(),
         _ => vec![part],
     }
+}
+
+/// The first author without middle initials, since the same one is spelled with and without: `dean koontz`.
+fn writer(field: &str) -> Option<String> {
+    let first = people(field).into_iter().next()?;
+    let (last, given) = first.split_once(',').unwrap_or(("", first));
+    let in_order = format!("{given} {last}");
+    let words: Vec<String> = in_order
+        .split(|c: char| c.is_whitespace() || c == '.')
+        .map(folded)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is_initial = |word: &str| word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
+    let (begin, rest) = words.split_first()?;
+    let rest = rest.iter().filter(|word| !is_initial(word));
+    Some(std::iter::once(begin).chain(rest).map(String::as_str).collect::<Vec<_>>().join(" "))
 }
 
 /// A name in a form that can be compared: `Tolkien, J. R. R.` and `J.R.R. TOLKIEN` become the same.
@@ -297,5 +338,21 @@ mod tests {
         let found = groups.finish(12).groups;
         let author = |items: &[u32]| Group { maker: Maker::Author, items: items.to_vec() };
         assert_eq!(found, [author(&[3, 5, 9]), author(&[4, 8]), author(&[9, 10]), author(&[10, 11])]);
+    }
+
+    #[test]
+    fn one_writer_is_known_with_and_without_middle_initials() {
+        let by = |name| Particulars::new(BookTexts { author: Some(name), ..BookTexts::default() });
+        let mut groups = Groups::default();
+        for (item, name) in [
+            (0, "Dean R. Koontz"),
+            (1, "DEAN KOONTZ"),
+            (2, "Koontz, Dean R."),
+            (3, "Writer 1 of X"),
+            (4, "Writer 2 of X"),
+        ] {
+            groups.add(Some(item), by(name));
+        }
+        assert_eq!(groups.finish(5).writers, [0, 0, 0, UNKNOWN, UNKNOWN]);
     }
 }

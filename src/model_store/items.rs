@@ -39,6 +39,7 @@ impl StoredItems {
         let (weights, item_scales, works) = (column("weight")?, column("lift")?, column("work")?);
         let (authors, publishers, languages) = (column("author")?, column("publisher")?, column("language")?);
         let (years, other_lifts) = (column("year")?, column("other_lift")?);
+        let writers = column("writer")?;
         let (series, first, last) = (column("series")?, column("first_volume")?, column("last_volume")?);
         let counts = |column: &Column| -> Result<Vec<u32>> {
             Ok(column.u32()?.iter().map(Option::unwrap_or_default).collect())
@@ -61,6 +62,7 @@ impl StoredItems {
             titles,
             subjects,
             authors: counts(&authors)?,
+            writers: counts(&writers)?,
             series: counts(&series)?,
             volumes: numbers(&first)?.into_iter().zip(numbers(&last)?).map(|(a, b)| [a, b]).collect(),
             publishers: counts(&publishers)?,
@@ -98,6 +100,9 @@ impl StoredItems {
         let year = |item: usize| descriptions.years.get(item).copied().filter(|year| !year.is_nan());
         let years: Vec<Option<f32>> = (0..items.len()).map(year).collect();
         frame.with_column(Column::new("year".into(), years))?;
+        let writer = |item: usize| descriptions.writers.get(item).copied().unwrap_or(UNKNOWN);
+        frame
+            .with_column(Column::new("writer".into(), (0..items.len()).map(writer).collect::<Vec<u32>>()))?;
         let series = |item: usize| descriptions.series.get(item).copied().unwrap_or(UNKNOWN);
         let volume =
             |item: usize, end: usize| descriptions.volumes.get(item).map_or(0.0, |volume| volume[end]);

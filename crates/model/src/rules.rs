@@ -141,7 +141,7 @@ impl<'a> Rules<'a> {
     }
 
     fn author(&self, item: u32) -> u32 {
-        self.descriptions.authors.get(item as usize).copied().unwrap_or(UNKNOWN)
+        self.descriptions.writers.get(item as usize).copied().unwrap_or(UNKNOWN)
     }
 }
 
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn no_author_has_more_than_a_share() {
         let descriptions =
-            Descriptions { authors: vec![0, 0, 0, 0, 1, UNKNOWN, UNKNOWN], ..Descriptions::default() };
+            Descriptions { writers: vec![0, 0, 0, 0, 1, UNKNOWN, UNKNOWN], ..Descriptions::default() };
         let editions = Editions::default();
         let chosen = |per_author, n| {
             let settings = Settings { per_author, ..Settings::none() };
@@ -363,9 +363,9 @@ mod tests {
 
     #[test]
     fn what_is_too_many_of_a_kind_comes_in_the_next_ten() {
-        let authors = [vec![0; 12], vec![UNKNOWN; 20]].concat();
+        let writers = [vec![0; 12], vec![UNKNOWN; 20]].concat();
         let (descriptions, editions) =
-            (Descriptions { authors, ..Descriptions::default() }, Editions::default());
+            (Descriptions { writers, ..Descriptions::default() }, Editions::default());
         let settings = Settings { per_author: 3, ..Settings::none() };
         let rules = Rules::new(&settings, &editions, &descriptions, &[]);
         let all: Vec<u32> = (0..32).collect();

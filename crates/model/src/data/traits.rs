@@ -19,6 +19,8 @@ const DAY: f64 = 86_400.0;
 pub struct Descriptions {
     /// [`UNKNOWN`], or a number that items of one author share.
     pub authors: Vec<u32>,
+    /// The same of first authors, who may be spelled with and without middle initials.
+    pub writers: Vec<u32>,
     /// The same of publishers.
     pub publishers: Vec<u32>,
     /// The same of languages.
