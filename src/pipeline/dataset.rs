@@ -136,6 +136,13 @@ impl<'a> Job<'a> {
             if !query.query.is_empty() {
                 told.push(format!("{} {what}", count(rows)));
             }
+            // An id of another type than in the ratings is another reader's.
+            if !query.query.is_empty() && rows == 0 && selection.unknown > 0 {
+                console.warn(format!(
+                    "a query finds no reader and book of the ratings, none {what}: do its columns hold the same ids, of the \
+                     same type?"
+                ));
+            }
         }
         if !told.is_empty() {
             console.say(format!("rules      {}", told.join(", ")));
