@@ -42,6 +42,8 @@ pub struct Split {
     /// The held-out items of each user, rising. Codes past the items of `train` are books that the model
     /// cannot know.
     pub held_out: Vec<Vec<u32>>,
+    /// The weight of each of them; empty if all weigh the same.
+    held_out_weights: Vec<Vec<f32>>,
     /// User, item and rating of each held-out row that has a rating; `None` for one without a code.
     pub held_out_ratings: Vec<(Option<u32>, Option<u32>, f32)>,
     /// The number of held-out ratings, with those of users of whom nothing else is known.
@@ -153,6 +155,14 @@ impl Split {
             split.dislikes = dislikes.filter_places(|at| is_known[at]);
         }
         let is_train = |(_, part): &(&f32, &Part)| **part == Part::Train;
+        if !weights.is_empty() {
+            split.held_out_weights = vec![Vec::new(); rows.user_count()];
+            for_each(rows, |user, _, at| {
+                if part[at] == Part::HeldOut {
+                    split.held_out_weights[user].push(weights[at]);
+                }
+            });
+        }
         split.weights = weights.iter().zip(&part).filter(is_train).map(|(weight, _)| *weight).collect();
         if !matches!(scheme, Scheme::Time(_) | Scheme::LeaveLast(_)) {
             split.moments.clear();
@@ -227,6 +237,13 @@ impl Split {
         }
         disliked.iter_mut().for_each(|items| items.sort_unstable());
         disliked
+    }
+
+    /// How much a held-out rating counts.
+    pub fn weight_of(&self, user: u32, item: u32) -> f32 {
+        let weights = self.held_out_weights.get(user as usize).filter(|weights| !weights.is_empty());
+        let place = self.held_out[user as usize].binary_search(&item);
+        place.ok().and_then(|place| weights?.get(place).copied()).unwrap_or(1.0)
     }
 
     /// The ratings that each list is made from, and must not repeat.

@@ -218,10 +218,14 @@ impl Evaluator<'_> {
 
     fn example(&self, place: u32, found: &Candidates) -> Examples {
         let cases = self.cases();
-        let held_out = &cases.held_out[place as usize];
-        let picked: Vec<bool> = found.items.iter().map(|item| held_out.binary_search(item).is_ok()).collect();
+        let (reader, held_out) = (cases.readers[place as usize], &cases.held_out[place as usize]);
+        let weight = |item: &u32| match held_out.binary_search(item) {
+            Ok(_) => self.holdout().split.weight_of(reader, *item),
+            Err(_) => 0.0,
+        };
+        let picked: Vec<f32> = found.items.iter().map(weight).collect();
         let mut example = Examples::new();
-        example.add(&found.features, &picked, u64::from(cases.readers[place as usize]));
+        example.add(&found.features, &picked, u64::from(reader));
         example
     }
 }

@@ -13,11 +13,11 @@ pub fn examples() -> Examples {
         let strength = |row: &[f32]| row[Feature::OwnOfAuthor as usize].abs();
         let rows_of = || rows.chunks_exact(features::COUNT);
         let most = rows_of().map(strength).fold(0.0, f32::max);
-        let picked: Vec<bool> = rows_of().map(|row| strength(row) == most).collect();
+        let picked: Vec<f32> = rows_of().map(|row| if strength(row) == most { 1.0 } else { 0.0 }).collect();
         examples.add(&rows, &picked, user);
     }
     // Nothing can be learned from who picked nothing.
-    examples.add(&[0.0; features::COUNT], &[false], 7);
+    examples.add(&[0.0; features::COUNT], &[0.0], 7);
     examples
 }
 
@@ -48,11 +48,38 @@ fn a_network_learns_what_a_weighted_sum_cannot() {
             );
             let best =
                 (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).expect("a candidate");
-            examples.picked[places.start + best]
+            examples.picked[places.start + best] > 0.0
         };
         (0..400).filter(best).count()
     };
     assert!(found(&network) > 250 && found(&sum) < 150, "{} {}", found(&network), found(&sum));
+}
+
+#[test]
+fn what_weighs_more_is_learned_first() {
+    // Each user bought one candidate and looked at another: one stands out by the first feature, one by the second.
+    let learned = |weights: [f32; 2]| {
+        let mut examples = Examples::new();
+        for user in 0..200 {
+            let mut rows = initial(12, features::COUNT, user);
+            let mut picked = vec![0.0; 12];
+            for (place, weight) in weights.into_iter().enumerate() {
+                rows[place * features::COUNT + place] += 1.0;
+                picked[place] = weight;
+            }
+            examples.add(&rows, &picked, user);
+        }
+        let settings = Settings { kind: Kind::Linear, ranker_epochs: 20, ..Settings::default() };
+        let watch = Watch { interrupt: &Interrupt::never(), epoch: &|_, _| () };
+        let ranker = engine().fit_ranker(&examples, &settings, 3, &watch).expect("fitted");
+        let mut rows = vec![0.0; 2 * features::COUNT];
+        (rows[0], rows[features::COUNT + 1]) = (1.0, 1.0);
+        let mut scores = Vec::new();
+        ranker.score(&rows, &mut scores);
+        scores[0] - scores[1]
+    };
+    let (bought_first, bought_second) = (learned([3.0, 0.2]), learned([0.2, 3.0]));
+    assert!(bought_first > 0.5 && bought_second < -0.5, "{bought_first} {bought_second}");
 }
 
 #[test]

@@ -126,14 +126,19 @@ impl<'a> CandidateSearch<'a> {
         let mut popular: Vec<u32> = (0..traits.readers.len() as u32)
             .filter(|item| readers(*item) > 0 && is_new(*item).is_some())
             .collect();
-        popular.par_sort_unstable_by(|a, b| {
+        let by_popularity = |a: &u32, b: &u32| {
             traits
                 .popularity(*b)
                 .total_cmp(&traits.popularity(*a))
                 .then(readers(*b).cmp(&readers(*a)))
                 .then(a.cmp(b))
-        });
-        popular.truncate((50.0 * BY_POPULARITY as f64 * longer) as usize);
+        };
+        let most = (50.0 * BY_POPULARITY as f64 * longer) as usize;
+        if most < popular.len() {
+            popular.select_nth_unstable_by(most, by_popularity);
+            popular.truncate(most);
+        }
+        popular.par_sort_unstable_by(by_popularity);
         let of_authors = [false, true]
             .map(|of_new| by_code(&traits.descriptions.authors, traits, |item| is_new(item) == Some(of_new)));
         let mean_readers = |author: usize| {

@@ -1,5 +1,6 @@
 //! How a user's scores of all items are spread.
 
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use rayon::prelude::*;
 
 use crate::{Factors, dot};
@@ -29,11 +30,15 @@ impl Moments {
                 }
                 let mut products = vec![0.0; d * d];
                 let matrix = faer::MatRef::from_row_major_slice(&scaled, scaled.len() / d, d);
-                faer::linalg::matmul::matmul(
-                    faer::MatMut::from_column_major_slice_mut(&mut products, d, d),
+                // The other half is the same.
+                triangular::matmul(
+                    faer::MatMut::from_row_major_slice_mut(&mut products, d, d),
+                    BlockStructure::TriangularLower,
                     faer::Accum::Replace,
                     matrix.transpose(),
+                    BlockStructure::Rectangular,
                     matrix,
+                    BlockStructure::Rectangular,
                     1.0,
                     faer::Par::Seq,
                 );
@@ -46,10 +51,13 @@ impl Moments {
             sums.1.iter_mut().zip(products).for_each(|(sum, value)| *sum += f64::from(value));
         }
         let mean: Vec<f64> = sums.0.into_iter().map(|sum| sum / items as f64).collect();
-        let covariance =
-            sums.1.iter().enumerate().map(|(at, sum)| sum / items as f64 - mean[at / d] * mean[at % d]);
+        let covariance = |at: usize| {
+            let (row, column) = (at / d, at % d);
+            let sum = sums.1[row.max(column) * d + row.min(column)];
+            (sum / items as f64 - mean[row] * mean[column]) as f32
+        };
         Self {
-            covariance: covariance.map(|value| value as f32).collect(),
+            covariance: (0..d * d).map(covariance).collect(),
             mean: mean.iter().map(|m| *m as f32).collect(),
         }
     }

@@ -5,8 +5,10 @@
 //! softmax among the candidates of one user is fitted to the items that the user picked:
 //!
 //! ```text
-//! L = − Σ_users mean_{i picked} log p_i      p_i = exp s_i / Σ_{j candidate} exp s_j
+//! L = − Σ_users Σ_{i picked} (w_i / Σ_{j picked} w_j) log p_i      p_i = exp s_i / Σ_{j candidate} exp s_j
 //! ```
+//!
+//! where w_i is the weight of what the user did: a purchase may count more than a visit.
 //!
 //! (The listwise loss of ListNet: Cao et al. 2007, "Learning to rank: from pairwise approach to listwise
 //! approach".) Of the losses tried it is the best on all data sets: see docs/figures.md.

@@ -29,12 +29,13 @@ const NETWORKS: u64 = 2;
 /// One user of this many decides when to stop.
 const VALIDATION: usize = 8;
 
-/// Candidates of some users, and which of them they picked. Users who picked none are of no use.
+/// Candidates of some users, and how much each of them was picked: by the weight of what the user did, 0 if nothing. Users
+/// who picked none are of no use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Examples {
     /// [`features::COUNT`] numbers for each candidate, user by user.
     pub features: Vec<f32>,
-    pub picked: Vec<bool>,
+    pub picked: Vec<f32>,
     /// Where each user's candidates begin, and one past the last.
     pub offsets: Vec<usize>,
 }
@@ -50,18 +51,18 @@ impl Examples {
 
     /// Adds a user's candidates, fewer if there are very many: those that were picked, and others drawn by
     /// `seed`. Does nothing if none was picked.
-    pub fn add(&mut self, candidates: &[f32], picked: &[bool], seed: u64) {
-        if !picked.contains(&true) {
+    pub fn add(&mut self, candidates: &[f32], picked: &[f32], seed: u64) {
+        if !picked.iter().any(|weight| *weight > 0.0) {
             return;
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut places: Vec<(bool, u32, usize)> =
-            picked.iter().enumerate().map(|(at, picked)| (!picked, random.next_u32(), at)).collect();
+            picked.iter().enumerate().map(|(at, weight)| (*weight <= 0.0, random.next_u32(), at)).collect();
         places.sort_unstable();
         places.truncate(CANDIDATES);
-        for (not, _, at) in places {
+        for (_, _, at) in places {
             self.features.extend_from_slice(&candidates[at * features::COUNT..][..features::COUNT]);
-            self.picked.push(!not);
+            self.picked.push(picked[at].max(0.0));
         }
         self.offsets.push(self.picked.len());
     }
@@ -126,7 +127,7 @@ struct Batch<B: Backend> {
     rows: Tensor<B, 2>,
     /// `[users, length]`: 0, and very low where there is no candidate.
     absent: Tensor<B, 2>,
-    /// `[users, length]`: each user's picks share a weight of 1.
+    /// `[users, length]`: each user's picks share a weight of 1, in proportion to their own.
     picked: Tensor<B, 2>,
 }
 
@@ -138,14 +139,13 @@ impl<B: Backend> Batch<B> {
         let mut rows = vec![0.0; users.len() * length * features::COUNT];
         let (mut absent, mut picked) = (vec![ABSENT; users.len() * length], vec![0.0; users.len() * length]);
         for (place, user) in users.iter().enumerate() {
-            let share =
-                1.0 / examples.picked[of(*user)].iter().filter(|picked| **picked).count().max(1) as f32;
+            let sum: f32 = examples.picked[of(*user)].iter().sum();
             for (at, example) in of(*user).enumerate() {
                 let to = place * length + at;
                 let row = &examples.features[example * features::COUNT..][..features::COUNT];
                 standard.apply(row, &mut rows[to * features::COUNT..][..features::COUNT]);
                 absent[to] = 0.0;
-                picked[to] = if examples.picked[example] { share } else { 0.0 };
+                picked[to] = examples.picked[example] / sum;
             }
         }
         Self {
@@ -160,7 +160,7 @@ impl<B: Backend> Batch<B> {
         network.forward(self.rows.clone()).reshape(self.picked.dims()) + self.absent.clone()
     }
 
-    /// The mean loss of a user: the mean of −log softmax(s) of what was picked.
+    /// The mean loss of a user: the weighted mean of −log softmax(s) of what was picked.
     fn loss(self, network: &Network<B>) -> Tensor<B, 1> {
         let logarithms = log_softmax(self.scores(network), 1);
         (logarithms * self.picked.clone()).sum() / -(self.picked.dims()[0] as f32)
