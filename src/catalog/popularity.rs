@@ -73,7 +73,7 @@ pub fn order(traits: &ItemTraits, low: &[bool]) -> Vec<u32> {
     // A book that nobody has read is not popular.
     let readers = |item: u32| traits.readers[item as usize];
     let mut order: Vec<u32> = (0..traits.readers.len() as u32).filter(|item| readers(*item) > 0).collect();
-    order.sort_unstable_by(|a, b| {
+    order.par_sort_unstable_by(|a, b| {
         let (one, other) = (traits.popularity(*a), traits.popularity(*b));
         let is_low = |item: u32| low.get(item as usize).copied().unwrap_or_default();
         let by_marks = is_low(*a).cmp(&is_low(*b));

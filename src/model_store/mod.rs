@@ -7,6 +7,7 @@
 mod items;
 mod recency;
 pub mod safetensors;
+mod seal;
 mod sparse;
 
 use std::collections::BTreeMap;
@@ -15,23 +16,23 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
-    Column, DataFrame, ParquetReader, ParquetWriter, PolarsError, PolarsResult, SerReader,
+    Column, DataFrame, ParquetCompression, ParquetReader, ParquetWriter, PolarsError, SerReader,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::catalog::ids::Users;
 use crate::config::{Config, ResolvedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
-use crate::model::data::{Interactions, ItemTraits, UNKNOWN, nearest_half_life};
+use crate::model::data::{ItemTraits, UNKNOWN, nearest_half_life};
 use crate::model::neighbours::Neighbours;
 use crate::model::ranker::Ranker;
 use crate::model::rating::RatingModel;
 use crate::{failpoint, sidecar};
 use items::Sparse;
 pub use items::StoredItems;
+use seal::{Seal, Sealing};
 
 const PREFIX: &str = "model-";
 const UNFINISHED: &str = "unfinished-";
@@ -125,14 +126,8 @@ impl StoredUsers {
     /// # Errors
     /// As [`StoredModel::read`].
     pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<(Self, Config)> {
-        let folder = path(folder, run_id);
-        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &[USERS])?;
-        Ok((Self::of(&files[USERS], &folder)?, manifest.config))
-    }
-
-    fn of(bytes: &[u8], folder: &Path) -> Result<Self> {
-        let readers = parquet(bytes).map_err(Error::from).and_then(Self::new);
-        readers.map_err(|error| damaged(folder, USERS, &error.to_string()))
+        let folder = Folder::open(folder, run_id, input_digest)?;
+        Ok((folder.table(USERS, Self::new)?, folder.manifest.config))
     }
 
     fn without(mut self, user: u32) -> Result<Self> {
@@ -173,36 +168,6 @@ struct Written {
 impl Default for Written {
     fn default() -> Self {
         Self { format: 0, nightshelf: "unknown".into() }
-    }
-}
-
-/// Size and checksum of a file, which tell whether it is still as it was written.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Seal {
-    bytes: u64,
-    /// XXH3 with 128 bits, in hexadecimal digits. It detects accidents, not forgery.
-    xxh3: String,
-}
-
-impl Seal {
-    fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, xxh3: format!("{:032x}", xxh3_128(bytes)) }
-    }
-
-    /// The seal of a file, which is read in pieces.
-    fn of_file(path: &Path) -> std::io::Result<Self> {
-        let (mut file, mut hash) = (File::open(path)?, Xxh3::new());
-        let (mut piece, mut bytes) = (vec![0; 1 << 18], 0);
-        loop {
-            match file.read(&mut piece)? {
-                0 => break,
-                read => {
-                    hash.update(&piece[..read]);
-                    bytes += read as u64;
-                }
-            }
-        }
-        Ok(Self { bytes, xxh3: format!("{:032x}", hash.digest128()) })
     }
 }
 
@@ -285,36 +250,30 @@ impl StoredModel {
     /// [`Kind::NoInput`] if the model is missing; [`Kind::Io`] if it is damaged, naming the file;
     /// [`Kind::Failed`] if another version wrote it in another format, or if it is of another database.
     pub fn read(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
-        let folder = path(folder, run_id);
-        let (manifest, files) = read_sealed(&folder, run_id, input_digest, &FILES)?;
-        let table = |name: &str, read: &(dyn Fn(&DataFrame) -> Result<Interactions> + Sync)| {
-            let frame = parquet(&files[name]).map_err(Error::from);
-            frame.and_then(|frame| read(&frame)).map_err(|error| damaged(&folder, name, &error.to_string()))
-        };
-        let count = manifest.items;
-        let words = |name: &str| table(name, &|frame| sparse::read(frame, count, None));
+        let folder = Folder::open(folder, run_id, input_digest)?;
+        let count = folder.manifest.items;
+        let words = |name| folder.table(name, |frame| sparse::read(&frame, count, None));
         let books = || {
             let about = Sparse { titles: words(TITLES)?, subjects: words(SUBJECTS)?, lifts: words(LIFTS)? };
-            let late = nearest_half_life(manifest.config.model.popularity_half_life);
-            let books = parquet(&files[ITEMS]).map_err(Error::from);
-            books
-                .and_then(|frame| StoredItems::new(frame, about, late))
-                .map_err(|error| damaged(&folder, ITEMS, &error.to_string()))
+            let late = nearest_half_life(folder.manifest.config.model.popularity_half_life);
+            folder.table(ITEMS, |frame| StoredItems::new(frame, about, late))
         };
-        let factors = || {
-            safetensors::read(&files[FACTORS]).map_err(|error| damaged(&folder, FACTORS, &error.to_string()))
+        let factors = || folder.file(FACTORS, |file, length| safetensors::read(file, length));
+        let neighbours = || {
+            folder
+                .table(NEIGHBOURS, |frame| sparse::read(&frame, count, Some(count)))
+                .map(Neighbours::of_rows)
         };
-        let neighbours =
-            || table(NEIGHBOURS, &|frame| sparse::read(frame, count, Some(count))).map(Neighbours::of_rows);
-        let readers = || StoredUsers::of(&files[USERS], &folder);
+        let readers = || folder.table(USERS, StoredUsers::new);
         // What people wait for at a prompt.
         let ((books, factors), (neighbours, readers)) =
             rayon::join(|| rayon::join(books, factors), || rayon::join(neighbours, readers));
         let (books, (ranking, rating), neighbours, readers) = (books?, factors?, neighbours?, readers?);
+        let Folder { path, manifest } = folder;
         // The manifest has no seal of its own, and somebody may have edited it.
-        manifest.config.check().map_err(|problem| damaged(&folder, MANIFEST, &problem))?;
+        manifest.config.check().map_err(|problem| damaged(&path, MANIFEST, &problem))?;
         if manifest.ranker.as_ref().is_some_and(|ranker| !ranker.is_sound()) {
-            return Err(damaged(&folder, MANIFEST, "the ranker is no ranker"));
+            return Err(damaged(&path, MANIFEST, "the ranker is no ranker"));
         }
         let model = Self {
             neighbours,
@@ -330,7 +289,7 @@ impl StoredModel {
         };
         match model.is_complete() {
             true => Ok(model),
-            false => Err(damaged(&folder, FACTORS, "it has not a row for each reader and book")),
+            false => Err(damaged(&path, FACTORS, "it has not a row for each reader and book")),
         }
     }
 
@@ -364,16 +323,51 @@ impl StoredModel {
 /// # Errors
 /// As [`StoredModel::read`].
 pub fn verify(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<()> {
-    read_sealed(&path(folder, run_id), run_id, input_digest, &FILES).map(|_| ())
+    let folder = Folder::open(folder, run_id, input_digest)?;
+    FILES.par_iter().try_for_each(|name| folder.file(name, |_, _| Ok(())))
 }
 
-/// Reads the manifest and the `wanted` files, and checks their seals.
-fn read_sealed(
-    folder: &Path,
-    run_id: i64,
-    input_digest: Option<&str>,
-    wanted: &[&'static str],
-) -> Result<(Manifest, BTreeMap<&'static str, Vec<u8>>)> {
+/// The files of a model, and what the manifest says of them.
+struct Folder {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl Folder {
+    /// Reads the manifest of a run.
+    fn open(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Self> {
+        let path = path(folder, run_id);
+        let manifest = manifest(&path, run_id, input_digest)?;
+        Ok(Self { path, manifest })
+    }
+
+    /// Lets `read` read a file, given its length, and checks its seal.
+    fn file<T>(&self, name: &str, read: impl FnOnce(&mut Sealing<File>, u64) -> Result<T>) -> Result<T> {
+        let of_disk = |error: std::io::Error| damaged(&self.path, name, &error.to_string());
+        let file = File::open(self.path.join(name)).map_err(of_disk)?;
+        let length = file.metadata().map_err(of_disk)?.len();
+        let mut file = Sealing::new(file);
+        let content = read(&mut file, length);
+        std::io::copy(&mut file, &mut std::io::sink()).map_err(of_disk)?;
+        // What is not as it was written may fail in any way.
+        match self.manifest.files.get(name) == Some(&file.seal()) {
+            true => content.map_err(|error| damaged(&self.path, name, &error.to_string())),
+            false => Err(damaged(&self.path, name, "it is not as it was written")),
+        }
+    }
+
+    /// As [`Folder::file`], of a file that is a table.
+    fn table<T>(&self, name: &str, read: impl FnOnce(DataFrame) -> Result<T>) -> Result<T> {
+        self.file(name, |file, length| {
+            let mut bytes = Vec::with_capacity(length as usize);
+            file.read_to_end(&mut bytes)
+                .map_err(|error| Error::file(&error, "read", &self.path.join(name)))?;
+            read(ParquetReader::new(Cursor::new(bytes)).finish()?)
+        })
+    }
+}
+
+fn manifest(folder: &Path, run_id: i64, input_digest: Option<&str>) -> Result<Manifest> {
     if !folder.is_dir() {
         let message =
             format!("the model of run {run_id} is missing: there is no folder {}", folder.display());
@@ -409,15 +403,7 @@ fn read_sealed(
         )
         .hint(RUN_AGAIN));
     }
-    let read = |name: &&'static str| {
-        let bytes = fs::read(folder.join(name)).map_err(|error| damaged(folder, name, &error.to_string()))?;
-        match manifest.files.get(*name) == Some(&Seal::of(&bytes)) {
-            true => Ok((*name, bytes)),
-            false => Err(damaged(folder, name, "it is not as it was written")),
-        }
-    };
-    let files = wanted.par_iter().map(read).collect::<Result<Vec<_>>>()?.into_iter().collect();
-    Ok((manifest, files))
+    Ok(manifest)
 }
 
 const RUN_AGAIN: &str = "the lists stand; the next `nightshelf run` trains a new model";
@@ -451,13 +437,11 @@ pub fn models(folder: &Path) -> Vec<(PathBuf, Option<i64>)> {
     entries.flatten().filter_map(|entry| model(entry.path())).collect()
 }
 
-fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
-    ParquetReader::new(Cursor::new(bytes)).finish()
-}
-
 fn write_parquet(path: &Path, mut frame: DataFrame) -> Result<()> {
     let file = File::create(path).map_err(|error| Error::file(&error, "write", path))?;
-    let written = ParquetWriter::new(&file).finish(&mut frame);
+    // A person at a prompt waits for it to be read.
+    let written =
+        ParquetWriter::new(&file).with_compression(ParquetCompression::Uncompressed).finish(&mut frame);
     // polars wraps the error of the file system.
     written.map_err(|error| match error {
         PolarsError::IO { error, .. } => Error::file(&error, "write", path),

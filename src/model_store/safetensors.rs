@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
-use ::safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use rayon::prelude::*;
+use ::safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::Factors;
@@ -70,30 +70,58 @@ pub fn write(path: &Path, ranking: &Factors, rating: Option<&RatingModel>) -> Re
     ::safetensors::serialize_to_file(views, Some(metadata), path).map_err(failed)
 }
 
-/// Reads the bytes of a file that [`write()`] wrote.
+/// Longer headers are damaged: ours have a few hundred bytes.
+const LONGEST_HEADER: u64 = 1 << 20;
+
+/// Bytes that are read at a time, so that they are still near when they are sealed.
+const PIECE: usize = 1 << 18;
+
+/// Reads a file of `length` bytes that [`write()`] wrote, each table straight to where it stays.
 ///
 /// # Errors
-/// [`Kind::Io`] if they are damaged, saying in what way.
-pub fn read(bytes: &[u8]) -> Result<(Factors, Option<RatingModel>)> {
+/// [`Kind::Io`] if it is damaged, saying in what way.
+pub fn read(mut file: impl Read, length: u64) -> Result<(Factors, Option<RatingModel>)> {
     let damaged = |what: String| Error::new(Kind::Io, what);
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
-    let table = |name: &str| -> Result<(usize, Vec<f32>)> {
-        let view = file.tensor(name).map_err(|error| damaged(error.to_string()))?;
-        let (Dtype::F32, [_, width]) = (view.dtype(), view.shape()) else {
+    let failed = |error: std::io::Error| damaged(error.to_string());
+    let mut first = [0; 8];
+    file.read_exact(&mut first).map_err(failed)?;
+    let mut header = Vec::new();
+    file.by_ref()
+        .take(u64::from_le_bytes(first).min(LONGEST_HEADER))
+        .read_to_end(&mut header)
+        .map_err(failed)?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
+    let mut tables: HashMap<String, (usize, Vec<f32>)> = HashMap::new();
+    for name in header.offset_keys() {
+        let info = header.info(&name);
+        let Some(TensorInfo { dtype: Dtype::F32, shape, data_offsets }) = info else {
             return Err(damaged(format!("{name} is no table of 32-bit numbers")));
         };
-        let (numbers, _) = view.data().as_chunks::<4>();
-        Ok((*width, numbers.par_iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+        let [_, width] = shape[..] else {
+            return Err(damaged(format!("{name} is no table")));
+        };
+        if data_offsets.1 as u64 > length {
+            return Err(damaged("it ends too early".into()));
+        }
+        let mut numbers = vec![0.0f32; (data_offsets.1 - data_offsets.0) / size_of::<f32>()];
+        for piece in bytemuck::cast_slice_mut(&mut numbers).chunks_mut(PIECE) {
+            file.read_exact(piece).map_err(failed)?;
+        }
+        numbers.iter_mut().for_each(|number| *number = f32::from_bits(u32::from_le(number.to_bits())));
+        tables.insert(name, (width, numbers));
+    }
+    let has_rating = tables.contains_key("rating_users");
+    let mut table = |name: &str| -> Result<(usize, Vec<f32>)> {
+        tables.remove(name).ok_or_else(|| damaged(format!("{name} is missing")))
     };
-    let pair = |users: &str, items: &str| -> Result<Factors> {
+    let mut pair = |users: &str, items: &str| -> Result<Factors> {
         match (table(users)?, table(items)?) {
             ((width, users), (same, items)) if width == same => Ok(Factors { width, users, items }),
             _ => Err(damaged(format!("{users} and {items} do not belong together"))),
         }
     };
     let ranking = pair("users", "items")?;
-    if !file.names().contains(&"rating_users") {
+    if !has_rating {
         return Ok((ranking, None));
     }
     let number = |name: &str| -> Result<f32> {
@@ -102,10 +130,11 @@ pub fn read(bytes: &[u8]) -> Result<(Factors, Option<RatingModel>)> {
     };
     let [mean, low, high, deviation, user_start, user_slope, item_start, item_slope] = NUMBERS.map(number);
     let biases = pair("rating_user_biases", "rating_item_biases")?;
+    let factors = pair("rating_users", "rating_items")?;
     let rating = RatingModel {
         epochs: 0,
         mean: mean?,
-        factors: pair("rating_users", "rating_items")?,
+        factors,
         biases: Biases {
             users: biases.users,
             items: biases.items,
@@ -143,6 +172,7 @@ mod tests {
         };
         write(&path, &factors, Some(&model)).expect("written");
         let whole = std::fs::read(&path).expect("bytes");
+        let read = |bytes: &[u8]| super::read(bytes, bytes.len() as u64);
         assert_eq!(read(&whole).expect("read"), (factors.clone(), Some(model)));
         assert_eq!(read(&whole[..whole.len() - 3]).expect_err("damaged").kind(), Kind::Io);
         write(&path, &factors, None).expect("written");

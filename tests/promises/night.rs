@@ -1,5 +1,7 @@
 //! The nightly job from end to end: what it writes, and what it leaves alone.
 
+use std::path::Path;
+
 use crate::common::{Shop, contents, isbn, isbn10};
 
 #[test]
@@ -193,9 +195,12 @@ fn the_model_is_kept_with_its_vocabularies() {
         .collect();
     models.sort();
     assert_eq!(models, ["model-2", "model-3"], "the last two are kept");
-    let model = std::path::Path::new(&folder).join("model-3");
-    let (ranking, rating) =
-        safetensors::read(&std::fs::read(model.join("factors.safetensors")).unwrap()).unwrap();
+    let model = Path::new(&folder).join("model-3");
+    let factors = |model: &Path| {
+        let bytes = std::fs::read(model.join("factors.safetensors")).unwrap();
+        safetensors::read(&bytes[..], bytes.len() as u64).unwrap()
+    };
+    let (ranking, rating) = factors(&model);
     assert_eq!((ranking.width, ranking.users.len()), (8, 50 * 8));
     assert!(rating.is_some());
     for name in ["users.parquet", "items.parquet", "neighbours.parquet"] {
@@ -205,9 +210,8 @@ fn the_model_is_kept_with_its_vocabularies() {
     // The factors are those of the published lists: without neighbours and ranker, the score is their product.
     let alone = [("NIGHTSHELF_NEIGHBOURS", "0"), ("NIGHTSHELF_KIND", "none")];
     shop.call_with(&["run"], &alone).ok();
-    let model = std::path::Path::new(&folder).join("model-4");
-    let factors = std::fs::read(model.join("factors.safetensors")).unwrap();
-    let (ranking, _) = safetensors::read(&factors).unwrap();
+    let model = Path::new(&folder).join("model-4");
+    let (ranking, _) = factors(&model);
     let row = shop.rows("SELECT isbn, score FROM recommendations WHERE user_id = 3 AND rank = 1");
     let (book, score) = row[0].split_once('|').unwrap();
     let books = shop.rows("SELECT DISTINCT isbn FROM ratings ORDER BY isbn");
