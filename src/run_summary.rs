@@ -248,6 +248,9 @@ pub struct GateMetrics {
     /// The run before, on the readers who were judged both times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
+    /// What lists gain from each rule by the figure, mostly less than nothing; by the rule's setting.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, Lead>,
     /// Why nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<String>,

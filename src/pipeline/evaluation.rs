@@ -208,7 +208,7 @@ pub fn evaluate(context: Context<'_>, request: Request<'_>) -> Result<Evaluation
         models.push(evaluator.predict(name, &model, ranker)?);
         if name == "nightshelf" {
             if related.has_series() && config.rules.series_in_order && !evaluator.is_in_time() {
-                model.keep_series_in_order();
+                model.keep_to(config.rules.clone());
                 models.push(evaluator.predict("series in order", &model, ranker)?);
             }
             if config.output.similar_readers > 0 && model.has("factors") {

@@ -128,9 +128,9 @@ impl HoldoutModel {
         SimilarSearch::new(&self.ranking, &self.neighbours, &self.popularity[0], &self.config, by)
     }
 
-    /// Lets lists keep to the order of series, whatever is held out.
-    pub fn keep_series_in_order(&mut self) {
-        self.config.set_rules(Rules { series_in_order: true, ..self.config.rules.clone() });
+    /// Lets lists keep to other rules.
+    pub fn keep_to(&mut self, rules: Rules) {
+        self.config.set_rules(rules);
     }
 
     /// Whether it has the part of this name.
@@ -267,7 +267,7 @@ impl<'a> Evaluator<'a> {
     pub fn predict(&self, name: &str, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Predictions> {
         let lists = match (model.config.model.objective, &model.rating) {
             (Objective::Rating, None) => None,
-            _ => Some(self.lists(model, ranker)?),
+            _ => Some(self.lists(model, ranker, &self.cases.places())?),
         };
         Ok(model.predictions(name, lists))
     }
@@ -310,15 +310,23 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn lists(&self, model: &HoldoutModel, ranker: Option<&Ranker>) -> Result<Vec<Vec<u32>>> {
+    /// The lists of some of the cases, by their places, which must rise.
+    pub fn lists(
+        &self,
+        model: &HoldoutModel,
+        ranker: Option<&Ranker>,
+        places: &[u32],
+    ) -> Result<Vec<Vec<u32>>> {
         let (top, new) = self.lengths(model);
-        let mut lists = Vec::with_capacity(self.cases.len());
+        let mut lists = Vec::with_capacity(places.len());
+        let before = |case: u32| places.partition_point(|place| *place < case);
         for (window, popularity) in self.cases.windows.iter().zip(&model.popularity) {
             let is_new = |item: u32| self.is_new(&window.traits, item);
             let shelves = Shelves { top, new, is_new: &is_new };
             let fitted = model.fitted(&self.cases, ranker);
             let search = ListSearch::new(fitted, popularity, &model.config, self.device, &shelves)?;
-            let found = search.of(&Vec::from_iter(window.cases.clone()), self.interrupt, &|_| ())?;
+            let inside = &places[before(window.cases.start)..before(window.cases.end)];
+            let found = search.of(inside, self.interrupt, &|_| ())?;
             lists.extend(found.into_iter().map(|list| list.into_iter().map(|entry| entry.item).collect()));
         }
         Ok(lists)

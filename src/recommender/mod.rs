@@ -11,6 +11,7 @@ pub mod evaluator;
 mod foretold;
 pub mod lists;
 pub mod order;
+mod prices;
 pub mod ranking;
 mod search;
 pub mod similar;

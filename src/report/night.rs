@@ -46,6 +46,8 @@ pub struct Gate {
     pub lead: (f64, [f64; 2]),
     /// The run before, its figure, and tonight's figure for the same readers.
     pub before: Option<(i64, f64, f64)>,
+    /// What each rule of lists adds to the figure, and the 95% interval of that.
+    pub rules: Vec<(String, f64, [f64; 2])>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -184,6 +186,11 @@ fn gate(entry: &RunRecord) -> Option<Gate> {
             .before
             .as_ref()
             .and_then(|before| Some((before.run_id, drawable(before.then)?, drawable(before.now)?))),
+        rules: gate
+            .rules
+            .iter()
+            .filter_map(|(name, lead)| Some((plain(name), drawable(lead.mean)?, pair(lead.interval)?)))
+            .collect(),
     })
 }
 

@@ -153,6 +153,15 @@ fn verdict(gate: &Gate) -> Markup {
             "; " (name) " has " (format!("{:.4}", gate.baseline.1)) ". The lead is " (format!("{:.4}", gate.lead.0))
             ", 95% sure to be from " (format!("{:.4} to {:.4}", gate.lead.1[0], gate.lead.1[1])) "."
         }
+        @if !gate.rules.is_empty() {
+            p { "What your own rules cost, in " (gate.figure) " (less than nothing is a price):" }
+            div.scroll { table {
+                tr { th { "rule" } th.n { "adds" } th.n { "95% sure to be from" } }
+                @for (rule, mean, [low, high]) in &gate.rules { tr {
+                    td { code { (rule) } } td.n { (format!("{mean:+.4}")) } td.n { (format!("{low:+.4} to {high:+.4}")) }
+                } }
+            } }
+        }
         @if let Some((run, then, now)) = gate.before {
             p.soft {
                 "For the readers who were judged in run " (run) ", too: " (format!("{then:.4}")) " then, "

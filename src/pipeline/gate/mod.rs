@@ -8,6 +8,8 @@
 
 mod past;
 
+use std::collections::BTreeMap;
+
 use crate::catalog::split::{Scheme, Split};
 use crate::config::{HalfLife, Model, Solver};
 use crate::console::Console;
@@ -265,8 +267,13 @@ fn examine(
     if let HalfLife::Days(days) = config.model.popularity_half_life {
         lines.push(format!("books are popular by readers who count half after {days} days"));
     }
-    let fitted = evaluator.fit("hold-out", config)?;
+    let mut fitted = evaluator.fit("hold-out", config)?;
     let choice = Choice::make(&evaluator, &fitted)?;
+    let measure = Measure::of(config.model.objective);
+    let rules = match measure {
+        Measure::Lists => evaluator.prices(&mut fitted, choice.as_ref().map(|choice| &choice.ranker))?,
+        Measure::Stars => BTreeMap::new(),
+    };
     let (evaluator, model, ranker) = match choice {
         None => {
             let model = evaluator.predict("hold-out", &fitted, None)?;
@@ -278,7 +285,6 @@ fn examine(
             (evaluator.only(&judges), predictions, Some(ranker))
         }
     };
-    let measure = Measure::of(config.model.objective);
     let (baseline, name) = match measure {
         Measure::Lists => (evaluator.popularity(config.model.popularity_half_life), Baseline::Popularity),
         Measure::Stars => (evaluator.book_averages(), Baseline::BookAverages),
@@ -292,6 +298,7 @@ fn examine(
     let gate = GateMetrics {
         figure: Some(measure.name().into()),
         readers: Some(readers.len() as u64),
+        rules,
         ..GateMetrics::default()
     };
     let mut judgement = Judgement {
