@@ -35,6 +35,11 @@ impl ReaderTable {
         self.readers.push((user.to_owned(), values));
     }
 
+    /// Whether one of these ids is in it.
+    pub fn has(&self, ids: &[UserId]) -> bool {
+        self.readers.iter().any(|(user, _)| ids.contains(user))
+    }
+
     /// Readers without ratings join `ratings`, and all get their categories there.
     pub fn finish(self, ratings: &mut Encoded) -> Result<Joined> {
         let attributes = self.readers.first().map_or(0, |(_, values)| values.len());

@@ -10,11 +10,11 @@ use crate::cli::Forget;
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::lock::Lock;
-use crate::database::{erase, scrub, source};
+use crate::database::{erase, readers, scrub, source};
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::model_store::{self, StoredModel};
-use crate::text::count;
+use crate::text::{count, plain};
 
 /// Removes the reader's rows and digest from both sets, the factors from both models, and examples of
 /// rejected rows. An integer id and a text id that are spelled alike are both removed.
@@ -63,13 +63,31 @@ pub fn forget(context: Context<'_>, args: &Forget) -> Result<Outcome> {
             count(ratings)
         ));
     }
+    let in_table = readers::read(&database, context.config).map(|table| table.has(&UserId::readings(word)));
+    let table = plain(&context.config.source.readers);
+    match &in_table {
+        Ok(false) => {}
+        Ok(true) => console.warn(format!(
+            "the table {table} of readers still has this one: delete the row, or the next run makes a list for it again"
+        )),
+        Err(error) => {
+            console.warn(format!("whether the table {table} still has this reader is unknown: {error}"));
+        }
+    }
     if truncated == Some(false) {
         console.warn(
             "somebody keeps the database open in the middle of a read, so its write-ahead log (-wal) could not be \
              emptied and still holds what was deleted: give the same command again once that has ended",
         );
     }
-    Ok(json!({ "rows": rows, "models": models, "ratings_left": ratings, "log_truncated": truncated }).into())
+    let json = json!({
+        "rows": rows,
+        "models": models,
+        "ratings_left": ratings,
+        "in_readers_table": in_table.ok(),
+        "log_truncated": truncated,
+    });
+    Ok(json.into())
 }
 
 /// Removes the reader from the models, and returns how many models had the reader.

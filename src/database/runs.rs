@@ -4,9 +4,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::catalog::rejects::{self, Rejects};
-use crate::config::Config;
+use crate::config::{Config, Rules};
 use crate::database::publish::slots::{LISTS, POPULAR, Slot};
 use crate::database::table::Table;
 use crate::database::{Database, lists, own_tables, quote};
@@ -159,12 +160,20 @@ pub fn current(database: &Database) -> Result<Option<Current>> {
                 run_id: row.get(0)?,
                 version: row.get(1)?,
                 input_digest: row.get(2)?,
-                config: parsed(row, 3)?,
+                config: settings(row, 3)?,
                 counts: parsed(row, 4)?.unwrap_or_default(),
             })
         });
         Ok(found.optional()?)
     })
+}
+
+/// The settings of a run. One of a version before the rules kept to none.
+fn settings(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Config>> {
+    let text: Option<Value> = parsed(row, column)?;
+    let has_rules = text.as_ref().is_some_and(|settings| settings.get("rules").is_some());
+    let config: Option<Config> = text.and_then(|settings| serde_json::from_value(settings).ok());
+    Ok(config.map(|config| if has_rules { config } else { Config { rules: Rules::none(), ..config } }))
 }
 
 /// A JSON column of a row that any version may have written; `None` if this version does not understand it.

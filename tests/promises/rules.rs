@@ -214,6 +214,59 @@ fn a_shop_is_served_by_its_own_rules_in_every_table() {
 }
 
 #[test]
+fn lists_from_before_the_rules_are_not_judged_by_them() {
+    let (shop, config) = bookshop();
+    let config = config.to_str().unwrap();
+    let text = std::fs::read_to_string(config).unwrap();
+    let (without, _) = text.split_once("[rules]").unwrap();
+    let lax = format!("{without}\n[rules]\nper_author = 0\nseries_in_order = false\nlanguage = \"off\"");
+    std::fs::write(config, lax).unwrap();
+    shop.call(&["run", "--config", config]).ok();
+    std::fs::write(config, text).unwrap();
+    shop.call(&["check", "--config", config]).ok();
+    // As a version before the rules would have left it.
+    shop.sql("UPDATE nightshelf_runs SET config = json_remove(config, '$.rules')");
+    shop.call(&["check", "--config", config]).ok();
+    shop.sql("UPDATE nightshelf_runs SET config = json_set(config, '$.rules', json('{}'))");
+    shop.call(&["check", "--config", config]).failed(1, "1 of");
+}
+
+#[test]
+fn a_query_that_finds_nobody_is_told() {
+    let shop = Shop::with_tastes(60, 40, 8);
+    // The ids are numbers in the ratings, and texts here.
+    let query = "SELECT CAST(user_id AS TEXT), isbn FROM ratings LIMIT 5";
+    for section in ["EXCLUDE", "DISLIKES"] {
+        let variable = format!("NIGHTSHELF_{section}_QUERY");
+        let said = shop.call_with(&["run", "--force"], &[(&variable, query)]).ok().stderr;
+        assert!(said.contains("of the same type?"), "{said}");
+        let matched = [(variable.as_str(), "SELECT user_id, isbn FROM ratings LIMIT 5")];
+        let said = shop.call_with(&["run", "--force"], &matched).ok().stderr;
+        assert!(!said.contains("of the same type?"), "{said}");
+    }
+}
+
+#[test]
+fn the_night_tells_what_each_rule_costs() {
+    let (shop, config) = bookshop();
+    let told = shop.call(&["run", "--config", config.to_str().unwrap(), "--json"]).ok().json();
+    let rules = &told["metrics"]["gate"]["rules"];
+    let [mean, low, high] = [
+        &rules["per_author"]["mean"],
+        &rules["per_author"]["interval"][0],
+        &rules["per_author"]["interval"][1],
+    ]
+    .map(|number| number.as_f64().unwrap());
+    assert!(low <= mean && mean <= high && mean.abs() < 1.0, "{rules}");
+    // Volumes at random say nothing about their order.
+    assert!(rules["series_in_order"].is_null(), "{rules}");
+    let page = shop.folder.path().join("night.html");
+    shop.call(&["report", "--config", config.to_str().unwrap(), "--out", page.to_str().unwrap()]).ok();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("What your own rules cost") && page.contains("<code>per_author</code>"));
+}
+
+#[test]
 fn a_rollback_puts_all_tables_back() {
     let (shop, config) = bookshop();
     let config = config.to_str().unwrap();

@@ -159,6 +159,9 @@ fn readers_without_ratings_get_what_their_like_read() {
     assert!(share(9001) > 6 && share(9002) < 4, "{} and {}", share(9001), share(9002));
     let popular = shop.rows("SELECT isbn FROM recommendations_popular ORDER BY rank LIMIT 10");
     assert_eq!(list(9003), popular, "of whom nothing is known");
+    // Whoever is forgotten, and stands in the table, would come back.
+    let said = shop.call_with(&["forget", "--user", "9003"], &settings).ok().stderr;
+    assert!(said.contains("the table members of readers still has this one"), "{said}");
     // A word that is no column, and a table that is not there.
     shop.call_with(&["run"], &[("NIGHTSHELF_READERS", "people")]).failed(78, "people");
     let wrong = [("NIGHTSHELF_READERS", "members"), ("NIGHTSHELF_ATTRIBUTES", "shoe_size")];
