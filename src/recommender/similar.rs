@@ -110,10 +110,8 @@ impl<'a> SimilarSearch<'a> {
 
     /// The `n` candidates that are most like a book, none an edition of it or of another in the list.
     pub fn of(&self, item: u32, n: usize) -> Vec<Scored> {
-        let mut found = self.near(item);
-        if found.len() < n {
-            found = self.known.clone();
-        }
+        let near = self.near(item);
+        let found = if near.len() < n { &self.known } else { &near };
         let weights = self.neighbours.rows();
         let weight = |of: u32, other: u32| {
             let (near, weights) = weights.of(of as usize);
@@ -128,8 +126,10 @@ impl<'a> SimilarSearch<'a> {
                 }
             };
             let weight = match self.by {
-                By::Factors => 0.0,
-                _ => weight(item, other) + weight(other, item),
+                By::Neighbours | By::Both if near.binary_search(&other).is_ok() => {
+                    weight(item, other) + weight(other, item)
+                }
+                _ => 0.0,
             };
             Scored { item: other, score: cosine + BY_NEIGHBOURS * weight }
         };
@@ -137,7 +137,8 @@ impl<'a> SimilarSearch<'a> {
         let own = [item];
         let reader = self.rules.of_page(&own);
         let mut alike: Vec<Scored> = found
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|other| self.is_known(*other) && reader.allows(*other))
             .map(likeness)
             .filter(|entry| entry.score > 0.0)
