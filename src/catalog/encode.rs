@@ -9,7 +9,7 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::catalog::ids::{Items, NewBook, UserId, UserRef, Users};
-use crate::catalog::keys;
+use crate::catalog::keys::{self, Keying};
 use crate::catalog::rejects::{Example, Part, Rejects};
 use crate::catalog::times;
 use crate::config::Config;
@@ -218,10 +218,16 @@ pub struct Normalised {
 
 /// Brings every spelling of a book to one key, and drops ratings that are off the scale.
 pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> {
+    normalise_as(columns, config, None)
+}
+
+/// As [`normalise`], of a few rows whose books are to have the keys that they have in a vocabulary.
+pub fn normalise_as(columns: RatingColumns, config: &Config, items: Option<&Items>) -> Result<Normalised> {
     let mut rejects = Rejects::default();
     let frame = columns.into_frame()?;
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
-    let books = keys::assign(&frame, config)?;
+    let keying = items.map(|items| Keying::of(items, config));
+    let books = keys::assign(&frame, config, keying)?;
     for (reason, rows, examples) in books.dropped.iter() {
         rejects.add_many(reason, rows, examples.iter().cloned());
     }

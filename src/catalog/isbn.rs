@@ -6,13 +6,35 @@
 //! an ISBN-10 without its leading zero.
 //!
 //! A key is never repaired by guessing digits: only zeros that a spreadsheet or an INTEGER column
-//! can have lost are put back, and only if the check digit then holds.
+//! can have lost are put back, and only if the check digit then holds; and the check digit itself, if all others are
+//! there. What else stands around an ISBN in a cell ([`clothes`]) is taken off.
 
 use unicode_normalization::UnicodeNormalization;
+
+use crate::catalog::clothes::{self, Number};
 
 /// The fewest characters that still count as an ISBN-10 without its leading zeros. Shorter numbers are more
 /// likely somebody's own numbering: one in eleven of those passes the check digit by chance.
 const SHORTEST_REST: usize = 6;
+
+/// What people and programs write where there is no ISBN, folded.
+const PLACEHOLDERS: [&str; 15] = [
+    "N/A",
+    "NA",
+    "NULL",
+    "NONE",
+    "NIL",
+    "NAN",
+    "UNKNOWN",
+    "UNDEFINED",
+    "MISSING",
+    "NOISBN",
+    "KEINE",
+    "SANS",
+    "SIN",
+    "NOTAVAILABLE",
+    "?",
+];
 
 /// What a spelling stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +43,10 @@ pub enum Key {
     Isbn {
         /// 13 digits.
         isbn13: String,
-        /// Whether lost zeros were put back.
-        repaired: bool,
+        mended: Option<Mending>,
+        /// The spelling, folded, if it is a number that may be somebody's own: one in eleven of those passes the
+        /// check digit. Only the column in which it stands can tell.
+        bare: Option<String>,
     },
     /// Any other text.
     Opaque {
@@ -32,17 +56,30 @@ pub enum Key {
     },
 }
 
+/// What was put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mending {
+    /// Leading zeros.
+    Zeros,
+    /// The check digit, which a spreadsheet has cut off.
+    CheckDigit,
+}
+
 /// Why a spelling is no valid ISBN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The length of an ISBN, but a wrong check digit.
     BadCheckDigit,
-    /// A number as a spreadsheet shortens it: `9,78292E+12`.
+    /// A number as a spreadsheet shortens it, with too few digits left: `9,78292E+12`. It stands for many books.
     ScientificNotation,
+    /// What stands for no ISBN: `N/A`, `0`, `1111111111`.
+    Placeholder,
     /// Amazon's own number, `B000…`.
     Asin,
     /// Digits, but too few or too many.
     WrongLength,
+    /// A number that passes the check digit among others of which most do not.
+    OwnNumber,
     /// A valid EAN-13 with another prefix than 978 or 979.
     NotABook,
     /// Anything else.
@@ -55,17 +92,38 @@ impl Reason {
         match self {
             Reason::BadCheckDigit => "bad_check_digit",
             Reason::ScientificNotation => "scientific_notation",
+            Reason::Placeholder => "placeholder",
             Reason::Asin => "asin",
             Reason::WrongLength => "wrong_length",
+            Reason::OwnNumber => "own_number",
             Reason::NotABook => "not_a_book",
             Reason::NotAnIsbn => "not_an_isbn",
         }
+    }
+
+    /// Whether a spelling like this names no book, so that its rows are not one book's.
+    pub fn names_no_book(self) -> bool {
+        matches!(self, Reason::ScientificNotation | Reason::Placeholder)
     }
 }
 
 /// Reads any spelling of an ISBN. `None` if folding leaves nothing.
 pub fn parse(spelling: &str) -> Option<Key> {
-    let folded = fold(spelling);
+    let plain = plain(spelling);
+    let core = plain.trim_matches(|c: char| c == '=' || is_separator(c) && c != '.');
+    let mut folded = fold(spelling);
+    match clothes::number(core) {
+        Some(Number::Whole(digits)) => folded = digits,
+        Some(Number::AllButOne(twelve)) if is_prefix(&twelve) => {
+            let isbn13 = format!("{twelve}{}", char::from(check_digit_13(twelve.as_bytes())));
+            return Some(Key::Isbn { isbn13, mended: Some(Mending::CheckDigit), bare: None });
+        }
+        Some(Number::AllButOne(text) | Number::Cut(text)) => {
+            return Some(Key::Opaque { text, reason: Reason::ScientificNotation });
+        }
+        Some(Number::Broken(text)) => return Some(Key::Opaque { text, reason: Reason::NotAnIsbn }),
+        None => {}
+    }
     let mut text = folded.as_str();
     // Some labels come twice: `ISBN: ISBN-13 …`.
     while let Some(rest) = without_label(text) {
@@ -74,15 +132,64 @@ pub fn parse(spelling: &str) -> Option<Key> {
     if text.is_empty() {
         return None;
     }
+    if is_placeholder(text) {
+        return Some(Key::Opaque { text: text.to_owned(), reason: Reason::Placeholder });
+    }
     Some(match isbn13(text) {
-        Ok((isbn13, repaired)) => Key::Isbn { isbn13, repaired },
-        Err(reason) => Key::Opaque { text: text.to_owned(), reason },
+        Ok((isbn13, mended)) => {
+            let is_bare = text.len() <= 10
+                && text.len() == folded.len()
+                && core.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+            Key::Isbn { isbn13, mended, bare: is_bare.then(|| text.to_owned()) }
+        }
+        Err(reason) => undressed(&plain, text).unwrap_or(Key::Opaque { text: text.to_owned(), reason }),
     })
+}
+
+/// The first valid ISBN among the pieces of a spelling.
+fn undressed(plain: &str, folded: &str) -> Option<Key> {
+    clothes::pieces(plain).find_map(|piece| {
+        let piece: String = piece.chars().filter(|c| !is_separator(*c)).collect();
+        let of_length =
+            |length: usize| isbn13(piece.get(..length)?).ok().filter(|(_, mended)| mended.is_none());
+        match piece.len() {
+            10 => of_length(10).map(|(isbn13, _)| Key::Isbn {
+                isbn13,
+                mended: None,
+                bare: Some(folded.to_owned()),
+            }),
+            // An EAN, perhaps with an add-on of two or five digits.
+            13 | 15 | 18 if piece.bytes().all(|byte| byte.is_ascii_digit()) => {
+                of_length(13).map(|(isbn13, _)| Key::Isbn { isbn13, mended: None, bare: None })
+            }
+            _ => None,
+        }
+    })
+}
+
+fn is_placeholder(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let first = bytes.next();
+    let is_same = bytes.all(|byte| Some(byte) == first) && first.is_some_and(|byte| byte.is_ascii_digit());
+    PLACEHOLDERS.contains(&text) || is_same && (first == Some(b'0') || matches!(text.len(), 10 | 13))
+}
+
+fn is_prefix(digits: &str) -> bool {
+    digits.starts_with("978") || digits.starts_with("979")
+}
+
+/// Compatibility forms as plain ones (NFKC), upper case; separators stay.
+fn plain(spelling: &str) -> String {
+    // Almost every spelling is plain ASCII.
+    match spelling.is_ascii() {
+        true => spelling.trim().to_ascii_uppercase(),
+        false => spelling.nfkc().flat_map(char::to_uppercase).collect::<String>().trim().to_owned(),
+    }
 }
 
 /// Compatibility forms as plain ones (NFKC), upper case, no separators.
 fn fold(spelling: &str) -> String {
-    // Almost every spelling is plain ASCII, where folding is a filter.
+    // There, folding is a filter.
     if spelling.is_ascii() {
         return spelling.chars().filter(|c| !is_separator(*c)).map(|c| c.to_ascii_uppercase()).collect();
     }
@@ -129,8 +236,8 @@ fn without_label(folded: &str) -> Option<&str> {
     Some(rest)
 }
 
-/// The ISBN-13 of a folded text, and whether lost zeros were put back.
-fn isbn13(text: &str) -> Result<(String, bool), Reason> {
+/// The ISBN-13 of a folded text, and what was put back.
+fn isbn13(text: &str) -> Result<(String, Option<Mending>), Reason> {
     let bytes = text.as_bytes();
     let Some((last, front)) = bytes.split_last() else {
         return Err(Reason::NotAnIsbn);
@@ -140,17 +247,15 @@ fn isbn13(text: &str) -> Result<(String, bool), Reason> {
     let shaped_like_isbn10 = digits_in_front && (last.is_ascii_digit() || *last == b'X');
     match bytes.len() {
         13 if all_digits && check_digit_13(front) != *last => Err(Reason::BadCheckDigit),
-        13 if all_digits && (text.starts_with("978") || text.starts_with("979")) => {
-            Ok((text.to_owned(), false))
-        }
+        13 if all_digits && is_prefix(text) => Ok((text.to_owned(), None)),
         13 if all_digits => Err(Reason::NotABook),
         10 if shaped_like_isbn10 && check_digit_10(front) != *last => Err(Reason::BadCheckDigit),
-        10 if shaped_like_isbn10 => Ok((from_isbn10(front), false)),
+        10 if shaped_like_isbn10 => Ok((from_isbn10(front), None)),
         SHORTEST_REST..10 if shaped_like_isbn10 => {
             let padded = format!("{text:0>10}");
             let front = &padded.as_bytes()[..9];
             if check_digit_10(front) == *last && front.iter().any(|digit| *digit != b'0') {
-                Ok((from_isbn10(front), true))
+                Ok((from_isbn10(front), Some(Mending::Zeros)))
             } else {
                 Err(if bytes.len() == 9 { Reason::BadCheckDigit } else { Reason::WrongLength })
             }
@@ -159,7 +264,6 @@ fn isbn13(text: &str) -> Result<(String, bool), Reason> {
         10 if *bytes.first().unwrap_or(&0) == b'B' && bytes.iter().all(u8::is_ascii_alphanumeric) => {
             Err(Reason::Asin)
         }
-        _ if is_scientific(text) => Err(Reason::ScientificNotation),
         _ => Err(Reason::NotAnIsbn),
     }
 }
@@ -192,25 +296,14 @@ fn check_digit_10(nine: &[u8]) -> u8 {
     }
 }
 
-/// Digits and decimal commas, `E`, an exponent. Decimal points are gone by now.
-fn is_scientific(text: &str) -> bool {
-    text.split_once('E').is_some_and(|(mantissa, exponent)| {
-        let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
-        !mantissa.is_empty()
-            && mantissa.chars().all(|c| c.is_ascii_digit() || c == ',')
-            && !exponent.is_empty()
-            && exponent.chars().all(|c| c.is_ascii_digit())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn valid(spelling: &str) -> Option<(String, bool)> {
+    fn valid(spelling: &str) -> Option<(String, Option<Mending>)> {
         match parse(spelling) {
-            Some(Key::Isbn { isbn13, repaired }) => Some((isbn13, repaired)),
+            Some(Key::Isbn { isbn13, mended, .. }) => Some((isbn13, mended)),
             _ => None,
         }
     }
@@ -240,14 +333,60 @@ mod tests {
             "978\u{2010}0\u{2013}306－40615\u{2212}7",
             "\"0306406152\"",
             "\u{feff}0306.40615.2",
+            "=\"9780306406157\"",
+            "=\"0306406152\"",
+            "[0306406152]",
+            "0306406152 (pbk.)",
+            "0306406152 pbk",
+            "9780306406157 :",
+            "9780306406157 (hbk.) : £8.99",
+            "0306406152 | 9780306406157",
+            "9780306406157, 0306406152",
+            "0306406153; 0-306-40615-2",
+            "urn:isbn:9780306406157",
+            "ISBN(13): 9780306406157",
+            "9780306406157.0",
+            "0306406152.00",
+            "9.780306406157E+12",
+            "9780306406157 51299",
+            "978030640615751299",
+            "978030640615712",
+            "<9780306406157>",
         ] {
-            assert_eq!(valid(spelling), Some(("9780306406157".into(), false)), "{spelling:?}");
+            assert_eq!(valid(spelling), Some(("9780306406157".into(), None)), "{spelling:?}");
         }
-        for repaired in ["306406152", "306-40615-2"] {
-            assert_eq!(valid(repaired), Some(("9780306406157".into(), true)), "{repaired:?}");
+        for repaired in ["306406152", "306-40615-2", "306406152.0", "3.06406152E+08"] {
+            assert_eq!(valid(repaired), Some(("9780306406157".into(), Some(Mending::Zeros))), "{repaired:?}");
+        }
+        for cut in ["9.78030640615E+12", "9,78030640615e+12", "978030640615E1"] {
+            let expected =
+                cut.contains(['.', ',']).then(|| ("9780306406157".into(), Some(Mending::CheckDigit)));
+            assert_eq!(valid(cut), expected, "{cut:?}");
         }
         assert_eq!(valid("080442957x"), valid("9780804429573"));
-        assert_eq!(valid("2005018"), Some(("9780002005012".into(), true)));
+        assert_eq!(valid("2005018"), Some(("9780002005012".into(), Some(Mending::Zeros))));
+    }
+
+    #[test]
+    fn a_point_is_never_just_dropped() {
+        // Without the point this would be 3038803170, an ISBN-10.
+        assert!(valid("3038803170").is_some());
+        assert_ne!(valid("303880317.0"), valid("3038803170"));
+        assert!(matches!(parse("1.5"), Some(Key::Opaque { text, .. }) if text == "1.5"));
+    }
+
+    #[test]
+    fn only_a_short_number_may_be_somebodys_own() {
+        let own = |spelling: &str| match parse(spelling) {
+            Some(Key::Isbn { bare, .. }) => bare,
+            _ => None,
+        };
+        assert_eq!(own("9619658"), Some("9619658".into()));
+        assert_eq!(own(" 0306406152.0 "), Some("0306406152".into()));
+        assert_eq!(own("sku:0306406152"), Some("SKU:0306406152".into()));
+        for surely in ["0-306-40615-2", "ISBN 0306406152", "9780306406157"] {
+            assert_eq!(own(surely), None, "{surely}");
+        }
     }
 
     #[test]
@@ -272,7 +411,16 @@ mod tests {
             ("B000FC1PJI", Reason::Asin),
             ("97803064061571", Reason::WrongLength),
             ("42", Reason::WrongLength),
-            ("000000", Reason::WrongLength),
+            ("000000", Reason::Placeholder),
+            ("0", Reason::Placeholder),
+            ("1111111111", Reason::Placeholder),
+            ("9999999999999", Reason::Placeholder),
+            ("n/a", Reason::Placeholder),
+            ("None", Reason::Placeholder),
+            ("null", Reason::Placeholder),
+            ("Unknown", Reason::Placeholder),
+            ("9.78119E+12", Reason::ScientificNotation),
+            ("4.39E+08", Reason::ScientificNotation),
             ("Dune", Reason::NotAnIsbn),
         ] {
             assert_eq!(why_not(spelling), Some(reason), "{spelling:?}");
@@ -315,10 +463,13 @@ mod tests {
                 prop_assert!(text.len() == 13 && (text.starts_with("978") || text.starts_with("979")), "{text}");
                 prop_assert_eq!(text.as_bytes()[12], check_digit_13(&text.as_bytes()[..12]));
             }
-            prop_assert!(!text.is_empty() && !text.contains(is_separator), "{text:?}");
+            // But for the point of a number that is none.
+            prop_assert!(!text.is_empty() && !text.contains(|c| is_separator(c) && c != '.'), "{text:?}");
             // A key read as a spelling is the same key.
             match parse(text) {
-                Some(Key::Isbn { isbn13, repaired }) => prop_assert!(is_isbn && isbn13 == *text && !repaired),
+                Some(Key::Isbn { isbn13, mended, .. }) => {
+                    prop_assert!(is_isbn && isbn13 == *text && mended.is_none())
+                }
                 Some(Key::Opaque { text: again, .. }) => prop_assert_eq!((&again, false), (text, is_isbn)),
                 None => prop_assert!(false, "{text:?} is nothing"),
             }
@@ -331,14 +482,15 @@ mod tests {
         fn an_isbn10_and_its_isbn13_meet(isbn10 in isbn10()) {
             let twelve = format!("978{}", &isbn10[..9]);
             let isbn13 = format!("{twelve}{}", char::from(check_digit_13(twelve.as_bytes())));
-            prop_assert_eq!(valid(&isbn10), Some((isbn13.clone(), false)));
-            prop_assert_eq!(valid(&isbn13), Some((isbn13, false)));
+            prop_assume!(!is_placeholder(&isbn10));
+            prop_assert_eq!(valid(&isbn10), Some((isbn13.clone(), None)));
+            prop_assert_eq!(valid(&isbn13), Some((isbn13, None)));
         }
 
         #[test]
         fn hyphens_spaces_and_case_never_matter(
             isbn10 in isbn10(),
-            gaps in prop::collection::vec("[- .\u{2010}\u{2014}\u{a0}]{0,2}", 10),
+            gaps in prop::collection::vec("[- \u{2010}\u{2014}\u{a0}]{0,2}", 10),
         ) {
             let spelled: String = isbn10.chars().zip(&gaps).map(|(c, gap)| format!("{c}{gap}")).collect();
             prop_assert_eq!(valid(&spelled.to_lowercase()), valid(&isbn10));

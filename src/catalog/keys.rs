@@ -7,13 +7,16 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use crate::catalog::ids::Items;
-use crate::catalog::isbn::{self, Key, Reason};
+use crate::catalog::isbn::{self, Key, Mending, Reason};
 use crate::catalog::rejects::{Example, Rejects};
 use crate::config::{Config, Invalid, KeyKind};
 use crate::error::Result;
 
 /// Reason: leading zeros were put back.
 pub const LOST_ZEROS: &str = "lost_zeros";
+
+/// Reason: the check digit was put back, which a spreadsheet had cut off.
+pub const LOST_CHECK_DIGIT: &str = "lost_check_digit";
 
 /// Reason: another spelling of the same book is used more often.
 pub const OTHER_SPELLING: &str = "other_spelling";
@@ -32,38 +35,107 @@ pub struct KeyedBooks {
     pub dropped: Rejects,
 }
 
-/// The key of one spelling under `config`; `None` if the spelling is dropped.
+/// The key of one spelling under `config`; `None` if the spelling is dropped. A short number is taken for an ISBN if it
+/// can be one; [`Keying`] knows whether it is.
 pub fn key(spelling: &str, config: &Config) -> Option<String> {
-    key_and_kind(spelling, config).map(|(key, _)| key)
+    Keying { config, numbers_are_isbns: true }.key(spelling).map(|(key, _)| key)
 }
 
-/// As [`key`], and whether the key is a valid ISBN-13.
-pub fn key_and_kind(spelling: &str, config: &Config) -> Option<(String, bool)> {
-    match normalised(spelling, config) {
-        Normalised::Item { key, opaque, .. } => {
-            Some((key, opaque.is_none() && config.items.key == KeyKind::Isbn))
+/// How spellings become keys in a catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Keying<'a> {
+    config: &'a Config,
+    /// Whether a short number that passes the check digit is an ISBN. If not, the catalogue has numbers of its own.
+    numbers_are_isbns: bool,
+}
+
+impl<'a> Keying<'a> {
+    /// As the books of a vocabulary have got their keys.
+    pub fn of(items: &Items, config: &'a Config) -> Self {
+        let is_isbn = |item: usize| items.isbn13(item).is_some();
+        let rated = || (0..items.len()).filter(|item| items.is_rated(*item));
+        let opaque = rated().filter(|item| !is_isbn(*item) && !is_asin(items.key(*item))).count();
+        Self { config, numbers_are_isbns: opaque <= rated().filter(|item| is_isbn(*item)).count() }
+    }
+
+    /// The key of a spelling, and whether it is a valid ISBN-13; `None` if the spelling is dropped.
+    pub fn key(&self, spelling: &str) -> Option<(String, bool)> {
+        match self.judge(parsed(spelling, self.config)) {
+            Normalised::Item { key, opaque, .. } => {
+                Some((key, opaque.is_none() && self.config.items.key == KeyKind::Isbn))
+            }
+            Normalised::Dropped(_) => None,
         }
-        Normalised::Dropped(_) => None,
+    }
+
+    fn judge(&self, parsed: Parsed) -> Normalised {
+        let item = |key, mended, opaque| Normalised::Item { key, mended, opaque };
+        match (parsed, self.config.items.invalid) {
+            (Parsed::Text(text), _) => item(text, None, None),
+            (Parsed::Nothing, _) => Normalised::Dropped("missing_isbn"),
+            (Parsed::Key(Key::Opaque { reason, .. }), _) if reason.names_no_book() => {
+                Normalised::Dropped(reason.word())
+            }
+            (Parsed::Key(Key::Isbn { bare: Some(text), .. }), invalid) if !self.numbers_are_isbns => {
+                match invalid {
+                    Invalid::Keep => item(text, None, Some(Reason::OwnNumber)),
+                    Invalid::Drop => Normalised::Dropped(Reason::OwnNumber.word()),
+                }
+            }
+            (Parsed::Key(Key::Isbn { isbn13, mended, .. }), _) => item(isbn13, mended, None),
+            (Parsed::Key(Key::Opaque { text, reason }), Invalid::Keep) => item(text, None, Some(reason)),
+            (Parsed::Key(Key::Opaque { reason, .. }), Invalid::Drop) => Normalised::Dropped(reason.word()),
+        }
+    }
+}
+
+fn is_asin(key: &str) -> bool {
+    key.len() == 10 && key.starts_with('B')
+}
+
+/// What a spelling looks like by itself.
+#[derive(Clone, Debug)]
+enum Parsed {
+    /// Where books do not go by ISBN.
+    Text(String),
+    Nothing,
+    Key(Key),
+}
+
+fn parsed(spelling: &str, config: &Config) -> Parsed {
+    match config.items.key {
+        KeyKind::Text => Parsed::Text(spelling.to_owned()),
+        KeyKind::Isbn => isbn::parse(spelling).map_or(Parsed::Nothing, Parsed::Key),
     }
 }
 
 /// What becomes of a spelling.
 #[derive(Debug)]
 enum Normalised {
-    Item { key: String, repaired: bool, opaque: Option<Reason> },
+    Item { key: String, mended: Option<Mending>, opaque: Option<Reason> },
     Dropped(&'static str),
 }
 
-fn normalised(spelling: &str, config: &Config) -> Normalised {
-    let item = |key, repaired, opaque| Normalised::Item { key, repaired, opaque };
-    if config.items.key == KeyKind::Text {
-        return item(spelling.to_owned(), false, None);
+/// Whether no fewer of these spellings are ISBNs than are not. What names no book says nothing, nor do Amazon's own
+/// numbers, which stand where a book has no ISBN.
+fn are_isbns(parsed: &[Parsed]) -> bool {
+    let (mut isbns, mut others) = (0, 0);
+    for parsed in parsed {
+        match parsed {
+            Parsed::Key(Key::Isbn { .. }) => isbns += 1,
+            Parsed::Key(Key::Opaque { reason, .. }) if *reason != Reason::Asin && !reason.names_no_book() => {
+                others += 1
+            }
+            _ => {}
+        }
     }
-    match (isbn::parse(spelling), config.items.invalid) {
-        (Some(Key::Isbn { isbn13, repaired }), _) => item(isbn13, repaired, None),
-        (Some(Key::Opaque { text, reason }), Invalid::Keep) => item(text, false, Some(reason)),
-        (Some(Key::Opaque { reason, .. }), Invalid::Drop) => Normalised::Dropped(reason.word()),
-        (None, _) => Normalised::Dropped("missing_isbn"),
+    others <= isbns
+}
+
+fn word(mending: Mending) -> &'static str {
+    match mending {
+        Mending::Zeros => LOST_ZEROS,
+        Mending::CheckDigit => LOST_CHECK_DIGIT,
     }
 }
 
@@ -74,17 +146,18 @@ struct Spelling<'a> {
     normalised: Normalised,
 }
 
-/// Assigns a book to each row by its column `isbn`.
-pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
+/// Assigns a book to each row by its column `isbn`; the column tells what its short numbers are, unless `keying` does.
+pub fn assign(frame: &DataFrame, config: &Config, keying: Option<Keying<'_>>) -> Result<KeyedBooks> {
     let column = frame.column("isbn")?.str()?.rechunk();
     let grouped = frame.group_by(["isbn"])?;
     let groups: Vec<GroupsIndicator<'_>> = grouped.get_groups().iter().collect();
+    let text = |rows: &GroupsIndicator<'_>| column.get(rows.first() as usize).unwrap_or_default();
+    let parsed: Vec<Parsed> = groups.par_iter().map(|rows| parsed(text(rows), config)).collect();
+    let keying = keying.unwrap_or_else(|| Keying { config, numbers_are_isbns: are_isbns(&parsed) });
     let spellings: Vec<Spelling<'_>> = groups
         .into_par_iter()
-        .map(|rows| {
-            let text = column.get(rows.first() as usize).unwrap_or_default();
-            Spelling { text, rows, normalised: normalised(text, config) }
-        })
+        .zip(parsed)
+        .map(|(rows, parsed)| Spelling { text: text(&rows), rows, normalised: keying.judge(parsed) })
         .collect();
 
     let [mut mended, mut opaque, mut dropped] = [const { Rejects::new() }; 3];
@@ -92,8 +165,8 @@ pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
     let mut odd: Vec<(&Spelling<'_>, &'static str)> = Vec::new();
     for spelling in &spellings {
         match &spelling.normalised {
-            Normalised::Item { key, repaired, opaque } => {
-                odd.extend(repaired.then_some((spelling, LOST_ZEROS)));
+            Normalised::Item { key, mended, opaque } => {
+                odd.extend(mended.map(|mending| (spelling, word(mending))));
                 odd.extend(opaque.map(|reason| (spelling, reason.word())));
                 kept.push((front(key), key, spelling));
             }
@@ -105,7 +178,7 @@ pub fn assign(frame: &DataFrame, config: &Config) -> Result<KeyedBooks> {
     for (spelling, reason) in odd {
         let rows = spelling.rows.len() as u64;
         match &spelling.normalised {
-            Normalised::Item { key, repaired: true, .. } => {
+            Normalised::Item { key, mended: Some(_), .. } => {
                 mended.add_many(
                     reason,
                     rows,

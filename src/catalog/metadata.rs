@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::catalog::encode::Encoded;
 use crate::catalog::ids::NewBook;
-use crate::catalog::keys;
+use crate::catalog::keys::Keying;
 use crate::catalog::makers::{Groups, Particulars, Related};
 use crate::config::Config;
 use crate::error::Result;
@@ -31,8 +31,14 @@ struct KnownBook {
 
 impl BookTable {
     /// Adds a row. `codes` are those of the books with ratings.
-    pub fn add(&mut self, codes: &HashMap<&str, u32>, isbn: &str, particulars: Particulars, config: &Config) {
-        let Some((key, is_isbn)) = keys::key_and_kind(isbn, config) else {
+    pub fn add(
+        &mut self,
+        codes: &HashMap<&str, u32>,
+        keying: Keying<'_>,
+        isbn: &str,
+        particulars: Particulars,
+    ) {
+        let Some((key, is_isbn)) = keying.key(isbn) else {
             return;
         };
         let item = match codes.get(key.as_str()) {
@@ -107,7 +113,7 @@ mod tests {
         let mut with_table = |new_books| {
             config.output.new_books = new_books;
             let mut ratings = before.clone();
-            let codes = before.items.codes();
+            let (codes, keying) = (before.items.codes(), Keying::of(&before.items, &config));
             let mut table = BookTable::default();
             let books = [
                 ("t", Some("Ann Ash"), Some("P")),
@@ -119,7 +125,7 @@ mod tests {
             ];
             for (isbn, author, publisher) in books {
                 let texts = BookTexts { title: Some(isbn), author, publisher, ..BookTexts::default() };
-                table.add(&codes, isbn, Particulars::new(texts), &config);
+                table.add(&codes, keying, isbn, Particulars::new(texts));
             }
             (table.finish(&mut ratings, &config).expect("groups"), ratings)
         };

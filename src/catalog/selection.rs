@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::ids::{Items, UserId, Users};
-use crate::catalog::keys;
+use crate::catalog::keys::Keying;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::model::data::Interactions;
@@ -50,8 +50,8 @@ impl Rows {
         genres: &[(String, Vec<u32>)],
         config: &Config,
     ) -> Result<Selection> {
-        let (user_codes, item_codes) = (users.codes(), items.codes());
-        let book = |isbn: &str| keys::key(isbn, config).and_then(|key| item_codes.get(key.as_str()).copied());
+        let (user_codes, item_codes, keying) = (users.codes(), items.codes(), Keying::of(items, config));
+        let book = |isbn: &str| keying.key(isbn).and_then(|(key, _)| item_codes.get(key.as_str()).copied());
         let mut unknown = 0;
         let mut candidates = Vec::new();
         if let Some(isbns) = self.candidates {

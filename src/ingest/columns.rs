@@ -204,7 +204,7 @@ impl Content {
         for value in table.values(column) {
             let text = value.trim();
             content.known += 1;
-            isbns += usize::from(matches!(isbn::parse(text), Some(Key::Isbn { repaired: false, .. })));
+            isbns += usize::from(matches!(isbn::parse(text), Some(Key::Isbn { mended: None, .. })));
             if let Ok(number) = text.parse::<f64>() {
                 if (-10.0..=100.0).contains(&number) {
                     marks += 1;

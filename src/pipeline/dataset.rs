@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::attributes::Joined;
 use crate::catalog::encode::{self, Encoded};
-use crate::catalog::keys::LOST_ZEROS;
+use crate::catalog::keys::{Keying, LOST_CHECK_DIGIT, LOST_ZEROS};
 use crate::catalog::makers::{Particulars, Related};
 use crate::catalog::metadata::BookTable;
 use crate::catalog::rejects::{Example, Rejects};
@@ -195,6 +195,7 @@ impl<'a> Job<'a> {
         let notes = [
             (ratings.duplicates, "older ratings of the same book left out"),
             (ratings.mended.of(LOST_ZEROS), "with lost zeros put back"),
+            (ratings.mended.of(LOST_CHECK_DIGIT), "with a lost check digit put back"),
             (ratings.opaque.total(), "with a key that is no valid ISBN, kept as it is"),
             (self.rejects.total(), "rejected"),
         ];
@@ -262,7 +263,7 @@ impl Dataset {
                 kept: Some(interactions.len() as u64),
                 rated: Some(rated as u64),
                 rejected: Some(self.rejects.total()),
-                repaired: Some(mended.of(LOST_ZEROS)),
+                repaired: Some(mended.of(LOST_ZEROS) + mended.of(LOST_CHECK_DIGIT)),
                 duplicates: Some(*duplicates),
                 opaque: Some(opaque.total()),
             },
@@ -278,9 +279,9 @@ impl Dataset {
 /// Reads from the table of books, if there is one, which books are related. Books without ratings that lists
 /// may show are added to `ratings`.
 pub fn related(database: &Database, config: &Config, ratings: &mut Encoded) -> Result<Related> {
-    let codes = ratings.items.codes();
+    let (codes, keying) = (ratings.items.codes(), Keying::of(&ratings.items, config));
     let table = books::read(database, config, BookTable::default, |table, isbn, texts| {
-        table.add(&codes, isbn, Particulars::new(texts), config);
+        table.add(&codes, keying, isbn, Particulars::new(texts));
     })?;
     drop(codes);
     let mut related = table.finish(ratings, config)?;

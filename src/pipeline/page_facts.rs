@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::Local;
 
 use crate::catalog::ids::{UserId, UserRef};
-use crate::catalog::keys::{self, LOST_ZEROS, OTHER_SPELLING};
+use crate::catalog::keys::{Keying, LOST_CHECK_DIGIT, LOST_ZEROS, OTHER_SPELLING};
 use crate::catalog::language;
 use crate::console::Console;
 use crate::context::Context;
@@ -99,6 +99,7 @@ fn hygiene(dataset: &Dataset, named: bool) -> Vec<Hygiene> {
     let mended = ratings.mended.iter().map(|(what, rows, examples)| {
         let what = match what {
             LOST_ZEROS => "lost zeros given back",
+            LOST_CHECK_DIGIT => "a lost check digit given back",
             OTHER_SPELLING => "another spelling of a book, counted with it",
             other => other,
         };
@@ -152,12 +153,10 @@ fn look_through(lookup: &Lookup<'_>, dataset: &Dataset, sample: usize) -> Result
     })?;
     let readers = interactions.users_per_item();
     // Looked up by key: another spelling may have become the usual one since.
-    let codes = ratings.items.codes();
+    let (codes, keying) = (ratings.items.codes(), Keying::of(&ratings.items, lookup.context.config));
     let mut shown_of = vec![0; readers.len()];
     for (isbn, times) in shown {
-        if let Some(code) =
-            keys::key(&isbn, lookup.context.config).and_then(|key| codes.get(key.as_str()).copied())
-        {
+        if let Some(code) = keying.key(&isbn).and_then(|(key, _)| codes.get(key.as_str()).copied()) {
             shown_of[code as usize] += times;
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::catalog::encode::{self, Encoded, RatingColumns};
 use crate::catalog::ids::{Items, UserRef};
-use crate::catalog::keys;
+use crate::catalog::keys::Keying;
 use crate::catalog::makers::{BookTexts, Groups, Particulars, Related};
 use crate::catalog::split::{Later, Split};
 use crate::catalog::times;
@@ -30,12 +30,13 @@ pub fn read(train: &Path, test: &Path, config: &Config) -> Result<(Encoded, Spli
         return Err(Error::new(Kind::NoRatings, "the training file holds no usable ratings"));
     }
     let (users, items) = (train.users.codes(), train.items.codes());
+    let keying = Keying::of(&train.items, config);
     let mut held_out = vec![Vec::new(); train.users.len()];
     let (mut held_out_ratings, mut later) = (Vec::new(), Vec::new());
     let mut unknown = train.items.len() as u32;
     let mut held_out_count = 0;
     for_each_rating(test, config, |Line { user, isbn, rating, moment, .. }| {
-        let Some(key) = keys::key(isbn, config) else {
+        let Some((key, _)) = keying.key(isbn) else {
             return;
         };
         let (user, item) = (users.get(&user).copied(), items.get(key.as_str()).copied());
@@ -117,14 +118,14 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
         Field::Volume,
     ];
     let places = fields.map(place);
-    let codes = items.codes();
+    let (codes, keying) = (items.codes(), Keying::of(items, config));
     let mut groups = Groups::default();
     for record in Records::open(path, &dialect)? {
         let record = record?;
         let field =
             |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
-        let key = field(isbn).and_then(|isbn| keys::key(isbn, config));
-        let Some(item) = key.and_then(|key| codes.get(key.as_str())) else {
+        let key = field(isbn).and_then(|isbn| keying.key(isbn));
+        let Some(item) = key.and_then(|(key, _)| codes.get(key.as_str())) else {
             continue;
         };
         let [title, author, publisher, year, genre, description, series, volume] = places.map(field);

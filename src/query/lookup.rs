@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::catalog::ids::{UserId, UserRef};
-use crate::catalog::keys;
+use crate::catalog::keys::Keying;
 use crate::context::Context;
 use crate::database::lists::{self, Listed};
 use crate::database::publish::slots;
@@ -68,7 +68,7 @@ impl<'a> Lookup<'a> {
     /// # Errors
     /// [`Kind::NoInput`] if the model does not know the book; the hint names similar ones.
     pub fn book(&self, books: &StoredItems, word: &str) -> Result<u32> {
-        let key = keys::key(word, self.context.config);
+        let key = Keying::of(&books.items, self.context.config).key(word).map(|(key, _)| key);
         if let Some(code) = key.as_deref().and_then(|key| books.items.find(key)) {
             return Ok(code);
         }

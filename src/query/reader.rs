@@ -59,7 +59,8 @@ impl KnownReader {
         }
         for id in UserId::readings(word) {
             let reading = source::read_reader(&lookup.database, &config, id.borrow())?;
-            let ratings = encode::encode(encode::normalise(reading.columns, &config)?)?;
+            let normalised = encode::normalise_as(reading.columns, &config, Some(&model.books.items))?;
+            let ratings = encode::encode(normalised)?;
             // Where a column holds both 42 and '42', SQLite may give the ratings of both.
             if let Some(user) = ratings.users.find(id.borrow()) {
                 return Self::solve(lookup, model, id, &ratings, user).map(Some);
