@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 use polars::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::catalog::columns::RatingFrame;
+pub use crate::catalog::columns::{RatingColumns, Time, UnreadTimes};
 use crate::catalog::ids::{Items, NewBook, UserId, UserRef, Users};
 use crate::catalog::keys::{self, Keying};
 use crate::catalog::rejects::{Example, Part, Rejects};
@@ -16,94 +18,6 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::model::data::Interactions;
 use crate::model::hyperparameters::HalfLife;
-
-/// Ratings as they are read, one column per field. The columns of text ids and of times exist only if they
-/// hold anything: most tables have one kind of id, and many have no times.
-pub struct RatingColumns {
-    user_integer: PrimitiveChunkedBuilder<Int64Type>,
-    user_text: Option<StringChunkedBuilder>,
-    isbn: StringChunkedBuilder,
-    rating: Vec<f32>,
-    moment: Vec<f64>,
-    weight: Vec<f32>,
-}
-
-impl Default for RatingColumns {
-    fn default() -> Self {
-        Self {
-            user_integer: PrimitiveChunkedBuilder::new("user_integer".into(), 0),
-            user_text: None,
-            isbn: StringChunkedBuilder::new("isbn".into(), 0),
-            rating: Vec::new(),
-            moment: Vec::new(),
-            weight: Vec::new(),
-        }
-    }
-}
-
-impl std::fmt::Debug for RatingColumns {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RatingColumns of {} rows", self.rating.len())
-    }
-}
-
-impl RatingColumns {
-    /// Adds a row. `rating` is NaN for "read, not rated"; `moment` grows with time, and is minus
-    /// infinity if the time is unknown.
-    pub fn push(&mut self, user: UserRef<'_>, isbn: &str, rating: f32, moment: f64) {
-        let before = self.rating.len();
-        match user {
-            UserRef::Integer(id) => {
-                self.user_integer.append_value(id);
-                if let Some(texts) = &mut self.user_text {
-                    texts.append_null();
-                }
-            }
-            UserRef::Text(id) => {
-                self.user_integer.append_null();
-                let texts = self.user_text.get_or_insert_with(|| {
-                    let mut texts = StringChunkedBuilder::new("user_text".into(), before);
-                    (0..before).for_each(|_| texts.append_null());
-                    texts
-                });
-                texts.append_value(id);
-            }
-        }
-        self.isbn.append_value(isbn);
-        self.rating.push(rating);
-        if moment.is_finite() || !self.moment.is_empty() {
-            self.moment.resize(before, f64::NEG_INFINITY);
-            self.moment.push(moment);
-        }
-        if !self.weight.is_empty() {
-            self.weight.push(1.0);
-        }
-    }
-
-    /// Says how much the last row counts, beside others that count 1.
-    pub fn weigh_last(&mut self, weight: f32) {
-        if weight != 1.0 || !self.weight.is_empty() {
-            self.weight.resize(self.rating.len(), 1.0);
-            self.weight.last_mut().into_iter().for_each(|last| *last = weight);
-        }
-    }
-
-    fn into_frame(self) -> PolarsResult<DataFrame> {
-        let mut columns = vec![
-            self.user_integer.finish().into_column(),
-            self.isbn.finish().into_column(),
-            Column::new("rating".into(), self.rating),
-        ];
-        columns.extend(self.user_text.map(|texts| texts.finish().into_column()));
-        if !self.moment.is_empty() {
-            columns.push(Column::new("moment".into(), self.moment));
-        }
-        if !self.weight.is_empty() {
-            columns.push(Column::new("weight".into(), self.weight));
-        }
-        DataFrame::new_infer_height(columns)
-    }
-}
 
 /// Ratings in codes, and the ids behind the codes.
 #[derive(Clone, Debug)]
@@ -129,6 +43,8 @@ pub struct Encoded {
     pub duplicates: u64,
     /// Kept rows whose key is no valid ISBN, by reason.
     pub opaque: Rejects,
+    /// Kept rows whose time is taken for unknown.
+    pub unread_times: UnreadTimes,
 }
 
 impl Encoded {
@@ -214,6 +130,7 @@ pub struct Normalised {
     rejects: Rejects,
     mended: Rejects,
     opaque: Rejects,
+    unread_times: UnreadTimes,
 }
 
 /// Brings every spelling of a book to one key, and drops ratings that are off the scale.
@@ -224,7 +141,7 @@ pub fn normalise(columns: RatingColumns, config: &Config) -> Result<Normalised> 
 /// As [`normalise`], of a few rows whose books are to have the keys that they have in a vocabulary.
 pub fn normalise_as(columns: RatingColumns, config: &Config, items: Option<&Items>) -> Result<Normalised> {
     let mut rejects = Rejects::default();
-    let frame = columns.into_frame()?;
+    let RatingFrame { frame, unread_times } = columns.into_frame(config.source.dates)?;
     let (frame, scale) = within_scale(frame, &config.source.scale, &mut rejects)?;
     let keying = items.map(|items| Keying::of(items, config));
     let books = keys::assign(&frame, config, keying)?;
@@ -238,12 +155,12 @@ pub fn normalise_as(columns: RatingColumns, config: &Config, items: Option<&Item
     let known = frame.column("item")?.is_not_null();
     let frame = if known.all() { frame } else { frame.filter(&known)? };
     let (items, mended, opaque) = (books.items, books.mended, books.opaque);
-    Ok(Normalised { frame, items, scale, rejects, mended, opaque })
+    Ok(Normalised { frame, items, scale, rejects, mended, opaque, unread_times })
 }
 
 /// Gives readers their codes, and sorts the ratings by reader.
 pub fn encode(normalised: Normalised) -> Result<Encoded> {
-    let Normalised { frame, items, scale, rejects, mended, opaque } = normalised;
+    let Normalised { frame, items, scale, rejects, mended, opaque, unread_times } = normalised;
     let (users, codes) = give_out_codes(&frame)?;
     let item = frame.column("item")?.u32()?.rechunk();
     let rating = frame.column("rating")?.f32()?.rechunk();
@@ -293,6 +210,7 @@ pub fn encode(normalised: Normalised) -> Result<Encoded> {
         mended,
         duplicates,
         opaque,
+        unread_times,
     })
 }
 

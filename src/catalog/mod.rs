@@ -7,7 +7,9 @@
 
 pub mod attributes;
 mod clothes;
+mod columns;
 pub mod content;
+pub mod dates;
 pub mod editions;
 pub mod encode;
 pub mod ids;

@@ -1,25 +1,6 @@
 //! Times of ratings, in seconds, whatever unit their column counts in.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
-
 use crate::model::hyperparameters::HalfLife;
-
-/// A written time as a number that grows: seconds, or whatever unit a bare number counts in. What is no time is older
-/// than every time.
-pub fn parse(text: &str) -> f64 {
-    let text = text.trim();
-    let seconds = |time: NaiveDateTime| time.and_utc().timestamp_micros() as f64 / 1e6;
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| seconds(time.naive_utc()))
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(seconds))
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(seconds))
-        .or_else(|_| {
-            NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| seconds(day.and_time(NaiveTime::MIN)))
-        })
-        .ok()
-        .or_else(|| text.parse().ok().filter(|time: &f64| time.is_finite()))
-        .unwrap_or(f64::NEG_INFINITY)
-}
 
 /// The times in seconds; `None` if the numbers are no times (but counters, say), or most are unknown.
 ///
@@ -85,18 +66,6 @@ pub fn newest(moments: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_in_every_common_form_are_comparable() {
-        assert_eq!(parse("1970-01-02"), 86_400.0);
-        assert_eq!(parse("1970-01-02 00:00:01"), 86_401.0);
-        assert_eq!(parse("1970-01-02T00:00:01.5Z"), 86_401.5);
-        assert_eq!(parse("1970-01-02T02:00:00+02:00"), 86_400.0);
-        assert_eq!(parse("86400"), 86_400.0);
-        for nonsense in ["", "soon", "NaN", "inf"] {
-            assert_eq!(parse(nonsense), f64::NEG_INFINITY, "{nonsense:?}");
-        }
-    }
 
     #[test]
     fn the_unit_is_seen_from_the_newest() {

@@ -73,6 +73,8 @@ pub struct Source {
     pub rating: String,
     /// Its column with the time of the rating; ignored if the table has no column of that name.
     pub rated_at: String,
+    /// What comes first in times such as `03/04/2024`.
+    pub dates: DateOrder,
     /// How much each row counts, as a column or an SQL expression; empty if all count the same. Several rows of one pair
     /// add up.
     pub weight: String,
@@ -110,6 +112,17 @@ pub struct Source {
     pub attributes: String,
 }
 
+/// What comes first in dates of which only the column can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DateOrder {
+    /// Whatever the column says.
+    #[default]
+    Auto,
+    DayFirst,
+    MonthFirst,
+}
+
 impl Default for Source {
     fn default() -> Self {
         Self {
@@ -118,6 +131,7 @@ impl Default for Source {
             isbn: "isbn".into(),
             rating: "rating".into(),
             rated_at: "rated_at".into(),
+            dates: DateOrder::default(),
             weight: String::new(),
             query: String::new(),
             implicit_rating: 0.0,

@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
 
-use crate::catalog::encode::RatingColumns;
+use crate::catalog::encode::{RatingColumns, Time};
 use crate::catalog::ids::UserRef;
 use crate::catalog::rejects::{Example, Rejects};
 use crate::catalog::selection;
-use crate::catalog::times;
 use crate::config::{Config, Source};
 use crate::database::table::Table;
 use crate::database::{Database, pause, quote, selection as selected, values};
@@ -346,7 +345,7 @@ fn take(
     if !(weight.is_finite() && weight > 0.0) {
         return Err("weight_not_positive");
     }
-    columns.push(user, &isbn, rating, moment(value(3)));
+    columns.push_at(user, &isbn, rating, time(value(3)));
     columns.weigh_last(weight as f32);
     Ok(())
 }
@@ -355,13 +354,12 @@ fn number_in(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// As [`times::parse`], of any value.
-fn moment(value: ValueRef<'_>) -> f64 {
+fn time(value: ValueRef<'_>) -> Time<'_> {
     match value {
-        ValueRef::Integer(time) => time as f64,
-        ValueRef::Real(time) if time.is_finite() => time,
-        ValueRef::Text(text) => std::str::from_utf8(text).map_or(f64::NEG_INFINITY, times::parse),
-        _ => f64::NEG_INFINITY,
+        ValueRef::Integer(time) => Time::At(time as f64),
+        ValueRef::Real(time) if time.is_finite() => Time::At(time),
+        ValueRef::Text(text) => std::str::from_utf8(text).map_or(Time::Unknown, Time::Text),
+        _ => Time::Unknown,
     }
 }
 
@@ -371,17 +369,4 @@ fn example(row: &Row<'_>, width: usize) -> Example {
         value.map(values::part)
     };
     Example { user: part(0), isbn: part(1), rating: part(2), ..Example::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_of_every_type_are_comparable() {
-        let text = |text: &str| moment(ValueRef::Text(text.as_bytes()));
-        assert_eq!(text("86400"), moment(ValueRef::Integer(86_400)));
-        assert_eq!(text("1970-01-02"), moment(ValueRef::Real(86_400.0)));
-        assert!(moment(ValueRef::Null) < moment(ValueRef::Integer(i64::MIN)));
-    }
 }

@@ -28,7 +28,8 @@ pub fn reader(value: ValueRef<'_>) -> std::result::Result<UserRef<'_>, &'static 
         ValueRef::Real(id) if is_whole(id) => Ok(UserRef::Integer(id as i64)),
         ValueRef::Real(_) => Err("user_not_an_id"),
         ValueRef::Text(id) => match std::str::from_utf8(id) {
-            Ok("") => Err("missing_user"),
+            // What pandas and others make of a gap.
+            Ok("" | "nan" | "NaN" | "None" | "NULL" | "null" | "<NA>") => Err("missing_user"),
             Ok(id) => Ok(UserRef::Text(id)),
             Err(_) => Err("user_not_utf8"),
         },

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::catalog::attributes::Joined;
-use crate::catalog::encode::{self, Encoded};
+use crate::catalog::encode::{self, Encoded, UnreadTimes};
 use crate::catalog::keys::{Keying, LOST_CHECK_DIGIT, LOST_ZEROS};
 use crate::catalog::makers::{Particulars, Related};
 use crate::catalog::metadata::BookTable;
@@ -70,6 +70,7 @@ impl<'a> Job<'a> {
                 .console
                 .warn(format!("{future} ratings are dated in the future: their times count as unknown"));
         }
+        self.say_which_times_are_unread(&ratings.unread_times);
         self.rejects.absorb(std::mem::take(&mut ratings.rejects));
         self.say_what_was_read(&ratings);
         if ratings.interactions.is_empty() {
@@ -94,6 +95,25 @@ impl<'a> Job<'a> {
         };
         let memory = MemoryBudget::new(config, need)?;
         Ok(Dataset { rows, rejects: self.rejects.clone(), ratings, related, selection, digest, memory })
+    }
+
+    fn say_which_times_are_unread(&self, unread: &UnreadTimes) {
+        let console = self.context.console;
+        if unread.odd > 0 {
+            console.warn(format!(
+                "{} times cannot be read and count as unknown, such as {:?}",
+                count(unread.odd),
+                plain(&unread.odd_example)
+            ));
+        }
+        if unread.doubtful > 0 {
+            console.warn(format!(
+                "{} times count as unknown, such as {:?}: nothing says whether the day or the month comes first; set \
+                 dates = \"day-first\" or \"month-first\" under [source] in the configuration file",
+                count(unread.doubtful),
+                plain(&unread.doubtful_example)
+            ));
+        }
     }
 
     /// Reads the table of readers, if one is named, and says how it and the ratings belong together.

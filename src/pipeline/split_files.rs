@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use crate::catalog::dates;
 use crate::catalog::encode::{self, Encoded, RatingColumns};
 use crate::catalog::ids::{Items, UserRef};
 use crate::catalog::keys::Keying;
 use crate::catalog::makers::{BookTexts, Groups, Particulars, Related};
 use crate::catalog::split::{Later, Split};
-use crate::catalog::times;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
@@ -95,7 +95,8 @@ fn for_each_rating(path: &Path, config: &Config, mut take: impl FnMut(Line<'_>))
                 None => continue,
             },
         };
-        let moment = rated_at.map(|at| field(Some(at)).map_or(f64::NEG_INFINITY, times::parse));
+        let seconds = |text| dates::read(text)?.seconds(config.source.dates);
+        let moment = rated_at.map(|at| field(Some(at)).and_then(seconds).unwrap_or(f64::NEG_INFINITY));
         take(Line { place: record.number as f64, user: UserRef::Text(user), isbn, rating, moment });
     }
     Ok(rated_at.is_some())
