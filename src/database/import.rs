@@ -7,11 +7,13 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rusqlite::types::Value;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params, params_from_iter};
 
+use crate::catalog::dates;
 use crate::catalog::rejects::{self, Example, Rejects};
-use crate::config::Source;
+use crate::config::{DateOrder, Source};
 use crate::database::{Database, own_tables, quote, values};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Field, FileKind};
@@ -73,6 +75,8 @@ impl Column {
 #[derive(Clone, Debug)]
 pub struct Target {
     table: String,
+    /// What comes first in dates that the table has.
+    dates: DateOrder,
     columns: Vec<Column>,
 }
 
@@ -123,7 +127,7 @@ impl Target {
                 .hint("name it in [source]: table, user and isbn, or books and book_isbn"));
         }
         columns.retain(|column| !column.name.is_empty());
-        Ok(Self { table: table.clone(), columns })
+        Ok(Self { table: table.clone(), dates: source.dates, columns })
     }
 
     /// Makes the table if it is missing, and finds how far an earlier import of the file came. It starts from
@@ -134,6 +138,7 @@ impl Target {
     pub fn begin(&self, database: &mut Database, stamp: &Stamp, anew: bool) -> Result<(RowWriter, Progress)> {
         own_tables::prepare(database)?;
         let (begun, _) = database.write("preparing the import", |transaction| {
+            understand_times(transaction, self.dates)?;
             let made = self.make(transaction)?;
             let writer = self.look(transaction)?;
             let progress = if made || anew { Progress::default() } else { earlier(transaction, stamp)? };
@@ -198,39 +203,95 @@ impl Target {
             .filter(|(column, _)| column.in_file && !column.is_key())
             .map(|(_, (name, value))| format!("{name} = coalesce({value}, {name})"))
             .collect();
-        let (keys, sets) = (self.keys(), sets.join(", "));
-        let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
-        let action = if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {sets}") };
-        let upsert = format!("{insert} ON CONFLICT ({}) DO {action}", keys.join(", "));
-        let found: Vec<String> =
-            keys.iter().zip(&values).map(|(key, value)| format!("{key} = {value}")).collect();
-        let still = keys.iter().map(|key| format!("{key} = {key}")).next().unwrap_or_default();
-        let update = format!(
-            "UPDATE {table} SET {} WHERE {}",
-            if sets.is_empty() { still } else { sets },
-            found.join(" AND "),
-        );
-        // SQLite refuses the upsert if no unique index of the table fits it.
-        let (insert, update) = match connection.prepare(&upsert) {
-            Ok(_) => (upsert, None),
-            Err(_) => (insert, Some(update)),
+        let keys = self.keys();
+        let places = |is: fn(&Column) -> bool| {
+            let both = used.iter().zip(names.iter().zip(&values));
+            both.filter(|(column, _)| is(column)).map(|(_, (name, value))| (name, value)).collect::<Vec<_>>()
         };
+        let found: Vec<String> =
+            places(Column::is_key).iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let found = found.join(" AND ");
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+        let upsert = format!("{insert} ON CONFLICT ({}) DO NOTHING", keys.join(", "));
+        // SQLite refuses the upsert if no unique index of the table fits it.
+        let is_indexed = connection.prepare(&upsert).is_ok();
+        let insert = match is_indexed {
+            true => upsert,
+            false => format!(
+                "INSERT INTO {table} ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {found})",
+                names.join(", "),
+                values.join(", ")
+            ),
+        };
+        let given = |column: &Column| column.in_file && !column.is_key();
+        let differs: Vec<String> = places(given)
+            .iter()
+            .map(|(name, value)| format!("{name} IS NOT coalesce({value}, {name})"))
+            .collect();
+        let newer = places(|column| column.in_file && column.field == Field::RatedAt);
+        let newer = newer.first().map_or(String::new(), |(name, value)| {
+            format!(" AND nightshelf_time({value}) >= nightshelf_time({name})")
+        });
+        let update = (!sets.is_empty()).then(|| {
+            format!(
+                "UPDATE {table} SET {} WHERE {found}{newer} AND ({})",
+                sets.join(", "),
+                differs.join(" OR ")
+            )
+        });
         connection.prepare(&insert)?;
         Ok(RowWriter {
             insert,
             update,
+            is_indexed,
             fields: used.iter().map(|column| column.field).collect(),
             left_out: left_out.iter().map(|column| column.name.clone()).collect(),
         })
     }
 }
 
+/// What became of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub new: u64,
+    pub updated: u64,
+    /// They were there, as new or newer.
+    pub same: u64,
+}
+
+impl std::ops::AddAssign for Written {
+    fn add_assign(&mut self, other: Self) {
+        self.new += other.new;
+        self.updated += other.updated;
+        self.same += other.same;
+    }
+}
+
+/// Lets statements compare times, however they are written: as seconds, the least where there is none.
+fn understand_times(connection: &Connection, order: DateOrder) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("nightshelf_time", 1, flags, move |context| {
+        let seconds = match context.get_raw(0) {
+            ValueRef::Integer(time) => Some(time as f64),
+            ValueRef::Real(time) => Some(time),
+            ValueRef::Text(text) => std::str::from_utf8(text)
+                .ok()
+                .and_then(dates::read)
+                .and_then(|written| written.seconds(order)),
+            _ => None,
+        };
+        Ok(seconds.unwrap_or(f64::MIN))
+    })
+}
+
 /// Statements that write rows into a table.
 #[derive(Clone, Debug)]
 pub struct RowWriter {
+    /// Writes a row that is not there.
     insert: String,
-    /// Tried before `insert` where no unique index identifies a row.
+    /// Changes one that is, if the file's is newer; `None` if the file gives nothing but keys.
     update: Option<String>,
+    is_indexed: bool,
     fields: Vec<Field>,
     left_out: Vec<String>,
 }
@@ -248,11 +309,11 @@ impl RowWriter {
 
     /// Whether each row is found through a unique index.
     pub fn is_indexed(&self) -> bool {
-        self.update.is_none()
+        self.is_indexed
     }
 
     /// Writes a batch of rows and the progress in the file, in one transaction. Returns the progress,
-    /// including the rows that the table's constraints refused, and how long the lock was held.
+    /// including the rows that the table's constraints refused, what became of the others, and how long the lock was held.
     pub fn write(
         &self,
         database: &mut Database,
@@ -260,12 +321,12 @@ impl RowWriter {
         stamp: &Stamp,
         progress: &Progress,
         finished: bool,
-    ) -> Result<(Progress, Duration)> {
+    ) -> Result<((Progress, Written), Duration)> {
         database.write("writing the rows of a file", |transaction| {
             // The transaction may be tried again, so each try starts from the same progress.
-            let mut progress = progress.clone();
+            let (mut progress, mut written) = (progress.clone(), Written::default());
             for row in rows {
-                match self.put(transaction, row) {
+                match self.put(transaction, row, &mut written) {
                     Err(rusqlite::Error::SqliteFailure(failure, said))
                         // A trigger may have rolled everything back: that is no refusal of one row.
                         if is_refusal(failure.code) && !transaction.is_autocommit() =>
@@ -276,7 +337,7 @@ impl RowWriter {
                 }
             }
             save(transaction, stamp, &progress, finished)?;
-            Ok(progress)
+            Ok((progress, written))
         })
     }
 
@@ -292,15 +353,22 @@ impl RowWriter {
         Example { user, isbn, rating, note, ..Example::default() }
     }
 
-    fn put(&self, connection: &Connection, row: &[Value]) -> rusqlite::Result<()> {
+    fn put(&self, connection: &Connection, row: &[Value], written: &mut Written) -> rusqlite::Result<()> {
+        if connection.prepare_cached(&self.insert)?.execute(params_from_iter(row))? > 0 {
+            written.new += 1;
+            return Ok(());
+        }
+        let mut changed = 0;
         if let Some(update) = &self.update {
             let mut update = connection.prepare_cached(update)?;
             let known = update.parameter_count();
-            if update.execute(params_from_iter(row.iter().take(known)))? > 0 {
-                return Ok(());
-            }
+            changed = update.execute(params_from_iter(row.iter().take(known)))?;
         }
-        connection.prepare_cached(&self.insert)?.execute(params_from_iter(row))?;
+        if changed > 0 {
+            written.updated += 1
+        } else {
+            written.same += 1
+        }
         Ok(())
     }
 }

@@ -1,8 +1,7 @@
 //! Guesses which table holds the ratings and what its columns hold, from names and from content.
 
-use std::collections::HashSet;
-
-use crate::catalog::isbn::{self, Key};
+use super::contents::Content;
+use super::fields::{Field, fit, folded, is_isbn_name};
 
 /// A table or view, and its first rows.
 #[derive(Clone, Debug, Default)]
@@ -66,84 +65,6 @@ pub struct BooksTable {
     pub publisher: Option<String>,
 }
 
-const USERS: &[&str] = &[
-    "userid",
-    "user",
-    "readerid",
-    "reader",
-    "customerid",
-    "customer",
-    "memberid",
-    "member",
-    "patronid",
-    "patron",
-    "borrowerid",
-    "borrower",
-    "accountid",
-    "account",
-    "personid",
-    "person",
-    "clientid",
-    "client",
-    "buyerid",
-    "buyer",
-    "username",
-    "login",
-    "uid",
-    "reviewerid",
-    "reviewer",
-    "cardno",
-    "cardnumber",
-];
-const ISBNS: &[&str] = &["isbn", "isbn13", "isbn10", "bookisbn", "ean", "ean13", "gtin", "barcode"];
-const ITEMS: &[&str] = &[
-    "bookid",
-    "book",
-    "itemid",
-    "item",
-    "productid",
-    "product",
-    "sku",
-    "movieid",
-    "movie",
-    "filmid",
-    "film",
-    "articleid",
-    "article",
-    "titleid",
-    "workid",
-    "work",
-    "asin",
-    "copyid",
-];
-const RATINGS: &[&str] =
-    &["rating", "bookrating", "stars", "score", "grade", "mark", "vote", "points", "note", "ratingvalue"];
-const TIMES: &[&str] = &[
-    "ratedat",
-    "createdat",
-    "created",
-    "timestamp",
-    "reviewedat",
-    "date",
-    "time",
-    "ratedon",
-    "ts",
-    "addedat",
-    "readat",
-    "dateread",
-    "dateadded",
-    "borrowedat",
-    "loanedat",
-    "orderedat",
-    "purchasedat",
-    "updatedat",
-    "reviewdate",
-    "createdon",
-    "when",
-];
-const TITLES: &[&str] = &["title", "booktitle", "name", "bookname", "movietitle", "itemname", "fulltitle"];
-const AUTHORS: &[&str] = &["author", "authors", "bookauthor", "writer", "creator", "authorname", "director"];
-const PUBLISHERS: &[&str] = &["publisher", "publishers", "publishername", "imprint", "studio"];
 const TABLES: &[&str] = &[
     "ratings",
     "bookratings",
@@ -163,96 +84,11 @@ const TABLES: &[&str] = &[
     "bxbookratings",
 ];
 
-/// A name in lower case, letters and digits only.
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// How well a name fits a list, from 0 to 1; the first names of the list are the surest.
-fn named(name: &str, list: &[&str]) -> f64 {
+/// How well the name of a table says that it has ratings, from 0 to 1; the first of the list are the surest.
+fn as_ratings(name: &str) -> f64 {
     let name = folded(name);
-    match list.iter().position(|known| *known == name) {
-        Some(place) => 1.0 - 0.2 * place as f64 / list.len() as f64,
-        // Such as book_ean_code or user_uuid.
-        None if list.iter().any(|known| known.len() > 3 && name.contains(known)) => 0.5,
-        None => 0.0,
-    }
-}
-
-/// What the sampled values of a column look like.
-#[derive(Debug, Default)]
-struct Content {
-    /// How many values are not missing.
-    known: usize,
-    /// The share of these that are valid ISBNs.
-    isbns: f64,
-    /// The share that are numbers in the range of ratings, -10 to 100; `highest` is the greatest of them.
-    marks: f64,
-    highest: f64,
-    /// The number of distinct values, as a share.
-    distinct: f64,
-    /// The share that are times.
-    times: f64,
-    zeros: bool,
-}
-
-impl Content {
-    fn of(table: &SampledTable, column: usize) -> Self {
-        let mut content = Self::default();
-        let (mut isbns, mut marks, mut times) = (0, 0, 0);
-        let mut distinct = HashSet::new();
-        for value in table.values(column) {
-            let text = value.trim();
-            content.known += 1;
-            isbns += usize::from(matches!(isbn::parse(text), Some(Key::Isbn { mended: None, .. })));
-            if let Ok(number) = text.parse::<f64>() {
-                if (-10.0..=100.0).contains(&number) {
-                    marks += 1;
-                    content.highest = content.highest.max(number);
-                }
-                content.zeros |= number == 0.0;
-                // Seconds or milliseconds since 1970, from 1990 on.
-                times += usize::from((6.3e8..1e11).contains(&number) || (6.3e11..1e14).contains(&number));
-            } else {
-                times += usize::from(looks_like_time(text));
-            }
-            distinct.insert(text);
-        }
-        let share = |part: usize| part as f64 / content.known.max(1) as f64;
-        Self {
-            isbns: share(isbns),
-            marks: share(marks),
-            times: share(times),
-            distinct: share(distinct.len()),
-            ..content
-        }
-    }
-
-    fn as_user(&self, name: &str) -> f64 {
-        // Readers rate several books: a column that hardly repeats is more likely the row's own number.
-        let repeats = if self.known < 20 || self.distinct < 0.98 { 0.0 } else { -0.3 };
-        named(name, USERS) + repeats - self.isbns
-    }
-
-    fn as_item(&self, name: &str) -> f64 {
-        (named(name, ISBNS) + 0.2 * f64::from(u8::from(named(name, ISBNS) > 0.0))).max(named(name, ITEMS))
-            + 1.5 * self.isbns
-    }
-
-    fn as_rating(&self, name: &str) -> f64 {
-        // A few odd values do not rule a column out, and an empty table has only names.
-        let fits = self.known == 0 || self.marks > 0.9;
-        if fits { named(name, RATINGS) } else { 0.0 }
-    }
-
-    fn as_time(&self, name: &str) -> f64 {
-        if self.known == 0 || self.times > 0.5 { 0.3 + named(name, TIMES) } else { 0.0 }
-    }
-}
-
-fn looks_like_time(text: &str) -> bool {
-    let date = text.get(..10).and_then(|date| chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d").ok());
-    date.is_some()
+    let place = TABLES.iter().position(|known| *known == name);
+    place.map_or(0.0, |place| 1.0 - 0.2 * place as f64 / TABLES.len() as f64)
 }
 
 /// The column that fits best, and how well (at least 0.4); never one that is `taken`.
@@ -272,7 +108,7 @@ fn best(
 pub fn guess(tables: &[SampledTable]) -> Option<Guess> {
     let contents: Vec<Vec<Content>> = tables
         .iter()
-        .map(|table| (0..table.columns.len()).map(|column| Content::of(table, column)).collect())
+        .map(|table| (0..table.columns.len()).map(|column| Content::of(table.values(column))).collect())
         .collect();
     let mut found: Vec<(f64, u64, Guess)> = Vec::new();
     for (table, contents) in tables.iter().zip(&contents) {
@@ -283,7 +119,7 @@ pub fn guess(tables: &[SampledTable]) -> Option<Guess> {
             [Some(item), Some(user), rating.map(|(column, _)| column)].into_iter().flatten().collect();
         let time = best(table, contents, &taken, Content::as_time);
         let name = |column: usize| table.columns[column].clone();
-        let fit = item_fit + user_fit + rating.map_or(0.0, |(_, fit)| fit) + named(&table.name, TABLES);
+        let fit = item_fit + user_fit + rating.map_or(0.0, |(_, fit)| fit) + as_ratings(&table.name);
         found.push((
             fit,
             table.rows,
@@ -294,7 +130,7 @@ pub fn guess(tables: &[SampledTable]) -> Option<Guess> {
                 rating: rating.map(|(column, _)| name(column)),
                 rated_at: time.map(|(column, _)| name(column)),
                 is_isbn: contents[item].isbns > 0.5
-                    || (contents[item].known == 0 && named(&table.columns[item], ISBNS) > 0.0),
+                    || (contents[item].known == 0 && is_isbn_name(&table.columns[item])),
                 zeros: rating.filter(|(column, _)| contents[*column].zeros).map(|(column, _)| {
                     if contents[column].highest > 1.0 { Zeros::Unrated } else { Zeros::Dislike }
                 }),
@@ -316,11 +152,11 @@ fn books_table(guess: &mut Guess, tables: &[SampledTable], contents: &[Vec<Conte
         .and_then(|table| table.references.iter().find(|(from, ..)| from.eq_ignore_ascii_case(&guess.isbn)));
     let mut best_fit = 0.0;
     for (table, contents) in tables.iter().zip(contents).filter(|(table, _)| table.name != guess.ratings) {
-        let find = |list: &'static [&'static str], taken: &[usize]| {
-            best(table, contents, taken, |_, name| named(name, list)).map(|(column, _)| column)
+        let find = |field: Field, taken: &[usize]| {
+            best(table, contents, taken, |_, name| fit(name, field)).map(|(column, _)| column)
         };
-        let Some(title) = find(TITLES, &[]) else { continue };
-        let (author, publisher) = (find(AUTHORS, &[title]), find(PUBLISHERS, &[title]));
+        let Some(title) = find(Field::Title, &[]) else { continue };
+        let (author, publisher) = (find(Field::Author, &[title]), find(Field::Publisher, &[title]));
         let name = |column: usize| table.columns[column].clone();
         let isbn = best(table, contents, &[title], |content, _| content.isbns).map(|(column, _)| column);
         let same = table.columns.iter().position(|column| folded(column) == folded(&guess.isbn));

@@ -15,20 +15,22 @@ pub enum Separator {
     Comma,
     Semicolon,
     Tab,
+    Pipe,
     /// `::`, as in MovieLens; such files do not quote.
     Colons,
 }
 
 impl Separator {
-    pub(super) const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Colons];
+    pub(super) const ALL: [Self; 5] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Pipe, Self::Colons];
 
     pub(super) fn parse(text: &str) -> Result<Self> {
         let named = |separator: &Self| text == separator.text() || text == separator.to_string();
         match Self::ALL.iter().find(|separator| named(separator)) {
             Some(separator) => Ok(*separator),
             None if text == r"\t" => Ok(Self::Tab),
+            None if text == "pipe" => Ok(Self::Pipe),
             None => Err(Error::new(Kind::Config, format!("--separator {text:?} is not understood"))
-                .hint("give `,` `;` `tab` or `::`")),
+                .hint("give `,` `;` `tab` `|` or `::`")),
         }
     }
 
@@ -38,6 +40,7 @@ impl Separator {
             Self::Comma => ",",
             Self::Semicolon => ";",
             Self::Tab => "\t",
+            Self::Pipe => "|",
             Self::Colons => "::",
         }
     }

@@ -1,11 +1,13 @@
-//! What a column of a file can hold, and the names it goes by.
+//! What a column can hold, and the names it goes by, in files and in databases alike.
 
 use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
 
 use super::FileKind;
 use crate::error::{Error, Kind, Result, nearest};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     User,
     Isbn,
@@ -19,25 +21,328 @@ pub enum Field {
     Description,
     Series,
     Volume,
+    /// Whether the book was read at all: a shelf, a status.
+    State,
     /// Not imported.
     Skip,
 }
 
-/// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`.
-/// Only letters and digits count, in either case.
-const NAMES: [(Field, &[&str]); 12] = [
-    (Field::User, &["user", "user_id", "reader", "reader_id"]),
-    (Field::Isbn, &["isbn", "isbn13", "isbn10", "book_id", "movie_id", "item_id", "book", "item"]),
-    (Field::Rating, &["rating", "book_rating", "stars"]),
-    (Field::RatedAt, &["rated_at", "timestamp", "time", "date"]),
-    (Field::Title, &["title", "book_title", "original_title"]),
-    (Field::Author, &["author", "book_author", "authors"]),
-    (Field::Year, &["year", "year_of_publication", "publication_year", "original_publication_year"]),
-    (Field::Publisher, &["publisher"]),
-    (Field::Genre, &["genre", "genres", "subject", "subjects", "category", "categories"]),
-    (Field::Description, &["description", "summary", "blurb"]),
-    (Field::Series, &["series", "series_title", "series_name"]),
-    (Field::Volume, &["volume", "series_index", "series_number"]),
+/// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`. Only letters and digits count,
+/// in either case; the first of each is what `--columns` calls it.
+const NAMES: [(Field, &[&str]); 13] = [
+    (
+        Field::User,
+        &[
+            "user",
+            "user_id",
+            "reader",
+            "reader_id",
+            "customer_id",
+            "customer",
+            "member_id",
+            "member",
+            "patron_id",
+            "patron",
+            "borrower_id",
+            "borrower",
+            "borrowernumber",
+            "account_id",
+            "account",
+            "person_id",
+            "person",
+            "client_id",
+            "client",
+            "buyer_id",
+            "buyer",
+            "reviewer_id",
+            "reviewer",
+            "user_uuid",
+            "username",
+            "login",
+            "uid",
+            "card_no",
+            "cardnumber",
+            "customer_number",
+            "kunde",
+            "kunden_id",
+            "kundennummer",
+            "kundennr",
+            "leser",
+            "leser_id",
+            "lesernummer",
+            "benutzer",
+            "benutzer_id",
+            "nutzer",
+            "nutzer_id",
+            "mitglied",
+            "entleiher",
+            "utilisateur",
+            "id_utilisateur",
+            "lecteur",
+            "adherent",
+            "abonne",
+            "emprunteur",
+            "acheteur",
+            "usuario",
+            "usuario_id",
+            "id_usuario",
+            "lector",
+            "cliente",
+            "socio",
+            "prestatario",
+            "gebruiker",
+            "gebruiker_id",
+            "lezer",
+            "klant",
+            "klantnummer",
+            "lener",
+            "lid",
+        ],
+    ),
+    (
+        Field::Isbn,
+        &[
+            "isbn",
+            "isbn13",
+            "isbn10",
+            "isbn_uid",
+            "book_isbn",
+            "ean",
+            "ean13",
+            "gtin",
+            "isbns",
+            "parent_asin",
+            "asin",
+            "barcode",
+            "book_id",
+            "book",
+            "movie_id",
+            "item_id",
+            "product_id",
+            "edition_id",
+            "work_id",
+            "title_id",
+            "article_id",
+            "film_id",
+            "biblionumber",
+            "biblio_id",
+            "movie",
+            "item",
+            "product",
+            "edition",
+            "work",
+            "film",
+            "article",
+            "sku",
+            "buch",
+            "buch_id",
+            "werk",
+            "artikel",
+            "artikelnummer",
+            "livre",
+            "livre_id",
+            "ouvrage",
+            "libro",
+            "libro_id",
+            "obra",
+            "boek",
+            "boek_id",
+            "copy_id",
+        ],
+    ),
+    (
+        Field::Rating,
+        &[
+            "rating",
+            "my_rating",
+            "book_rating",
+            "stars",
+            "star_rating",
+            "user_rating",
+            "overall",
+            "rating_value",
+            "score",
+            "review_score",
+            "grade",
+            "mark",
+            "vote",
+            "points",
+            "bewertung",
+            "sterne",
+            "wertung",
+            "note",
+            "etoiles",
+            "evaluation",
+            "puntuacion",
+            "calificacion",
+            "valoracion",
+            "nota",
+            "estrellas",
+            "beoordeling",
+            "waardering",
+            "sterren",
+            "cijfer",
+        ],
+    ),
+    (
+        Field::RatedAt,
+        &[
+            "rated_at",
+            "rated_on",
+            "timestamp",
+            "unix_review_time",
+            "review_time",
+            "reviewed_at",
+            "review_date",
+            "date_read",
+            "last_date_read",
+            "read_at",
+            "finished_at",
+            "borrowed_at",
+            "loaned_at",
+            "loan_date",
+            "issuedate",
+            "issue_date",
+            "checkout_date",
+            "ordered_at",
+            "order_date",
+            "purchased_at",
+            "purchase_date",
+            "created_at",
+            "created",
+            "created_on",
+            "date_added",
+            "added_at",
+            "entry_date",
+            "updated_at",
+            "last_modified",
+            "date",
+            "time",
+            "datetime",
+            "ts",
+            "when",
+            "datum",
+            "ausleihdatum",
+            "bestelldatum",
+            "kaufdatum",
+            "zeit",
+            "date_pret",
+            "date_emprunt",
+            "date_achat",
+            "fecha",
+            "fecha_prestamo",
+            "leendatum",
+            "uitleendatum",
+        ],
+    ),
+    (
+        Field::Title,
+        &[
+            "title",
+            "book_title",
+            "original_title",
+            "item_title",
+            "movie_title",
+            "full_title",
+            "titel",
+            "buchtitel",
+            "titre",
+            "titulo",
+            "name",
+            "book_name",
+            "item_name",
+        ],
+    ),
+    (
+        Field::Author,
+        &[
+            "author",
+            "book_author",
+            "authors",
+            "primary_author",
+            "writer",
+            "creator",
+            "author_name",
+            "autor",
+            "verfasser",
+            "autoren",
+            "auteur",
+            "auteurs",
+            "autores",
+            "schrijver",
+            "director",
+        ],
+    ),
+    (
+        Field::Year,
+        &[
+            "year",
+            "year_of_publication",
+            "publication_year",
+            "year_published",
+            "original_publication_year",
+            "pub_year",
+            "pubdate",
+            "erscheinungsjahr",
+            "jahr",
+            "annee",
+            "ano",
+            "jaar",
+        ],
+    ),
+    (
+        Field::Publisher,
+        &[
+            "publisher",
+            "publishers",
+            "publisher_name",
+            "imprint",
+            "verlag",
+            "editeur",
+            "editorial",
+            "uitgever",
+            "studio",
+        ],
+    ),
+    (Field::Genre, &["genre", "genres", "subject", "subjects", "category", "categories", "sachgruppe"]),
+    (Field::Description, &["description", "summary", "blurb", "klappentext"]),
+    (Field::Series, &["series", "series_title", "series_name", "reihe"]),
+    (Field::Volume, &["volume", "series_index", "series_number", "band"]),
+    (
+        Field::State,
+        &[
+            "state",
+            "exclusive_shelf",
+            "read_status",
+            "reading_status",
+            "status",
+            "is_read",
+            "is_finished",
+            "finished",
+            "shelf",
+            "collections",
+            "order_status",
+            "loan_status",
+        ],
+    ),
+];
+
+/// Words that make of a name another one: an average rating is nobody's.
+const OTHERS: [&str; 14] = [
+    "average",
+    "avg",
+    "mean",
+    "count",
+    "counts",
+    "total",
+    "num",
+    "lending",
+    "helpful",
+    "votes",
+    "sort",
+    "positions",
+    "global",
+    "image",
 ];
 
 /// The fields of a kind of file, in the order in which a file without a header has them.
@@ -49,24 +354,85 @@ pub(super) fn usual_order(kind: FileKind) -> &'static [Field] {
     }
 }
 
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = NAMES.iter().find(|(field, _)| field == self).map(|(_, names)| *names);
-        f.write_str(names.and_then(|names| names.first()).unwrap_or(&"-"))
+/// The fields that a kind of file is imported for.
+pub(super) fn wanted(kind: FileKind) -> &'static [Field] {
+    use Field::{
+        Author, Description, Genre, Isbn, Publisher, RatedAt, Rating, Series, Title, User, Volume, Year,
+    };
+    match kind {
+        FileKind::Ratings => &[User, Isbn, Rating, RatedAt],
+        FileKind::Books => &[Isbn, Title, Author, Year, Publisher, Genre, Description, Series, Volume],
     }
 }
 
-/// The field that each name of a header stands for.
-pub(super) fn named(header: &[String]) -> Vec<Field> {
-    let squash = |name: &str| -> String {
-        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(names(*self).first().unwrap_or(&"-"))
+    }
+}
+
+/// The names that a field goes by.
+pub fn names(field: Field) -> &'static [&'static str] {
+    NAMES.iter().find(|(other, _)| *other == field).map_or(&[], |(_, names)| names)
+}
+
+/// A name in lower case, letters and digits only, without accents.
+pub fn folded(name: &str) -> String {
+    name.nfd().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The words of a name: `customerId`, `Customer-ID` and `customer_id` have the same two.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = !c.is_alphanumeric()
+            || c.is_uppercase() && before.is_lowercase()
+            || c.is_ascii_digit() != before.is_ascii_digit() && before.is_alphanumeric();
+        if begins {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().into_iter().for_each(|word| word.extend(c.to_lowercase()));
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// How well a name fits a field: from 0.8 to 1 if it is one of the field's names, the first of which are the surest; 0.5
+/// if such a name is among its words; else 0.
+pub fn fit(name: &str, field: Field) -> f64 {
+    let (whole, list) = (folded(name), names(field));
+    if let Some(place) = list.iter().position(|known| folded(known) == whole) {
+        return 1.0 - 0.2 * place as f64 / list.len() as f64;
+    }
+    let own = words(name);
+    if own.iter().any(|word| OTHERS.contains(&word.as_str())) {
+        return 0.0;
+    }
+    let is_inside = |known: &&&str| {
+        let known = words(known);
+        known.iter().map(String::len).sum::<usize>() > 3 && own.windows(known.len()).any(|part| part == known)
     };
-    let header: Vec<String> = header.iter().map(|name| squash(name)).collect();
+    if list.iter().any(|known| is_inside(&known)) { 0.5 } else { 0.0 }
+}
+
+/// Whether a name says that its column has ISBNs.
+pub fn is_isbn_name(name: &str) -> bool {
+    let is = |word: &String| ["isbn", "isbns", "ean", "gtin"].contains(&word.as_str());
+    words(name).iter().any(is) || folded(name).starts_with("isbn") || folded(name).starts_with("ean1")
+}
+
+/// The field that each name of a header stands for, by the names alone.
+pub(super) fn named(header: &[String]) -> Vec<Field> {
     let mut columns = vec![Field::Skip; header.len()];
-    for (field, names) in NAMES {
-        let mut places = names.iter().filter_map(|name| header.iter().position(|h| *h == squash(name)));
-        if let Some(column) = places.next().and_then(|place| columns.get_mut(place)) {
-            *column = field;
+    for (field, _) in NAMES {
+        let fits = header.iter().map(|name| fit(name, field)).enumerate();
+        let best = fits.filter(|(place, fit)| *fit >= 0.8 && columns[*place] == Field::Skip);
+        if let Some((place, _)) = best.rev().max_by(|a, b| a.1.total_cmp(&b.1)) {
+            columns[place] = field;
         }
     }
     columns
@@ -74,14 +440,83 @@ pub(super) fn named(header: &[String]) -> Vec<Field> {
 
 /// A column as named on the command line.
 pub(super) fn column(name: &str) -> Result<Field> {
-    match named(&[name.to_owned()]).first() {
-        Some(Field::Skip) | None if !matches!(name.trim(), "-" | "") => {
+    let known = NAMES.iter().find(|(_, names)| names.iter().any(|known| folded(known) == folded(name)));
+    match known {
+        Some((field, _)) => Ok(*field),
+        None if matches!(name.trim(), "-" | "") => Ok(Field::Skip),
+        None => {
             let all = NAMES.iter().flat_map(|(_, names)| names.iter().copied());
-            let meant = nearest(name, all).map(|near| format!("; did you mean {near}?"));
-            let meant = meant.unwrap_or_default();
-            Err(Error::new(Kind::Config, format!("--columns: there is no column {name}{meant}"))
-                .hint("give user, isbn, rating, rated_at, title, author, year, publisher, genre, description, series, volume, or `-`"))
+            let meant = nearest(name, all).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            Err(Error::new(Kind::Config, format!("--columns: there is no column {name}{meant}")).hint(
+                "give user, isbn, rating, rated_at, title, author, year, publisher, genre, description, series, volume, \
+                 or `-`, in the order of the file; or which is which, as in user=Customer,isbn=EAN",
+            ))
         }
-        field => Ok(field.copied().unwrap_or(Field::Skip)),
+    }
+}
+
+/// What each column holds, as `--columns` says: a list by place, or fields with the names of their columns.
+///
+/// # Errors
+/// [`Kind::Config`] if a word is no field, or a name no column of `header`.
+pub(super) fn as_told(told: &[String], header: &[String]) -> Result<Vec<Field>> {
+    if !told.iter().any(|word| word.contains('=')) {
+        return told.iter().map(|name| column(name)).collect();
+    }
+    let mut columns = vec![Field::Skip; header.len()];
+    for word in told {
+        let Some((field, name)) = word.split_once('=') else {
+            return Err(Error::new(Kind::Config, format!("--columns: {word} says not which column it is"))
+                .hint("give either a list by place, or all as in user=Customer,isbn=EAN"));
+        };
+        let field = column(field)?;
+        let exact = header.iter().position(|own| own.trim() == name.trim());
+        let place = exact.or_else(|| header.iter().position(|own| folded(own) == folded(name)));
+        let Some(place) = place else {
+            let near = nearest(name, header.iter().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            return Err(Error::new(Kind::Config, format!("--columns: the file has no column {name}{near}"))
+                .hint(format!("it has {}", header.join(", "))));
+        };
+        columns[place] = field;
+    }
+    Ok(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_by_whole_words() {
+        for (name, field) in [
+            ("User-ID", Field::User),
+            ("Customer ID", Field::User),
+            ("borrowernumber", Field::User),
+            ("reviewerID", Field::User),
+            ("Kundennummer", Field::User),
+            ("ISBN-13", Field::Isbn),
+            ("parent_asin", Field::Isbn),
+            ("EAN", Field::Isbn),
+            ("Book-Rating", Field::Rating),
+            ("My Rating", Field::Rating),
+            ("Puntuación", Field::Rating),
+            ("created_at", Field::RatedAt),
+            ("Book-Title", Field::Title),
+        ] {
+            assert!(fit(name, field) >= 0.8, "{name}");
+        }
+        assert_eq!(fit("review/score", Field::Rating), fit("review_score", Field::Rating));
+        assert_eq!(fit("book_ean_code", Field::Isbn), 0.5);
+        for (name, field) in [
+            ("bookmark_key", Field::Rating),
+            ("Average Rating", Field::Rating),
+            ("ratings_count", Field::Rating),
+            ("Lending Patron", Field::User),
+            ("notes", Field::Rating),
+            ("dateless", Field::RatedAt),
+        ] {
+            assert_eq!(fit(name, field), 0.0, "{name}");
+        }
     }
 }

@@ -1,24 +1,36 @@
 //! Reads files of ratings or books from elsewhere, as one stream of records.
 //!
-//! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. Text comes in [`lines`],
-//! which are cut into fields ([`cutting`]); Parquet has rows already ([`parquet`]). A column of a file is
-//! recognised by its name ([`fields`]), a column of a database also by its content ([`columns`]). A new
-//! format would be one more source of rows beside text and Parquet.
+//! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. An [`Origin`] is a file or a table in
+//! a zip; [`lines`] unpacks it and [`text`] brings it to UTF-8. Lines are cut into fields ([`cutting`]); [`json`],
+//! [`parquet`] and [`sheet`] have rows already. What a column holds is judged by its name ([`fields`]) and its values
+//! ([`contents`]): in a file by [`judge`], in a database by [`columns`]. [`states`] and [`filter`] know what is no reading.
 
 pub mod columns;
+mod contents;
 mod cutting;
 mod dialect;
 mod fields;
+mod filter;
+mod json;
+mod judge;
 mod lines;
+mod origin;
 mod parquet;
 mod records;
+mod sheet;
+pub mod states;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use clap::{Args, ValueEnum};
 
+use crate::config::DateOrder;
+pub use contents::is_missing;
 pub use dialect::Dialect;
-pub use fields::Field;
+pub use fields::{Field, is_isbn_name};
+pub use filter::LEFT_OUT;
+pub use origin::Origin;
 pub use records::{Record, Records};
 
 /// How to read a text file, where its first lines do not tell.
@@ -27,7 +39,7 @@ pub struct Hints {
     /// What the files hold; looked for in their first lines otherwise.
     #[arg(long, value_enum)]
     pub kind: Option<FileKind>,
-    /// What stands between two fields: `,` `;` `tab` or `::`; looked for otherwise.
+    /// What stands between two fields: `,` `;` `tab` `|` or `::`; looked for otherwise.
     #[arg(long, value_name = "TEXT")]
     pub separator: Option<String>,
     /// How letters are stored; UTF-8 where the bytes allow it, else Latin-1.
@@ -36,10 +48,39 @@ pub struct Hints {
     /// Whether the first line names the columns; looked for otherwise.
     #[arg(long, value_name = "BOOL")]
     pub header: Option<bool>,
-    /// The file's columns in order, such as `user,isbn,rating,rated_at` or
-    /// `isbn,title,author,year,publisher`; `-` skips one.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    /// Which column is which, as `user=Customer,isbn=EAN`; or all in order, as `user,isbn,-,rating`, where `-` skips one.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', allow_hyphen_values = true)]
     pub columns: Vec<String>,
+    /// The reader whose own library a file is, where no column names one.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// Take only records with one of these values in a column; may be given several times.
+    #[arg(long = "where", value_name = "COLUMN=VALUE[,VALUE]")]
+    pub conditions: Vec<String>,
+    /// What comes first in dates such as 03/04/2024, where the file does not tell.
+    #[arg(long, value_enum)]
+    pub dates: Option<Dates>,
+    /// The sheet of a spreadsheet; the first otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+}
+
+/// What comes first in a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dates {
+    /// The day
+    DayFirst,
+    /// The month
+    MonthFirst,
+}
+
+impl From<Dates> for DateOrder {
+    fn from(dates: Dates) -> Self {
+        match dates {
+            Dates::DayFirst => Self::DayFirst,
+            Dates::MonthFirst => Self::MonthFirst,
+        }
+    }
 }
 
 /// What a file holds.

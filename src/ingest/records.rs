@@ -1,11 +1,12 @@
 //! Reads the records of a file one by one, however the file is packed.
 
-use std::path::Path;
-
 use super::cutting::{Quotes, cut, cut_somehow, decode, whole};
 use super::dialect::{BYTE_ORDER_MARK, Dialect};
-use super::lines::{Container, Lines};
+use super::json::JsonRows;
+use super::lines::{Format, Lines};
+use super::origin::Origin;
 use super::parquet::ParquetRows;
+use super::sheet;
 use crate::error::Result;
 
 /// How many more lines a quoted field may span: enough for any title, and few to read again.
@@ -35,6 +36,8 @@ pub struct Records {
 enum Source {
     Lines(Lines),
     Rows(ParquetRows),
+    Json(JsonRows),
+    Sheet(std::vec::IntoIter<Vec<String>>),
 }
 
 impl Records {
@@ -42,20 +45,34 @@ impl Records {
     ///
     /// # Errors
     /// As [`Dialect::sniff`].
-    pub fn open(path: &Path, dialect: &Dialect) -> Result<Self> {
+    pub fn open(origin: &Origin, dialect: &Dialect) -> Result<Self> {
         let dialect = dialect.clone();
-        match dialect.container {
-            Container::Parquet => {
-                Ok(Self { source: Source::Rows(ParquetRows::open(path)?), dialect, number: 0 })
+        let source = match dialect.format {
+            Format::Lines => return Self::of_lines(Lines::open(origin)?, dialect),
+            Format::Parquet => Source::Rows(ParquetRows::open(&origin.path)?),
+            Format::Json => {
+                let Lines { text, passed, path, .. } = Lines::open(origin)?;
+                Source::Json(JsonRows::new(text, path, passed, &dialect.sample))
             }
-            Container::Plain | Container::Gzip => Self::of_lines(Lines::open(path)?, dialect),
-        }
+            Format::Sheet => {
+                let (_, mut rows) = sheet::rows(&origin.path, dialect.sheet.as_deref())?;
+                rows.drain(..rows.len().min(dialect.skip + usize::from(dialect.header)));
+                Source::Sheet(rows.into_iter())
+            }
+        };
+        Ok(Self { source, dialect, number: 0 })
     }
 
     pub(super) fn of_lines(mut lines: Lines, dialect: Dialect) -> Result<Self> {
         lines.peek(0)?;
         if let Some(first) = lines.ahead.front_mut().filter(|line| line.starts_with(BYTE_ORDER_MARK)) {
             first.drain(..BYTE_ORDER_MARK.len());
+        }
+        let mut skipped = 0;
+        while skipped < dialect.skip
+            && let Some(line) = lines.pull()?
+        {
+            skipped += usize::from(!line.trim_ascii().is_empty());
         }
         if dialect.header {
             fields_of_lines(&mut lines, &dialect)?;
@@ -73,6 +90,8 @@ impl Records {
         match &self.source {
             Source::Lines(lines) => lines.passed.get(),
             Source::Rows(rows) => rows.bytes_read(),
+            Source::Json(rows) => rows.bytes_read(),
+            Source::Sheet(_) => 0,
         }
     }
 }
@@ -84,6 +103,8 @@ impl Iterator for Records {
         let fields = match &mut self.source {
             Source::Lines(lines) => fields_of_lines(lines, &self.dialect),
             Source::Rows(rows) => rows.next(),
+            Source::Json(rows) => rows.next(),
+            Source::Sheet(rows) => Ok(rows.next()),
         };
         let fields = fields.transpose()?;
         Some(fields.map(|fields| {

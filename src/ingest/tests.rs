@@ -6,7 +6,7 @@ use std::rc::Rc;
 use clap::Parser;
 use proptest::prelude::*;
 
-use super::lines::{Container, Lines};
+use super::lines::{Container, Format, Lines};
 use super::*;
 use crate::cli::{Cli, Command};
 use crate::error::{Kind, Result};
@@ -23,6 +23,7 @@ fn read(text: &[u8], flags: &[&str]) -> Vec<Vec<String>> {
     let lines = Lines {
         text: Box::new(Cursor::new(text.to_vec())),
         container: Container::Plain,
+        format: Format::Lines,
         ahead: VecDeque::new(),
         passed: Rc::default(),
         path: PathBuf::from("x.csv"),
@@ -76,7 +77,7 @@ fn what_is_said_is_not_guessed() {
     assert_eq!(understand(text.as_bytes(), &flags).unwrap().to_string(), told);
     let error = understand(text.as_bytes(), &["--columns", "user,isbm"]).unwrap_err();
     assert!(error.to_string().contains("did you mean isbn?"), "{error}");
-    assert!(understand(text.as_bytes(), &["--separator", "|"]).is_err());
+    assert!(understand(text.as_bytes(), &["--separator", "/"]).is_err());
 }
 
 #[test]
@@ -160,11 +161,12 @@ fn a_cut_off_gzip_is_an_error() {
 
     std::fs::write(&path, &packed).unwrap();
     let dialect = Dialect { container: Container::Gzip, ..understand(b"1,2,3\n4,5,6\n", &[]).unwrap() };
-    let whole = Records::open(&path, &dialect).unwrap();
+    let origin = Origin::file(&path);
+    let whole = Records::open(&origin, &dialect).unwrap();
     assert_eq!(whole.filter(|record| record.is_ok()).count(), 50_000);
 
     std::fs::write(&path, &packed[..packed.len() - 4]).unwrap();
-    let error = Records::open(&path, &dialect).unwrap().find_map(Result::err).unwrap();
+    let error = Records::open(&origin, &dialect).unwrap().find_map(Result::err).unwrap();
     assert_eq!(error.kind(), Kind::Io);
     assert!(error.next_step().is_some());
 }

@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::Value;
 use serde::Serialize;
 
+use crate::catalog::dates;
 use crate::catalog::rejects::{Example, Part};
-use crate::config::Config;
+use crate::config::{Config, DateOrder};
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::Database;
 use crate::database::batch_size::BatchSize;
-use crate::database::import::{Progress, Stamp, Target};
+use crate::database::import::{Progress, Stamp, Target, Written};
 use crate::database::lock::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
-use crate::ingest::{Dialect, Field, FileKind, Hints, Record, Records, number};
+use crate::ingest::{
+    Dialect, Field, FileKind, Hints, LEFT_OUT, Origin, Record, Records, is_isbn_name, is_missing, number,
+};
 use crate::text::{count, plain};
 
 /// Records in the first batch; the size of later ones follows from how long a batch takes.
@@ -51,7 +54,11 @@ pub struct FileSummary {
     pub file: String,
     pub kind: &'static str,
     pub records: u64,
+    /// New rows.
     pub written: u64,
+    pub updated: u64,
+    /// Rows that were there, as new or newer.
+    pub left_alone: u64,
     /// Numbers of records by reason.
     pub rejected: BTreeMap<String, u64>,
     pub resumed_at: Option<u64>,
@@ -65,16 +72,15 @@ pub struct FileSummary {
 /// written.
 pub fn load(context: Context<'_>, db: &Path, request: Request<'_>) -> Result<Loaded> {
     let Context { config, console, interrupt } = context;
-    let files: Vec<File> =
-        request.files.iter().map(|path| File::look(path, request.hints, config)).collect::<Result<_>>()?;
+    let files = look(request.files, request.hints, config, console)?;
     let mut database = Database::open_or_create(db, config.output.patience(), interrupt.clone())?;
     let _lock = Lock::take(&database)?;
     let mut loaded = Loaded { files: Vec::new(), failure: None };
     for file in &files {
-        console.say(format!("{}: {}", file.name, file.dialect));
+        file.announce(console);
         let load = file.load(&mut database, config, console, request.restart)?;
         file.tell(&load, console);
-        if load.written() == 0 {
+        if load.used() == 0 {
             loaded.failure = loaded.failure.or_else(|| Some(file.useless(&load)));
         }
         loaded.files.push(file.summary(&load));
@@ -84,40 +90,111 @@ pub fn load(context: Context<'_>, db: &Path, request: Request<'_>) -> Result<Loa
 
 /// A file whose format and target table are known.
 struct File {
-    path: PathBuf,
+    origin: Origin,
     /// For messages: without its folder.
     name: String,
     stamp: Stamp,
     dialect: Dialect,
+    /// What it is imported as now.
+    kind: FileKind,
     target: Target,
+}
+
+/// Looks at all files, and at each table in a zip. Ratings and books that come together go by the same column.
+fn look(paths: &[PathBuf], hints: &Hints, config: &Config, console: &Console) -> Result<Vec<File>> {
+    let mut found: Vec<(Origin, Dialect)> = Vec::new();
+    let mut passed_over: Vec<(Origin, Error)> = Vec::new();
+    for path in paths {
+        for origin in Origin::all(path)? {
+            let dialect = Dialect::sniff(&origin, hints);
+            match dialect {
+                Ok(dialect) => found.push((origin, dialect)),
+                // A zip may hold other tables, too: readers, tags.
+                Err(error) if origin.entry.is_some() && error.kind() == Kind::Config => {
+                    passed_over.push((origin, error))
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    for (origin, error) in passed_over {
+        if found.is_empty() {
+            return Err(error);
+        }
+        console.warn(format!("{} is left out: {error}", plain(&origin.name())));
+    }
+    let of_ratings = |dialect: &Dialect| dialect.kinds.contains(&FileKind::Ratings);
+    let keys: Vec<String> = found
+        .iter()
+        .filter(|(_, dialect)| of_ratings(dialect))
+        .filter_map(|(_, dialect)| dialect.key().filter(|name| !is_isbn_name(name)).map(str::to_owned))
+        .collect();
+    for (_, dialect) in found.iter_mut().filter(|(_, dialect)| !of_ratings(dialect)) {
+        keys.iter().any(|key| dialect.keyed_by(key));
+    }
+    let files = found.into_iter().flat_map(|(origin, dialect)| {
+        let kinds = dialect.kinds.clone();
+        kinds.into_iter().map(move |kind| File::new(origin.clone(), dialect.clone(), kind, config))
+    });
+    files.collect()
 }
 
 struct Load {
     progress: Progress,
+    written: Written,
     resumed_at: Option<u64>,
 }
 
 impl Load {
-    fn written(&self) -> u64 {
+    /// Records that are neither rejected nor left out.
+    fn used(&self) -> u64 {
         self.progress.records.saturating_sub(self.progress.rejects.total())
     }
 }
 
 impl File {
-    fn look(path: &Path, hints: &Hints, config: &Config) -> Result<Self> {
-        let dialect = Dialect::sniff(path, hints)?;
-        let stamp = path
-            .canonicalize()
-            .and_then(|full| Ok(Stamp::new(&full, &full.metadata()?)))
-            .map_err(|error| Error::file(&error, "read", path))?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    fn new(origin: Origin, dialect: Dialect, kind: FileKind, config: &Config) -> Result<Self> {
+        let path = &origin.path;
+        let full = path.canonicalize().map_err(|error| Error::file(&error, "read", path))?;
+        let about = full.metadata().map_err(|error| Error::file(&error, "read", path))?;
+        let mut known_as = full.into_os_string();
+        if let Some(entry) = &origin.entry {
+            known_as.push(format!("/{entry}"));
+        }
+        let is_second = dialect.kinds.first() != Some(&kind);
+        if is_second {
+            known_as.push(" (books)");
+        }
+        let name = plain(&origin.name());
+        let mut columns = dialect.columns.clone();
+        if dialect.user.is_some() {
+            columns.push(Field::User);
+        }
         Ok(Self {
-            path: path.to_owned(),
-            name: plain(&name),
-            stamp,
-            target: Target::new(&config.source, dialect.kind, &dialect.columns)?,
+            name: if is_second { format!("{name}, books") } else { name },
+            stamp: Stamp::new(Path::new(&known_as), &about),
+            target: Target::new(&config.source, kind, &columns)?,
+            kind,
             dialect,
+            origin,
         })
+    }
+
+    /// Says how the file is read, and what of it is not.
+    fn announce(&self, console: &Console) {
+        if self.dialect.kinds.first() != Some(&self.kind) {
+            return;
+        }
+        console.say(format!("{}: {}", self.name, self.dialect));
+        let left_out = self.dialect.left_out();
+        if !left_out.is_empty() {
+            console.say(format!("{}: without {}", self.name, plain(&left_out.join(", "))));
+        }
+        if self.dialect.skip > 0 {
+            let (lines, are) = if self.dialect.skip == 1 { ("line", "is") } else { ("lines", "are") };
+            console
+                .say(format!("{}: {} {lines} above the names {are} skipped", self.name, self.dialect.skip));
+        }
     }
 
     fn load(
@@ -142,7 +219,7 @@ impl File {
         let mut batch = BatchSize::new(first).within(least, LARGEST_BATCH).growing(2.0);
         let resumed_at = Some(progress.records).filter(|records| *records > 0);
 
-        let mut records = Records::open(&self.path, &self.dialect)?;
+        let mut records = Records::open(&self.origin, &self.dialect)?;
         if let Some(done) = resumed_at {
             console.say(format!("{}: goes on after record {}", self.name, count(done)));
             while records.number() < done && records.next().transpose()?.is_some() {
@@ -152,9 +229,10 @@ impl File {
             }
         }
 
-        let size = self.path.metadata().map_or(0, |about| about.len());
+        let size = self.origin.path.metadata().map_or(0, |about| about.len());
         let bar = console.bar(&self.name, size);
         let mut shown = 0;
+        let mut written = Written::default();
         loop {
             let before = progress.records;
             let mut rows = Vec::with_capacity(batch.rows);
@@ -164,21 +242,22 @@ impl File {
             {
                 read += 1;
                 progress.records = record.number;
-                match row(&record, &self.dialect, table.fields(), config.source.implicit_rating) {
+                match self.row(&record, table.fields(), config.source.implicit_rating) {
                     Ok(row) => rows.push(row),
                     Err(reason) => progress.rejects.add(reason, || example(&record, &self.dialect)),
                 }
             }
             let finished = read < batch.rows;
-            let (written, held) = table
+            let ((now, some), held) = table
                 .write(database, &rows, &self.stamp, &progress, finished)
                 .map_err(|error| self.resumable(error, before))?;
-            progress = written;
+            progress = now;
+            written += some;
             failpoint::reach("import.batch");
             bar.advance(records.bytes_read().saturating_sub(shown));
             shown = records.bytes_read();
             if finished {
-                return Ok(Load { progress, resumed_at });
+                return Ok(Load { progress, written, resumed_at });
             }
             batch.adapt(held);
         }
@@ -194,13 +273,31 @@ impl File {
     }
 
     fn tell(&self, load: &Load, console: &Console) {
-        let (records, written) = (count(load.progress.records), count(load.written()));
-        let mut line = format!("{}: {records} records, {written} written", self.name);
+        let Written { new, updated, same } = load.written;
+        let mut line =
+            format!("{}: {} records, {} written", self.name, count(load.progress.records), count(new));
+        for (rows, what) in [(updated, "updated"), (same, "left alone, as no newer ones")] {
+            if rows > 0 {
+                line += &format!(", {} {what}", count(rows));
+            }
+        }
         let rejects = &load.progress.rejects;
-        if rejects.total() > 0 {
-            let reasons = rejects.iter().map(|(reason, number, _)| format!("{} {reason}", count(number)));
-            let reasons = reasons.collect::<Vec<_>>().join(", ");
-            line += &format!("; rejected, with examples in nightshelf_rejects: {reasons}");
+        let listed = |is_left_out: bool| {
+            let of_kind = rejects.iter().filter(|(reason, ..)| LEFT_OUT.contains(reason) == is_left_out);
+            of_kind
+                .map(|(reason, number, _)| format!("{} {reason}", count(number)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let (left_out, rejected) = (listed(true), listed(false));
+        if !left_out.is_empty() {
+            line += &format!("; left out: {left_out}");
+            if let Some((_, name)) = &self.dialect.filter.state {
+                line += &format!(" (by {}; --where takes what you say)", plain(name));
+            }
+        }
+        if !rejected.is_empty() {
+            line += &format!("; rejected, with examples in nightshelf_rejects: {rejected}");
         }
         console.say(line);
         for (reason, _, examples) in rejects.iter() {
@@ -225,51 +322,85 @@ impl File {
     fn summary(&self, load: &Load) -> FileSummary {
         let rejects = load.progress.rejects.iter();
         FileSummary {
-            file: self.path.display().to_string(),
-            kind: if self.dialect.kind == FileKind::Ratings { "ratings" } else { "books" },
+            file: self.origin.path.display().to_string(),
+            kind: if self.kind == FileKind::Ratings { "ratings" } else { "books" },
             records: load.progress.records,
-            written: load.written(),
+            written: load.written.new,
+            updated: load.written.updated,
+            left_alone: load.written.same,
             rejected: rejects.map(|(reason, number, _)| (reason.to_owned(), number)).collect(),
             resumed_at: load.resumed_at,
         }
     }
-}
 
-/// The values of a record for the columns `wanted`, or the reason to reject it. ISBNs are not checked here:
-/// the nightly job sees every row anyway, and repairs what can be repaired.
-fn row(
-    record: &Record,
-    dialect: &Dialect,
-    wanted: &[Field],
-    implicit_rating: f64,
-) -> Result<Vec<Value>, &'static str> {
-    let columns = &dialect.columns;
-    let text = |place: usize| {
-        let text = record.fields.get(place).map(String::as_str);
-        text.filter(|text| !matches!(*text, "" | "NULL" | r"\N"))
-    };
-    // All fields up to the last required one must exist, and those after the last column must be empty:
-    // otherwise a separator inside a text has shifted the fields.
-    let matters = [Field::User, Field::Isbn, Field::Rating, Field::Title];
-    if columns.iter().rposition(|field| matters.contains(field)) >= Some(record.fields.len()) {
-        return Err("too_few_fields");
-    }
-    if (columns.len()..record.fields.len()).any(|place| text(place).is_some()) {
-        return Err("too_many_fields");
-    }
-    let value = |field: &Field| {
-        let text = columns.iter().position(|column| column == field).and_then(text);
-        match (field, text) {
-            (Field::User, None) => Err("missing_user"),
+    /// The values of a record for the columns `wanted`, or the reason to reject it or to leave it out. ISBNs are not
+    /// checked here: the nightly job sees every row anyway, and repairs what can be repaired.
+    fn row(
+        &self,
+        record: &Record,
+        wanted: &[Field],
+        implicit_rating: f64,
+    ) -> Result<Vec<Value>, &'static str> {
+        let Dialect { columns, filter, floats, user, dates, .. } = &self.dialect;
+        let text =
+            |place: usize| record.fields.get(place).map(|text| bare(text)).filter(|text| !is_missing(text));
+        // All fields up to the last required one must exist, and those after the last column must be empty:
+        // otherwise a separator inside a text has shifted the fields.
+        let matters = [Field::User, Field::Isbn, Field::Rating, Field::Title];
+        if columns.iter().rposition(|field| matters.contains(field)) >= Some(record.fields.len()) {
+            return Err("too_few_fields");
+        }
+        if (columns.len()..record.fields.len()).any(|place| text(place).is_some()) {
+            return Err("too_many_fields");
+        }
+        let of = |field: Field| {
+            let place = columns.iter().position(|column| *column == field)?;
+            let text = text(place)?;
+            // Such as 276725.0.
+            Some(if floats[place] { text.split('.').next().unwrap_or(text) } else { text })
+        };
+        if self.kind == FileKind::Ratings || self.dialect.kinds.len() == 1 {
+            let stars = of(Field::Rating).and_then(number);
+            let is_marked = stars.is_some_and(|stars| stars != 0.0 && stars != implicit_rating);
+            if let Some(why) = filter.why_not(&record.fields, is_marked) {
+                return Err(why);
+            }
+        }
+        let value = |field: &Field| match (field, of(*field)) {
+            (Field::User, None) => user.as_deref().map(integer_or_text).ok_or("missing_user"),
             (Field::Isbn, None) => Err("missing_isbn"),
             (Field::Rating, None) => Ok(shortest(implicit_rating)),
             (Field::Rating, Some(text)) => number(text).map(shortest).ok_or("rating_not_a_number"),
-            (Field::User | Field::RatedAt | Field::Year, Some(text)) => Ok(integer_or_text(text)),
+            (Field::RatedAt, Some(text)) => Ok(time(text, *dates)),
+            (Field::User | Field::Year, Some(text)) => Ok(integer_or_text(text)),
             (_, Some(text)) => Ok(Value::Text(text.to_owned())),
             (_, None) => Ok(Value::Null),
-        }
-    };
-    wanted.iter().map(value).collect()
+        };
+        wanted.iter().map(value).collect()
+    }
+}
+
+/// What stands in a spreadsheet's `="…"`, which keeps zeros.
+fn bare(text: &str) -> &str {
+    text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
+}
+
+/// A time as SQLite's own functions understand it. Numbers, what they already understand, and what nobody does, stay as
+/// they are.
+fn time(text: &str, order: DateOrder) -> Value {
+    let value = integer_or_text(text);
+    let is_understood =
+        |text: &str| text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+    if !matches!(value, Value::Text(_)) || is_understood(text) || text.parse::<f64>().is_ok() {
+        return value;
+    }
+    let moment = dates::read(text).and_then(|written| written.seconds(order));
+    let written = moment.and_then(|seconds| chrono::DateTime::from_timestamp(seconds as i64, 0));
+    written.map_or(value, |written| {
+        let has_clock = written.timestamp() % 86_400 != 0;
+        let form = if has_clock { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d" };
+        Value::Text(written.format(form).to_string())
+    })
 }
 
 /// A rejected record, in parts as the table would take them. With a wrong number of fields, the parts are
@@ -355,7 +486,8 @@ mod tests {
         let shop = Shop::new("");
         for _ in 0..2 {
             let told = shop.import(SOME, &Config::default()).unwrap();
-            assert_eq!(told.files[0].written, 4);
+            let FileSummary { written, updated, left_alone, .. } = &told.files[0];
+            assert_eq!(written + updated + left_alone, 4);
             let rows =
                 shop.list("SELECT typeof(user_id) || user_id || isbn || rating FROM ratings ORDER BY rowid");
             assert_eq!(rows, ["integer800020050186.0", "text00700020050180.0", "textannx7.0"]);
@@ -413,7 +545,7 @@ mod tests {
         );
         let told = shop.import(SOME, &Config::default()).unwrap();
         assert_eq!(told.files[0].rejected, BTreeMap::from([("refused_by_table".to_owned(), 1)]));
-        assert_eq!(told.files[0].written, 3);
+        assert_eq!((told.files[0].written, told.files[0].updated), (2, 1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::catalog::makers::{BookTexts, Groups, Particulars, Related};
 use crate::catalog::split::{Later, Split};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{Dialect, Field, FileKind, Hints, Records, number};
+use crate::ingest::{Dialect, Field, FileKind, Hints, Origin, Records, number};
 
 /// Reads both files, in the codes of the first.
 ///
@@ -77,10 +77,11 @@ struct Line<'a> {
 /// Gives `take` each usable line. Returns whether the file has times.
 fn for_each_rating(path: &Path, config: &Config, mut take: impl FnMut(Line<'_>)) -> Result<bool> {
     let hints = Hints { kind: Some(FileKind::Ratings), ..Default::default() };
-    let dialect = Dialect::sniff(path, &hints)?;
+    let (origin, hints) = (&Origin::file(path), &hints);
+    let dialect = Dialect::sniff(origin, hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
     let [user, isbn, rating, rated_at] = [Field::User, Field::Isbn, Field::Rating, Field::RatedAt].map(place);
-    for record in Records::open(path, &dialect)? {
+    for record in Records::open(origin, &dialect)? {
         let record = record?;
         let field =
             |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
@@ -105,7 +106,8 @@ fn for_each_rating(path: &Path, config: &Config, mut take: impl FnMut(Line<'_>))
 /// Reads from a file of books which books of `items` are related.
 pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related> {
     let hints = Hints { kind: Some(FileKind::Books), ..Default::default() };
-    let dialect = Dialect::sniff(path, &hints)?;
+    let (origin, hints) = (&Origin::file(path), &hints);
+    let dialect = Dialect::sniff(origin, hints)?;
     let place = |field: Field| dialect.columns.iter().position(|column| *column == field);
     let isbn = place(Field::Isbn);
     let fields = [
@@ -121,7 +123,7 @@ pub fn read_books(path: &Path, items: &Items, config: &Config) -> Result<Related
     let places = fields.map(place);
     let (codes, keying) = (items.codes(), Keying::of(items, config));
     let mut groups = Groups::default();
-    for record in Records::open(path, &dialect)? {
+    for record in Records::open(origin, &dialect)? {
         let record = record?;
         let field =
             |place: Option<usize>| place.and_then(|place| record.fields.get(place)).map(String::as_str);
