@@ -22,6 +22,7 @@ pub mod states;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vocabulary;
 
 use clap::{Args, ValueEnum};
 
