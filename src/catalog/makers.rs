@@ -96,6 +96,8 @@ pub struct Related {
     /// As [`Words::finish`].
     titles: Interactions,
     subjects: Interactions,
+    /// Rows of the table of books, and how many books with ratings stand in it.
+    pub in_table: (u64, usize),
 }
 
 impl Related {
@@ -245,6 +247,7 @@ impl Groups {
             years,
             titles: self.titles.finish(items),
             subjects: self.subjects.finish(items),
+            in_table: (0, 0),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::Result;
 /// Collects the rows of the table of books.
 #[derive(Debug, Default)]
 pub struct BookTable {
+    rows: u64,
     books: Vec<KnownBook>,
     /// Books without ratings; their provisional codes follow those of the books with ratings.
     unrated: Vec<NewBook>,
@@ -38,6 +39,7 @@ impl BookTable {
         isbn: &str,
         particulars: Particulars,
     ) {
+        self.rows += 1;
         let Some((key, is_isbn)) = keying.key(isbn) else {
             return;
         };
@@ -84,11 +86,17 @@ impl BookTable {
                 codes[rated as usize + place] = Some(code);
             }
         }
+        let mut found = vec![false; rated as usize];
+        let rated_books = self.books.iter().filter(|book| book.item < rated);
+        rated_books.for_each(|book| found[book.item as usize] = true);
+        let in_table = (self.rows, found.iter().filter(|is_found| **is_found).count());
         let mut groups = Groups::default();
         for book in self.books {
             groups.add(codes[book.item as usize], book.particulars);
         }
-        Ok(groups.finish(ratings.items.len()))
+        let mut related = groups.finish(ratings.items.len());
+        related.in_table = in_table;
+        Ok(related)
     }
 }
 

@@ -131,6 +131,27 @@ pub(super) fn scan(
     Ok(())
 }
 
+/// The spellings of up to `most` books, of the first rows.
+pub fn some_books(database: &Database, config: &Config, most: usize) -> Result<Vec<String>> {
+    database.read("looking at the ratings", |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        let mut statement =
+            connection.prepare(&format!("SELECT * FROM ({}\n) LIMIT {}", select.sql, most * 5))?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()?
+            && found.len() < most
+        {
+            if let Some(isbn) =
+                values::text(row.get_ref(1)?).filter(|isbn| !found.iter().any(|other| other == isbn))
+            {
+                found.push(isbn.into_owned());
+            }
+        }
+        Ok(found)
+    })
+}
+
 pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> Result<Reading> {
     database.read("looking for the reader's ratings", |connection| {
         let source = &config.source;

@@ -19,6 +19,7 @@ use crate::database::{Database, books, readers, source};
 use crate::error::{Error, Kind, Result};
 use crate::model::data::{Group, Maker};
 use crate::pipeline::clock::Clock;
+use crate::pipeline::joining;
 use crate::pipeline::memory_budget::{self, MemoryBudget, Workload};
 use crate::recommender::ranking::{EXAMPLES, learns};
 use crate::run_summary::{Counts, RatingCounts, Stage};
@@ -198,6 +199,12 @@ impl<'a> Job<'a> {
         if let (works @ 1.., books) = editions.count() {
             told.push(format!("{} works in {} editions", count(works), count(books)));
         }
+        let (rows, found) = related.in_table;
+        let rated = (0..ratings.items.len()).find(|item| ratings.items.is_rated(*item));
+        let example = rated.map_or("", |item| ratings.items.spelling(item));
+        if let Some(warning) = joining::doubt(config, ratings.items.rated_count(), found, rows, example) {
+            console.warn(warning);
+        }
         if !told.is_empty() {
             console.say(format!("books      {}, {:.1} s", told.join(", "), self.clock.of(Stage::Books)));
         }
@@ -330,5 +337,11 @@ fn no_ratings(rows: u64, rejects: &Rejects) -> Error {
             Error::new(Kind::NoRatings, format!("none of {all} ratings can be used: {}", reasons.join(", ")))
         }
     };
-    error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples")
+    match rejects.iter().all(|(reason, ..)| reason == "scientific_notation") && rows > 0 {
+        true => error.hint(
+            "a spreadsheet has cut these ISBNs to a few digits, and many books look alike: export them again with the column \
+             as text",
+        ),
+        false => error.hint("look at the table, and at [source] in the configuration file; --verbose shows examples"),
+    }
 }

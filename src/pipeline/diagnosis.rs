@@ -14,6 +14,7 @@ use crate::database::publish::slots;
 use crate::database::{Database, runs, snapshot, source};
 use crate::error::{Error, Kind, Result};
 use crate::model::device;
+use crate::pipeline::joining;
 use crate::run_summary::RunStatus;
 use crate::text::count;
 use crate::{machine, model_store};
@@ -117,7 +118,12 @@ fn examine_database(database: &mut Database, config: &Config, seen: &mut Examina
     integrity(database, seen);
     match source::count(database, config) {
         Ok(0) => seen.odd("ratings", "the ratings table is empty", "`nightshelf import` loads files"),
-        Ok(rows) => seen.good("ratings", format!("{} rows", count(rows))),
+        Ok(rows) => {
+            seen.good("ratings", format!("{} rows", count(rows)));
+            if let Some(doubt) = joining::ask(database, config)? {
+                seen.odd("books", doubt, "let book_isbn, or isbn, under [source] name the other's column");
+            }
+        }
         Err(error) => seen.bad("ratings", &error),
     }
     match database.read("looking at the tables", slots::refuse_foreign_tables) {

@@ -2,7 +2,7 @@
 //!
 //! [`night`] is the nightly job, made of [`dataset`] (within its [`memory_budget`]), [`gate`], [`train`],
 //! [`lists`] and publishing. [`backfill`] solves only what has changed, [`import`] loads files,
-//! [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for problems, and [`page_facts`] gathers the
+//! [`joining`] asks whether ratings and books belong together, [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for problems, and [`page_facts`] gathers the
 //! facts for the report.
 
 pub mod backfill;
@@ -12,6 +12,7 @@ pub mod diagnosis;
 pub mod evaluation;
 pub mod gate;
 pub mod import;
+mod joining;
 pub mod lists;
 pub mod memory_budget;
 pub mod night;

@@ -22,6 +22,7 @@ use crate::database::lock::Lock;
 use crate::error::{Error, Kind, Result};
 use crate::failpoint;
 use crate::ingest::{Dialect, Field, FileKind, Hints, LEFT_OUT, Origin, Records, is_isbn_name};
+use crate::pipeline::joining;
 use crate::text::{count, plain};
 use values::{example, row};
 
@@ -83,6 +84,10 @@ pub fn load(context: Context<'_>, db: &Path, request: Request<'_>) -> Result<Loa
             loaded.failure = loaded.failure.or_else(|| Some(file.useless(&load)));
         }
         loaded.files.push(file.summary(&load));
+    }
+    // What an application's own tables say is its affair here.
+    if let Ok(Some(doubt)) = joining::ask(&database, config) {
+        console.warn(doubt);
     }
     Ok(loaded)
 }
