@@ -54,6 +54,8 @@ mod operations;
 mod quality;
 #[path = "promises/ranker.rs"]
 mod ranker;
+#[path = "promises/recipes.rs"]
+mod recipes;
 #[path = "promises/report.rs"]
 mod report;
 #[path = "promises/rules.rs"]

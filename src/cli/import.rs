@@ -12,11 +12,12 @@ use crate::ingest::Hints;
 #[command(after_help = "\
 Examples:
   nightshelf import BX-Books.csv BX-Book-Ratings.csv.gz --db shop.db
-  nightshelf import ratings.dat --db films.db --key text --columns user,isbn,rating,rated_at
+  nightshelf import goodreads_library_export.csv --user anna --db club.db
+  nightshelf import sales.csv --db shop.db --columns user=Customer,isbn=EAN,rated_at=Date
 
 The same command goes on where it was stopped; a file that was read whole leaves the same rows again.")]
 pub struct Import {
-    /// CSV or TSV files, plain or gzip, or Parquet; `-` is not understood, since an import can be resumed.
+    /// CSV, TSV, JSON, XLSX or Parquet; plain, gzip or zip. `-` is not understood, since an import can be resumed.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]

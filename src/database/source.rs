@@ -152,6 +152,30 @@ pub fn some_books(database: &Database, config: &Config, most: usize) -> Result<V
     })
 }
 
+/// Some of the rows, a text for each column, and how many have a reader and a book.
+pub fn try_out(database: &Database, config: &Config, most: usize) -> Result<(Vec<Vec<Option<String>>>, u64)> {
+    database.read("trying the settings", |connection| {
+        let select = Select::resolve(connection, &config.source)?;
+        let mut statement = connection.prepare(&format!("SELECT * FROM ({}\n) LIMIT {most}", select.sql))?;
+        let width = statement.column_count() - usize::from(select.by_rowid);
+        let names: Vec<String> = statement.column_names().map(quote).collect();
+        let rows = statement.query_map([], |row| {
+            (0..width).map(|column| Ok(values::text(row.get_ref(column)?).map(Cow::into_owned))).collect()
+        })?;
+        let rows = rows.collect::<rusqlite::Result<_>>()?;
+        let [user, isbn] = [0, 1].map(|column| names.get(column).cloned().unwrap_or_default());
+        let usable: i64 = connection.query_row(
+            &format!(
+                "SELECT count(*) FROM ({}\n) WHERE {user} IS NOT NULL AND {isbn} IS NOT NULL",
+                select.sql
+            ),
+            [],
+            |row| row.get(0),
+        )?;
+        Ok((rows, usable.unsigned_abs()))
+    })
+}
+
 pub fn read_reader(database: &Database, config: &Config, user: UserRef<'_>) -> Result<Reading> {
     database.read("looking for the reader's ratings", |connection| {
         let source = &config.source;

@@ -20,7 +20,8 @@ pub fn survey(database: &Database) -> Result<Vec<SampledTable>> {
     let names: Vec<String> = database.read("looking at the tables", |connection| {
         let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view') \
                    AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'nightshelf_%' \
-                   AND name NOT IN ('recommendations', 'recommendations_popular') ORDER BY name";
+                   AND name NOT IN ('recommendations', 'recommendations_popular', 'recommendations_popular_by', \
+                   'recommendations_similar') ORDER BY name";
         Ok(connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     })?;
     let look = |name: &String| database.read("looking at a table", |connection| table(connection, name));

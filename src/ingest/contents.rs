@@ -25,6 +25,8 @@ pub struct Content {
     pub variety: f64,
     /// The share that are times.
     pub times: f64,
+    /// The share that are numbers other than years.
+    pub numbers: f64,
     /// The share that are texts of several words.
     pub phrases: f64,
     pub zeros: bool,
@@ -34,7 +36,7 @@ impl Content {
     /// Of some values of a column, without those that are missing.
     pub fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let mut content = Self::default();
-        let (mut isbns, mut keys, mut marks, mut times, mut phrases) = (0, 0, 0, 0, 0);
+        let (mut isbns, mut keys, mut marks, mut times, mut numbers, mut phrases) = (0, 0, 0, 0, 0, 0);
         let mut distinct = HashSet::new();
         for value in values {
             let text = value.trim();
@@ -51,6 +53,7 @@ impl Content {
                     marks += 1;
                     content.highest = content.highest.max(number);
                 }
+                numbers += usize::from(!(1400.0..2101.0).contains(&number));
                 content.zeros |= number == 0.0;
                 // Seconds or milliseconds since 1970, from 1990 on.
                 times += usize::from((6.3e8..1e11).contains(&number) || (6.3e11..1e14).contains(&number));
@@ -65,6 +68,7 @@ impl Content {
             keys: share(keys),
             marks: share(marks),
             times: share(times),
+            numbers: share(numbers),
             phrases: share(phrases),
             distinct: distinct.len(),
             variety: share(distinct.len()),

@@ -72,6 +72,10 @@ impl Sheet<'_> {
                 // What is called a rating is one, or wrong.
                 Field::Rating if fields::fit(name, field) > 0.99 => 1.0,
                 Field::Rating => content.as_rating(name),
+                // A counter tells which rating is newer, too.
+                Field::RatedAt if content.numbers > 0.9 && fields::fit(name, field) >= 0.8 => {
+                    fields::fit(name, field)
+                }
                 Field::RatedAt => content.as_time(name),
                 // A shelf has the same few words again and again.
                 Field::State if content.known > 20 && content.variety > 0.5 => 0.0,

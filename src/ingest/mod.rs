@@ -3,7 +3,7 @@
 //! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. An [`Origin`] is a file or a table in
 //! a zip; [`lines`] unpacks it and [`text`] brings it to UTF-8. Lines are cut into fields ([`cutting`]); [`json`],
 //! [`parquet`] and [`sheet`] have rows already. What a column holds is judged by its name ([`fields`]) and its values
-//! ([`contents`]): in a file by [`judge`], in a database by [`columns`]. [`states`] and [`filter`] know what is no reading.
+//! ([`contents`]): in a file by [`judge`], in a database by [`columns`], over the [`links`] of its [`schema`]. [`states`] and [`filter`] know what is no reading.
 
 pub mod columns;
 mod contents;
@@ -14,9 +14,11 @@ mod filter;
 mod json;
 mod judge;
 mod lines;
+mod links;
 mod origin;
 mod parquet;
 mod records;
+mod schema;
 mod sheet;
 pub mod states;
 #[cfg(test)]

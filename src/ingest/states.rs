@@ -102,8 +102,8 @@ pub fn state(value: &str, column: &str) -> Option<State> {
     let word: String = value.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
     if word.is_empty() {
         let column = super::fields::folded(column);
-        let is_question =
-            column.starts_with("is") || matches!(column.as_str(), "finished" | "read" | "readstatus");
+        let is_question = column.starts_with("is")
+            || matches!(column.as_str(), "finished" | "completed" | "read" | "readstatus");
         return match value.trim() {
             "0" if is_question => Some(State::Unread),
             "1" if is_question => Some(State::Read),

@@ -67,7 +67,7 @@ pub(super) const NAMES: [(Field, &[&str]); 13] = [
             "volume", "series_index", "series_number", "band",
         ]),
     (Field::State, &[
-            "state", "exclusive_shelf", "read_status", "reading_status", "status", "is_read", "is_finished",
+            "state", "exclusive_shelf", "read_status", "reading_status", "status", "is_read", "is_finished", "is_completed", "completed",
             "finished", "shelf", "collections", "order_status", "loan_status",
         ]),
 ];

@@ -270,3 +270,201 @@ fn damaged_parquet_is_an_error_about_the_file() {
     std::fs::write(&path, &whole[..4]).unwrap();
     shop.call(&["import", path.to_str().unwrap()]).failed(74, "what to do");
 }
+
+/// Imports a text under a name, with flags, and returns what was said and the rows of ratings.
+fn imported(name: &str, bytes: &[u8], flags: &[&str]) -> (Shop, crate::common::Ran) {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    let file = write(&shop, name, bytes);
+    let words: Vec<&str> = ["import", &file].iter().chain(flags).copied().collect();
+    let ran = shop.call(&words);
+    (shop, ran)
+}
+
+const ROWS: &str = "SELECT user_id, isbn, CAST(rating AS INTEGER) FROM ratings ORDER BY 1, 2";
+
+#[test]
+fn columns_are_known_by_name_and_by_what_they_hold() {
+    let [one, two] = ["9780306406157", "9780804429573"];
+    let expected = [format!("1|{one}|3"), format!("1|{two}|4"), format!("2|{one}|5")];
+    let rows = [("1", one, "3"), ("1", two, "4"), ("2", one, "5")];
+    let text = |head: &str, row: fn(&str, &str, &str) -> String| {
+        let lines: Vec<String> = rows.iter().map(|(user, isbn, rating)| row(user, isbn, rating)).collect();
+        format!("{head}{}\n", lines.join("\n"))
+    };
+    for (name, text) in [
+        ("isbn_first.csv", text("ISBN-13,Customer ID,Star Rating\n", |u, i, r| format!("{i},{u},{r}"))),
+        ("member.csv", text("member_id,isbn,rating\n", |u, i, r| format!("{u},{i},{r}"))),
+        ("kunde.csv", text("Kundennummer;EAN;Bewertung\n", |u, i, r| format!("{u};{i};{r}"))),
+        (
+            "titled.csv",
+            text("Ratings of the club\n\nisbn,user_id,rating\n", |u, i, r| format!("{i},{u},{r}")),
+        ),
+        ("sep.csv", text("sep=;\nisbn;user_id;rating\n", |u, i, r| format!("{i};{u};{r}"))),
+        ("pipe.txt", text("user_id|isbn|rating\n", |u, i, r| format!("{u}|{i}|{r}"))),
+        ("amazon.csv", text("", |u, i, r| format!("{i},{u},{r}.0,17012870{u}7"))),
+        ("dressed.csv", text("user,isbn,rating\n", |u, i, r| format!("{u}.0,\"=\"\"{i}\"\"\",{r}"))),
+        ("mac.csv", text("user_id,isbn,rating\n", |u, i, r| format!("{u},{i},{r}")).replace('\n', "\r")),
+        (
+            "rows.jsonl",
+            text("", |u, i, r| format!("{{\"user_id\": {u}, \"isbn\": \"{i}\", \"rating\": {r}}}")),
+        ),
+        (
+            "rows.json",
+            format!(
+                "[{}]",
+                text("", |u, i, r| format!("{{\"reader\": {u}, \"ean\": \"{i}\", \"stars\": {r}}},"))
+            )
+            .replace(",\n]", "]"),
+        ),
+    ] {
+        let (shop, ran) = imported(name, text.as_bytes(), &[]);
+        ran.ok();
+        assert_eq!(shop.rows(ROWS), expected, "{name}");
+    }
+    let wide: Vec<u8> = text("user_id\tisbn\trating\n", |u, i, r| format!("{u}\t{i}\t{r}"))
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for bytes in [wide.clone(), [b"\xff\xfe".to_vec(), wide].concat()] {
+        let (shop, ran) = imported("wide.txt", &bytes, &[]);
+        ran.ok();
+        assert_eq!(shop.rows(ROWS), expected);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_said_and_what_is_doubtful_is_asked() {
+    let sales = b"Order No,Buyer Name,Thing\n1,C1,9780306406157\n2,C2,9780306406157\n3,C2,9780804429573\n";
+    let (shop, ran) = imported("sales.csv", sales, &["--columns", "user=buyer name,isbn=Thing"]);
+    let ran = ran.ok();
+    assert!(ran.stderr.contains("without Order No"), "{}", ran.stderr);
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings WHERE user_id LIKE 'C%'"), 3);
+    imported("sales.csv", sales, &["--columns", "-,user,isbn"]).1.ok();
+    imported("sales.csv", sales, &["--columns", "user=Buyers"]).1.failed(78, "did you mean Buyer Name?");
+    let dump = b"/works/OL45031W\t/books/OL7000154M\t5\t2022-01-01\n/works/OL45062W\t/books/OL7000231M\t3\t2022-01-03\n";
+    imported("dump.txt", dump, &[]).1.failed(78, "no readers");
+    let dates = b"user,isbn,rating,date\n1,9780306406157,5,03/04/2024\n2,9780306406157,5,05/06/2024\n";
+    imported("dates.csv", dates, &[]).1.failed(78, "--dates day-first");
+    let (shop, ran) = imported("dates.csv", dates, &["--dates", "day-first"]);
+    ran.ok();
+    assert_eq!(shop.rows("SELECT rated_at FROM ratings ORDER BY 1"), ["2024-04-03", "2024-06-05"]);
+    for (name, bytes, what) in [
+        ("shop.sqlite", &b"SQLite format 3\0 and more"[..], "nightshelf init"),
+        ("page.csv", b"<!DOCTYPE html><html></html>", "a web page"),
+        ("old.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "XLSX or CSV"),
+        ("packed.csv.xz", b"\xfd7zXZ\0", "unxz"),
+    ] {
+        imported(name, bytes, &[]).1.failed(78, what);
+    }
+}
+
+#[test]
+fn a_library_of_ones_own_has_an_owner_and_wishes_are_no_readings() {
+    let goodreads = "Book Id,Title,Author,ISBN,ISBN13,My Rating,Average Rating,Date Read,Exclusive Shelf\n\
+        1,Emma,Jane Austen,\"=\"\"0306406152\"\"\",\"=\"\"9780306406157\"\"\",5,4.01,2024/02/01,read\n\
+        2,Dune,Frank Herbert,\"=\"\"080442957X\"\"\",\"=\"\"9780804429573\"\"\",0,4.2,,to-read\n\
+        3,Ulysses,James Joyce,\"=\"\"0002005018\"\"\",\"=\"\"9780002005012\"\"\",0,3.7,,did-not-finish\n";
+    imported("goodreads.csv", goodreads.as_bytes(), &[]).1.failed(78, "--user NAME");
+    let (shop, ran) = imported("goodreads.csv", goodreads.as_bytes(), &["--user", "anna", "--json"]);
+    let told = ran.ok().json();
+    assert_eq!(shop.rows("SELECT * FROM ratings"), ["anna|0306406152|5|2024-02-01"]);
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM books WHERE author IS NOT NULL"), 3);
+    let rejected = &told["files"][0]["rejected"];
+    assert_eq!((rejected["not_read"].as_i64(), rejected["given_up"].as_i64()), (Some(1), Some(1)), "{told}");
+    let storygraph =
+        b"Title,Authors,ISBN/UID,Read Status,Star Rating\nEmma,Jane Austen,9780306406157,read,3.75\n";
+    let (shop, ran) = imported("storygraph.csv", storygraph, &["--user", "7"]);
+    ran.ok();
+    assert_eq!(shop.rows("SELECT user_id, rating FROM ratings"), ["7|3.75"]);
+    let shelves = b"user_id,book_id,is_read,rating\n0,948,1,5\n0,947,0,0\n1,948,1,4\n1,946,0,0\n";
+    let (shop, ran) = imported("shelves.csv", shelves, &[]);
+    assert!(ran.ok().stderr.contains("left out: 2 not_read (by is_read"));
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), 2);
+    let (shop, ran) = imported("shelves.csv", shelves, &["--where", "is_read=0,1"]);
+    ran.ok();
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings"), 4);
+}
+
+#[test]
+fn the_newest_rating_wins_whatever_the_order_of_lines() {
+    let text = b"user_id,isbn,rating,rated_at\n1,9780306406157,5,2024-06-01\n1,9780306406157,1,2019-01-01\n2,9780306406157,4,2020-01-01\n";
+    let (shop, ran) = imported("newest.csv", text, &["--json"]);
+    let told = ran.ok().json();
+    let of = |what: &str| told["files"][0][what].as_i64().unwrap();
+    assert_eq!((of("written"), of("updated"), of("left_alone")), (2, 0, 1), "{told}");
+    assert_eq!(shop.rows(ROWS), ["1|9780306406157|5", "2|9780306406157|4"]);
+    let later = write(
+        &shop,
+        "later.csv",
+        b"user,isbn,rating,time\n2,9780306406157,2,1700000000\n1,9780306406157,2,1500000000\n",
+    );
+    shop.call(&["import", &later]).ok();
+    assert_eq!(shop.rows(ROWS), ["1|9780306406157|5", "2|9780306406157|2"]);
+}
+
+/// A zip of one deflated or stored file, made by hand, whose directory may lie about its size.
+fn zip(name: &str, bytes: &[u8], claimed: Option<u32>) -> Vec<u8> {
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(bytes).unwrap();
+    let packed = packer.finish().unwrap();
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    let size = claimed.unwrap_or(bytes.len() as u32);
+    let mut about = vec![20, 0, 0, 0, 8, 0, 0, 0, 0, 0];
+    about.extend(crc.sum().to_le_bytes());
+    about.extend((packed.len() as u32).to_le_bytes());
+    about.extend(size.to_le_bytes());
+    about.extend((name.len() as u16).to_le_bytes());
+    about.extend([0, 0]);
+    let mut file = [b"PK\x03\x04".to_vec(), about.clone(), name.as_bytes().to_vec(), packed].concat();
+    let start = file.len() as u32;
+    file.extend(b"PK\x01\x02\x14\0");
+    file.extend(about);
+    // Comment, disk, attributes, and where the file begins.
+    file.extend([0; 14]);
+    file.extend(name.as_bytes());
+    let length = file.len() as u32 - start;
+    file.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    file.extend(length.to_le_bytes());
+    file.extend(start.to_le_bytes());
+    file.extend([0, 0]);
+    file
+}
+
+#[test]
+fn a_zip_gives_its_tables_and_a_bomb_is_refused() {
+    let text = b"user_id,isbn,rating\n1,9780306406157,5\n2,9780306406157,4\n";
+    let (shop, ran) = imported("set.zip", &zip("data/ratings.csv", text, None), &[]);
+    ran.ok();
+    assert_eq!(shop.rows(ROWS), ["1|9780306406157|5", "2|9780306406157|4"]);
+    imported("set.zip", &zip("picture.png", text, None), &[]).1.failed(78, "no table");
+    imported("set.zip", &zip("ratings.csv", text, Some(u32::MAX)), &[]).1.failed(78, "unpacks to 4 GB");
+    // It is longer than it says.
+    let long = [&text[..], &b"3,9780306406157,4\n".repeat(9000)].concat();
+    imported("set.zip", &zip("ratings.csv", &long, Some(100)), &[]).1.failed(74, "directory");
+    imported("set.zip", &zip("ratings.csv", text, None)[..60], &[]).1.failed(74, "damaged");
+}
+
+#[test]
+fn ratings_and_books_that_come_together_go_by_the_same_column() {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    let ratings = write(&shop, "ratings.csv", b"user_id,book_id,rating\n1,1,5\n1,2,4\n2,1,3\n2,3,4\n");
+    let books = write(
+        &shop,
+        "books.csv",
+        b"book_id,isbn,authors,title\n1,439023483,Suzanne Collins,The Hunger Games\n2,439554934,J.K. Rowling,Harry Potter\n3,316015849,S. Meyer,Twilight\n",
+    );
+    let said = shop.call(&["import", &ratings, "--key", "text"]).ok().stderr
+        + &shop.call(&["import", &books, "--key", "text"]).ok().stderr;
+    assert!(said.contains("none of 3 rated books is in table books"), "{said}");
+    let said = shop.call(&["run", "--key", "text"]).ok().stderr;
+    assert!(said.contains("none of 3 rated books is in table books"), "{said}");
+    let doctor = shop.call(&["doctor", "--key", "text"]).stdout;
+    assert!(doctor.contains("none of 3 rated books"), "{doctor}");
+    shop.sql("DROP TABLE books");
+    let said = shop.call(&["import", &ratings, &books, "--key", "text"]).ok().stderr;
+    assert!(!said.contains("none of"), "{said}");
+    assert_eq!(shop.one::<i64>("SELECT count(*) FROM ratings JOIN books USING (isbn)"), 4);
+}

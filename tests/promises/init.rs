@@ -126,3 +126,108 @@ fn odd_tables_are_no_reason_to_stop() {
         assert!(file.contains(line), "{line} is not in {file}");
     }
 }
+
+/// What `init` makes of tables: the configuration file, and what was said.
+fn init_of(sql: &str) -> (Shop, String, String) {
+    let shop = Shop::empty();
+    shop.sql("DROP TABLE ratings");
+    shop.sql(sql);
+    let out = shop.folder.path().join("nightshelf.toml");
+    let ran = shop.call(&["init", "--out", out.to_str().unwrap()]).ok();
+    let file = std::fs::read_to_string(&out).unwrap();
+    shop.call(&["run", "--config", out.to_str().unwrap()]).ok();
+    (shop, file, ran.stdout)
+}
+
+/// Reader and book of the readings that a configuration names.
+fn pairs(shop: &Shop, file: &str) -> Vec<String> {
+    let query = file.lines().find_map(|line| line.strip_prefix("query = ")).expect("a query");
+    let query: toml::Value = toml::from_str::<toml::Table>(&format!("q = {query}")).unwrap()["q"].clone();
+    shop.rows(&format!("SELECT * FROM ({}) ORDER BY 1, 2", query.as_str().unwrap()))
+        .into_iter()
+        .map(|row| row.split('|').take(2).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+const BOOKS: [&str; 2] = ["9780306406157", "9780804429573"];
+
+#[test]
+fn orders_lead_to_their_customers_and_their_books() {
+    let (shop, file, said) = init_of(&format!(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT);
+         CREATE TABLE products (id INTEGER PRIMARY KEY, title TEXT, isbn TEXT);
+         CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INT REFERENCES users (id), status TEXT, created_at TEXT);
+         CREATE TABLE order_items (id INTEGER PRIMARY KEY, order_id INT REFERENCES orders (id),
+                                   product_id INT REFERENCES products (id), quantity INT);
+         CREATE TABLE reviews (id INTEGER PRIMARY KEY, user_id INT, product_id INT, stars INT);
+         INSERT INTO users VALUES (1, 'a@example.org'), (2, 'b@example.org');
+         INSERT INTO products VALUES (7, 'Emma', '{}'), (8, 'Dune', '{}');
+         INSERT INTO orders VALUES (1, 1, 'complete', '2024-01-01 10:00:00'), (2, 2, 'complete', '2024-01-02 10:00:00'),
+                                   (3, 2, 'cancelled', '2024-01-03 10:00:00');
+         INSERT INTO order_items VALUES (1, 1, 7, 1), (2, 1, 8, 1), (3, 2, 7, 1), (4, 3, 8, 1);
+         INSERT INTO reviews VALUES (1, 1, 7, 5);",
+        BOOKS[0], BOOKS[1]
+    ));
+    assert_eq!(
+        pairs(&shop, &file),
+        [format!("1 {}", BOOKS[0]), format!("1 {}", BOOKS[1]), format!("2 {}", BOOKS[0])]
+    );
+    assert!(file.contains("books = \"products\""), "{file}");
+    assert!(
+        said.contains("not counted as read: cancelled") && said.contains("3 rows with a reader and a book"),
+        "{said}"
+    );
+}
+
+#[test]
+fn copies_lead_to_their_editions() {
+    let (shop, file, _) = init_of(&format!(
+        "CREATE TABLE book (myoid INT PRIMARY KEY, isbn13 TEXT, title TEXT, author TEXT);
+         CREATE TABLE book_copy_info (copyid TEXT, item_oid INT REFERENCES book (myoid));
+         CREATE TABLE member_history (memberid TEXT, copyid TEXT, reserved_date TEXT);
+         INSERT INTO book VALUES (1, '{0}', 'Emma', 'Jane Austen'), (2, '{1}', 'Dune', 'Frank Herbert');
+         INSERT INTO book_copy_info VALUES ('{0}-1', 1), ('{0}-2', 1), ('{1}-1', 2);
+         INSERT INTO member_history VALUES ('M1', '{0}-1', '2024-01-02'), ('M2', '{0}-2', '2024-01-03'),
+                                           ('M2', '{1}-1', '2024-01-03');",
+        BOOKS[0], BOOKS[1]
+    ));
+    assert_eq!(
+        pairs(&shop, &file),
+        [format!("M1 {}", BOOKS[0]), format!("M2 {}", BOOKS[0]), format!("M2 {}", BOOKS[1])]
+    );
+}
+
+#[test]
+fn wishes_empty_tables_and_empty_columns_are_no_readings() {
+    let (shop, file, said) = init_of(&format!(
+        "CREATE TABLE reading_status (user_id INT, isbn TEXT, status TEXT, note TEXT, updated_at TEXT);
+         INSERT INTO reading_status VALUES (1, '{0}', 'want-to-read', NULL, '2024-01-01'), (1, '{1}', 'finished', NULL, '2024-01-01'),
+                                           (2, '{0}', 'finished', NULL, '2024-01-02'), (2, '{1}', NULL, NULL, '2024-01-02');",
+        BOOKS[0], BOOKS[1]
+    ));
+    assert_eq!(
+        pairs(&shop, &file),
+        [format!("1 {}", BOOKS[1]), format!("2 {}", BOOKS[0]), format!("2 {}", BOOKS[1])]
+    );
+    assert!(said.contains("not counted as read: want-to-read") && !said.contains("stars in"), "{said}");
+    // Calibre-Web: bookmarks that nobody has set, and marks of what was read.
+    let (shop, file, _) = init_of(
+        "CREATE TABLE bookmark (id INTEGER PRIMARY KEY, user_id INT, book_id INT, bookmark_key TEXT);
+         CREATE TABLE book_read_link (id INTEGER PRIMARY KEY, book_id INT, user_id INT, read_status INT, last_modified TEXT);
+         INSERT INTO book_read_link (book_id, user_id, read_status, last_modified)
+             VALUES (1, 1, 1, '2024-01-01'), (2, 1, 0, '2024-01-01'), (1, 2, 1, '2024-01-02');
+         CREATE VIEW meta AS SELECT sortconcat(book_id, user_id) AS x FROM book_read_link;",
+    );
+    assert_eq!(pairs(&shop, &file), ["1 1", "2 1"]);
+}
+
+#[test]
+fn where_nothing_fits_it_says_why_for_each_table() {
+    let shop = Shop::empty();
+    shop.sql(
+        "DROP TABLE ratings; CREATE TABLE users (id INTEGER PRIMARY KEY, login TEXT); INSERT INTO users VALUES (1, 'ann');
+         CREATE TABLE visits (member_id INT, door TEXT); INSERT INTO visits VALUES (1, 'north')",
+    );
+    let ran = shop.call(&["init"]).failed(65, "users (id, login)");
+    assert!(ran.stderr.contains("leads to no books"), "{}", ran.stderr);
+}

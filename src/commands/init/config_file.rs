@@ -1,7 +1,36 @@
 //! Writes what `init` found as a configuration file.
 
 use crate::database::quote;
-use crate::ingest::columns::{BooksTable, Guess, Zeros};
+use crate::ingest::columns::{BooksTable, Guess, Place, StateColumn, Zeros};
+
+/// The query that gives reader, book, rating and time: over all the tables on the way, and without what is no reading.
+pub(super) fn query(guess: &Guess) -> String {
+    let mut tables = vec![guess.ratings.as_str()];
+    tables.extend(guess.joins.iter().map(|join| join.table.as_str()));
+    // a, b, c, in the order of the joins.
+    let alias = |table: &str| {
+        let place = tables.iter().position(|other| *other == table).unwrap_or_default();
+        char::from(b'a' + place as u8)
+    };
+    let column = |place: &Place| format!("{}.{}", alias(&place.table), quote(&place.column));
+    let rating = guess.rating.as_ref().map_or("0".to_owned(), &column);
+    let mut columns = vec![column(&guess.user), column(&guess.isbn), rating];
+    columns.extend(guess.rated_at.as_ref().map(&column));
+    let mut sql = format!("SELECT {} FROM {} AS a", columns.join(", "), quote(&guess.ratings));
+    for join in &guess.joins {
+        let (table, name) = (quote(&join.table), alias(&join.table));
+        sql += &format!(" JOIN {table} AS {name} ON {name}.{} = {}", quote(&join.column), column(&join.from));
+    }
+    if let Some(StateColumn { place, unread, .. }) =
+        guess.state.as_ref().filter(|state| !state.unread.is_empty())
+    {
+        let unread: Vec<String> =
+            unread.iter().map(|value| format!("'{}'", value.replace('\'', "''"))).collect();
+        sql +=
+            &format!(" WHERE CAST(coalesce({}, '') AS TEXT) NOT IN ({})", column(place), unread.join(", "));
+    }
+    sql
+}
 
 pub(super) fn config_file(guess: &Guess, top: usize) -> String {
     let mut text = String::from(
@@ -14,39 +43,23 @@ pub(super) fn config_file(guess: &Guess, top: usize) -> String {
         }
         text.push_str(&format!("{key} = {}\n", toml::Value::from(value)));
     };
-    match (&guess.through, &guess.books) {
-        (Some(number), Some(books)) => {
-            let [ratings, table, user, book, isbn, number] =
-                [&guess.ratings, &books.table, &guess.user, &guess.isbn, &books.isbn, number]
-                    .map(|name| quote(name));
-            let mut columns = format!("r.{user}, b.{isbn}");
-            match (&guess.rating, &guess.rated_at) {
-                (Some(rating), _) => columns.push_str(&format!(", r.{}", quote(rating))),
-                (None, Some(_)) => columns.push_str(", 0"),
-                (None, None) => {}
-            }
-            if let Some(time) = &guess.rated_at {
-                columns.push_str(&format!(", r.{}", quote(time)));
-            }
-            line(
-                "Ratings name books by number; this query gives reader, ISBN, rating and time.",
-                "query",
-                &format!("SELECT {columns} FROM {ratings} AS r JOIN {table} AS b ON b.{number} = r.{book}"),
-            );
-        }
-        _ => {
+    match guess.needs_query() {
+        true => line("Who read which book, the stars if there are any, and when.", "query", &query(guess)),
+        false => {
+            let column =
+                |place: &Option<Place>| place.as_ref().map_or(String::new(), |place| place.column.clone());
             line("The table with the ratings, and its columns.", "table", &guess.ratings);
-            line("", "user", &guess.user);
-            line("", "isbn", &guess.isbn);
+            line("", "user", &guess.user.column);
+            line("", "isbn", &guess.isbn.column);
             line(
                 "A number; \"\" means that there is none, and every row says \"read\".",
                 "rating",
-                guess.rating.as_deref().unwrap_or_default(),
+                &column(&guess.rating),
             );
             line(
                 "Of several ratings of one book by one reader the newest counts; \"\" if there is no time.",
                 "rated_at",
-                guess.rated_at.as_deref().unwrap_or_default(),
+                &column(&guess.rated_at),
             );
         }
     }

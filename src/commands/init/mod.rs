@@ -10,14 +10,15 @@ use serde_json::json;
 use super::Outcome;
 use crate::cli::Init;
 use crate::config::Config;
+use crate::console::Console;
 use crate::context::Context;
-use crate::database::survey;
+use crate::database::{Database, source, survey};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ingest::columns::{self, SampledTable};
-use crate::text::plain;
+use crate::text::{count, plain};
 use config_file::config_file;
-use shown::shown;
+use shown::{show, shown};
 
 /// Looks at a database, shows what was found, and writes a configuration file for it.
 ///
@@ -46,7 +47,7 @@ pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
         word(&full_db),
         word(&full_out)
     );
-    let shown = shown(&guess, &tables, console);
+    let shown = shown(&guess, &tables, console) + &tried(&database, &checked, console)?;
     let (db_word, out_word) = (word(db), word(out));
     let text = format!(
         "{shown}
@@ -75,13 +76,25 @@ pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
     Ok(Outcome { text, json, failure: None })
 }
 
+/// What the settings find: some of the rows, and how many can be used.
+fn tried(database: &Database, config: &Config, console: &Console) -> Result<String> {
+    let (rows, usable) = source::try_out(database, config, ROWS)?;
+    let shown = |row: &Vec<Option<String>>| row.iter().map(|text| show(text.as_deref())).collect::<Vec<_>>();
+    let header = &["reader", "book", "rating", "when"][..rows.first().map_or(0, Vec::len).min(4)];
+    let table = console.table(header, rows.iter().map(shown).collect(), &[]);
+    let head = console.heading(&format!("Readings: {} rows with a reader and a book", count(usable)));
+    if usable == 0 {
+        console.warn("these tables give no reading yet: change the file, or run again when they have rows");
+    }
+    Ok(format!("{head}\n{table}\n"))
+}
+
+/// How many readings are shown.
+const ROWS: usize = 10;
+
 fn nothing_found(tables: &[SampledTable]) -> Error {
-    let names: Vec<String> = tables
-        .iter()
-        .map(|table| format!("{} ({})", plain(&table.name), plain(&table.columns.join(", "))))
-        .collect();
-    let what =
-        if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join("; ")) };
+    let why = columns::why_none(tables);
+    let what = if why.is_empty() { "it is empty".to_owned() } else { plain(&why.join("; ")) };
     Error::new(Kind::NoRatings, format!("no table here looks like who read which book: {what}")).hint(
         "`nightshelf import` loads files; for tables that go by names of their own, write [source] by hand, as \
          in jobs/nightly.toml",
