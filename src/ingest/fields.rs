@@ -1,32 +1,13 @@
-//! What a column can hold, and the names it goes by, in files and in databases alike.
+//! How well a name fits what a column can hold, in files and in databases alike.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::FileKind;
+pub use super::vocabulary::Field;
 use super::vocabulary::{NAMES, OTHERS};
 use crate::error::{Error, Kind, Result, nearest};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Field {
-    User,
-    Isbn,
-    Rating,
-    RatedAt,
-    Title,
-    Author,
-    Year,
-    Publisher,
-    Genre,
-    Description,
-    Series,
-    Volume,
-    /// Whether the book was read at all: a shelf, a status.
-    State,
-    /// Not imported.
-    Skip,
-}
 
 /// The fields of a kind of file, in the order in which a file without a header has them.
 pub(super) fn usual_order(kind: FileKind) -> &'static [Field] {

@@ -11,7 +11,7 @@ use crate::text::plain;
 pub(super) struct Judged {
     /// In the order of the file.
     pub columns: Vec<Field>,
-    /// What the file is imported as; one that holds both gives both.
+    /// What the file is imported as; one that holds both gives both, and one of readers alone nothing.
     pub kinds: Vec<FileKind>,
     /// Whether it is somebody's own library, so that a book without a mark was not necessarily read.
     pub is_personal: bool,
@@ -32,6 +32,9 @@ pub(super) struct Sheet<'a> {
 const PERSONAL: [&str; 7] =
     ["exclusiveshelf", "myrating", "readstatus", "bookshelves", "authorsort", "primaryauthor", "datestarted"];
 
+/// Two columns whose fits differ by less may both be meant.
+const NEAR: f64 = 0.1;
+
 impl Sheet<'_> {
     /// Decides what the columns hold.
     ///
@@ -46,7 +49,7 @@ impl Sheet<'_> {
         let is_told = !hints.columns.is_empty();
         let mut columns = match self.names {
             _ if is_told => as_told(&hints.columns, self.names.unwrap_or_default())?,
-            Some(names) => self.by_names(names, &contents),
+            Some(names) => self.by_names(names, &contents)?,
             None => Vec::new(),
         };
         if !is_told && !columns.iter().any(|field| *field != Field::Skip && *field != Field::State) {
@@ -60,7 +63,7 @@ impl Sheet<'_> {
         self.kinds(columns, &contents, hints)
     }
 
-    fn by_names(&self, names: &[String], contents: &[Content]) -> Vec<Field> {
+    fn by_names(&self, names: &[String], contents: &[Content]) -> Result<Vec<Field>> {
         let mut columns = vec![Field::Skip; names.len()];
         let fit = |place: usize, field: Field| {
             let (name, content) = (names[place].as_str(), &contents[place]);
@@ -93,12 +96,20 @@ impl Sheet<'_> {
             let least = if is_id { 0.5 } else { 0.8 };
             let free = (0..names.len()).filter(|place| columns[*place] == Field::Skip);
             let fits = free.map(|place| (place, fit(place, *field))).filter(|(_, fit)| *fit >= least);
-            // Reversed, because max_by gives the last of equals and the first is wanted.
-            if let Some((place, _)) = fits.rev().max_by(|a, b| a.1.total_cmp(&b.1)) {
-                columns[place] = *field;
+            let mut fits: Vec<(usize, f64)> = fits.collect();
+            fits.sort_by(|a, b| b.1.total_cmp(&a.1));
+            match fits.as_slice() {
+                // Each has the word in its name, and neither is called so.
+                [(one, best), (other, next), ..]
+                    if matches!(field, Field::User | Field::Isbn) && *best < 0.8 && best - next < NEAR =>
+                {
+                    return Err(undecided(*field, &names[*one], &names[*other]));
+                }
+                [(place, _), ..] => columns[*place] = *field,
+                [] => {}
             }
         }
-        columns
+        Ok(columns)
     }
 
     /// Of a file without names, or of which no name is known.
@@ -180,6 +191,10 @@ impl Sheet<'_> {
                  alone",
             ));
         }
+        let is_of_readers = has(Field::User) && !has(Field::Isbn) && self.names.is_some();
+        if is_of_readers && hints.kind.is_none() && hints.columns.is_empty() {
+            return Ok(Judged { columns, kinds: Vec::new(), is_personal });
+        }
         let kind = hints.kind.unwrap_or(match has(Field::User) || of_one {
             true => FileKind::Ratings,
             false => FileKind::Books,
@@ -233,6 +248,13 @@ impl Sheet<'_> {
         };
         puzzled("which column holds what", &first, &hint)
     }
+}
+
+fn undecided(field: Field, one: &str, other: &str) -> Error {
+    let what = if field == Field::User { "the reader" } else { "the book" };
+    Error::new(Kind::Config, plain(&format!("either {one} or {other} is {what}"))).hint(plain(&format!(
+        "say which: --columns {field}={one},… or --columns {field}={other},…, with all the columns that count"
+    )))
 }
 
 fn is_number(rows: &[Vec<String>], place: usize) -> bool {

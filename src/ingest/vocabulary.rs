@@ -1,6 +1,24 @@
-//! The names that columns go by, in English, German, French, Spanish and Dutch.
+//! What a column can hold, and the names it goes by, in English, German, French, Spanish and Dutch.
 
-use super::fields::Field;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    User,
+    Isbn,
+    Rating,
+    RatedAt,
+    Title,
+    Author,
+    Year,
+    Publisher,
+    Genre,
+    Description,
+    Series,
+    Volume,
+    /// Whether the book was read at all: a shelf, a status.
+    State,
+    /// Not imported.
+    Skip,
+}
 
 /// Names of columns, the best first: a file with both `isbn` and `book_id` means `isbn`. Only letters and digits count,
 /// in either case; the first of each is what `--columns` calls it.

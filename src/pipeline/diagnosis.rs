@@ -120,7 +120,8 @@ fn examine_database(database: &mut Database, config: &Config, seen: &mut Examina
         Ok(0) => seen.odd("ratings", "the ratings table is empty", "`nightshelf import` loads files"),
         Ok(rows) => {
             seen.good("ratings", format!("{} rows", count(rows)));
-            if let Some(doubt) = joining::ask(database, config)? {
+            // What only the application understands cannot be asked here.
+            if let Ok(Some(doubt)) = joining::ask(database, config) {
                 seen.odd("books", doubt, "let book_isbn, or isbn, under [source] name the other's column");
             }
         }

@@ -193,7 +193,7 @@ fn biblioteq() {
         "BiblioteQ",
         &format!(
             "CREATE TABLE member (memberid VARCHAR(16) PRIMARY KEY, first_name VARCHAR(128), last_name VARCHAR(128), dob VARCHAR(32));
-             CREATE TABLE book (myoid BIGINT, id VARCHAR(32) PRIMARY KEY, isbn13 VARCHAR(32), title TEXT, author TEXT, publisher TEXT);
+             CREATE TABLE book (myoid BIGINT UNIQUE, id VARCHAR(32) PRIMARY KEY, isbn13 VARCHAR(32), title TEXT, author TEXT, publisher TEXT);
              CREATE TABLE book_copy_info (item_oid BIGINT REFERENCES book (myoid), copyid VARCHAR(64), copy_number INTEGER, myoid INTEGER PRIMARY KEY);
              CREATE TABLE member_history (memberid VARCHAR(16) REFERENCES member (memberid), item_oid BIGINT, copyid VARCHAR(64),
                  reserved_date VARCHAR(32), duedate VARCHAR(32), returned_date VARCHAR(32), myoid INTEGER PRIMARY KEY,

@@ -121,6 +121,15 @@ fn look(paths: &[PathBuf], hints: &Hints, config: &Config, console: &Console) ->
             }
         }
     }
+    let is_used = |(_, dialect): &(Origin, Dialect)| !dialect.kinds.is_empty();
+    if let Some((origin, dialect)) = found.first().filter(|_| !found.iter().any(is_used)) {
+        let what = format!("{} has readers, and no books: {}", origin.name(), dialect.names.join(", "));
+        return Err(Error::new(Kind::Config, plain(&what))
+            .hint("--columns says which column is the book, such as isbn=COLUMN"));
+    }
+    for (origin, _) in found.iter().filter(|file| !is_used(file)) {
+        console.say(format!("{}: left out, as it has readers, and no books", plain(&origin.name())));
+    }
     for (origin, error) in passed_over {
         if found.is_empty() {
             return Err(error);
