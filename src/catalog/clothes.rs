@@ -58,6 +58,13 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_mark).flat_map(|piece| std::iter::once(piece).chain(piece.split_whitespace()))
 }
 
+/// Whether a piece may be one number: if it has groups, the last of them is a check digit. A date is none.
+pub(super) fn is_grouped(piece: &str) -> bool {
+    let piece = piece.trim_matches(|c: char| !c.is_alphanumeric());
+    let last = piece.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or(piece);
+    last.len() == piece.len() || last.chars().count() == 1 || piece.starts_with("97")
+}
+
 fn is_money(c: char) -> bool {
     matches!(c, '£' | '€' | '¥' | '¢')
 }

@@ -7,7 +7,7 @@
 //!
 //! A key is never repaired by guessing digits: only zeros that a spreadsheet or an INTEGER column
 //! can have lost are put back, and only if the check digit then holds; and the check digit itself, if all others are
-//! there. What else stands around an ISBN in a cell ([`clothes`]) is taken off.
+//! there. What else stands around an ISBN in a cell (`clothes`) is taken off.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -148,7 +148,7 @@ pub fn parse(spelling: &str) -> Option<Key> {
 
 /// The first valid ISBN among the pieces of a spelling.
 fn undressed(plain: &str, folded: &str) -> Option<Key> {
-    clothes::pieces(plain).find_map(|piece| {
+    clothes::pieces(plain).filter(|piece| clothes::is_grouped(piece)).find_map(|piece| {
         let piece: String = piece.chars().filter(|c| !is_separator(*c)).collect();
         let of_length =
             |length: usize| isbn13(piece.get(..length)?).ok().filter(|(_, mended)| mended.is_none());
@@ -352,6 +352,7 @@ mod tests {
             "978030640615751299",
             "978030640615712",
             "<9780306406157>",
+            "0 306 40615 2 (pbk.)",
         ] {
             assert_eq!(valid(spelling), Some(("9780306406157".into(), None)), "{spelling:?}");
         }
@@ -422,6 +423,8 @@ mod tests {
             ("9.78119E+12", Reason::ScientificNotation),
             ("4.39E+08", Reason::ScientificNotation),
             ("Dune", Reason::NotAnIsbn),
+            // In it stand 00-0700 2017, an ISBN-10 by chance.
+            ("Sat Oct 07 00:00:00 -0700 2017", Reason::NotAnIsbn),
         ] {
             assert_eq!(why_not(spelling), Some(reason), "{spelling:?}");
         }

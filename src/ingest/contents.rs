@@ -55,8 +55,10 @@ impl Content {
                 }
                 numbers += usize::from(!(1400.0..2101.0).contains(&number));
                 content.zeros |= number == 0.0;
-                // Seconds or milliseconds since 1970, from 1990 on.
-                times += usize::from((6.3e8..1e11).contains(&number) || (6.3e11..1e14).contains(&number));
+                // Seconds or milliseconds since 1970, from 1990 on; an ISBN-13 would be some day in 2280.
+                times += usize::from(
+                    !is_isbn && ((6.3e8..1e11).contains(&number) || (6.3e11..1e14).contains(&number)),
+                );
             } else {
                 times += usize::from(dates::read(text).is_some());
             }
@@ -83,7 +85,7 @@ impl Content {
     }
 
     pub fn as_item(&self, name: &str) -> f64 {
-        fields::fit(name, Field::Isbn) + 1.5 * self.isbns
+        fields::fit(name, Field::Isbn) + if self.times > 0.5 { 0.0 } else { 1.5 * self.isbns }
     }
 
     pub fn as_rating(&self, name: &str) -> f64 {

@@ -1,5 +1,7 @@
 //! What the columns of a file hold, by their names and by their values.
 
+use std::collections::HashMap;
+
 use super::contents::{Content, is_missing};
 use super::fields::{self, Field, as_told, usual_order};
 use super::{FileKind, Hints, number};
@@ -31,6 +33,12 @@ pub(super) struct Sheet<'a> {
 /// Columns that only an export of somebody's own library has, folded.
 const PERSONAL: [&str; 7] =
     ["exclusiveshelf", "myrating", "readstatus", "bookshelves", "authorsort", "primaryauthor", "datestarted"];
+
+/// Columns that reviews have, folded; what is called a title beside them is that of the review.
+const REVIEWED: [&str; 4] = ["text", "body", "helpfulvote", "verifiedpurchase"];
+
+/// With fewer second ratings of a book, titles cannot be compared.
+const FEWEST_TITLES: usize = 3;
 
 /// Two columns whose fits differ by less may both be meant.
 const NEAR: f64 = 0.1;
@@ -215,12 +223,38 @@ impl Sheet<'_> {
         if needed.iter().any(|field| !columns.contains(field)) {
             return Err(self.puzzled());
         }
+        let mut columns = columns;
+        if kind == FileKind::Ratings && hints.columns.is_empty() && !self.are_titles_of_books(&columns) {
+            columns.iter_mut().filter(|field| **field == Field::Title).for_each(|field| *field = Field::Skip);
+        }
+        let has = |field: Field| columns.contains(&field);
         let both = hints.kind.is_none()
             && kind == FileKind::Ratings
             && has(Field::Title)
             && hints.columns.is_empty();
         let kinds = if both { vec![FileKind::Ratings, FileKind::Books] } else { vec![kind] };
         Ok(Judged { columns, kinds, is_personal: is_personal || of_one })
+    }
+
+    /// Whether the titles beside ratings are those of the books: a review has one, too, and another each time.
+    fn are_titles_of_books(&self, columns: &[Field]) -> bool {
+        let place = |field: Field| columns.iter().position(|column| *column == field);
+        let (Some(isbn), Some(title)) = (place(Field::Isbn), place(Field::Title)) else { return true };
+        let mut first: HashMap<&str, &str> = HashMap::new();
+        let (mut same, mut other) = (0, 0);
+        for row in self.body {
+            let (Some(isbn), Some(title)) = (row.get(isbn), row.get(title)) else { continue };
+            match first.get(isbn.as_str()) {
+                None => drop(first.insert(isbn, title)),
+                Some(before) if *before == title => same += 1,
+                Some(_) => other += 1,
+            }
+        }
+        if same + other >= FEWEST_TITLES {
+            return same >= other;
+        }
+        let of_review = |name: &String| REVIEWED.contains(&fields::folded(name).as_str());
+        !self.names.unwrap_or_default().iter().any(of_review)
     }
 
     fn puzzled(&self) -> Error {

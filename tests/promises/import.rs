@@ -389,6 +389,29 @@ fn a_library_of_ones_own_has_an_owner_and_wishes_are_no_readings() {
 }
 
 #[test]
+fn the_title_of_a_review_is_not_that_of_its_book() {
+    let line = |user: &str, isbn: &str, title: &str| {
+        format!(
+            "{{\"rating\": 5.0, \"title\": \"{title}\", \"text\": \"x\", \"parent_asin\": \"{isbn}\", \"user_id\": \"{user}\", \"read_at\": \"Sat Oct 07 00:00:00 -0700 2017\"}}\n"
+        )
+    };
+    let few = line("a", "0306406152", "Five stars") + &line("b", "080442957X", "Good");
+    let many: String =
+        ["Five stars", "Good", "So so", "Oh"].map(|title| line(title, "0306406152", title)).concat();
+    for text in [few, many.replace("\"text\": \"x\", ", "")] {
+        let (shop, ran) = imported("reviews.jsonl", text.as_bytes(), &[]);
+        assert!(ran.ok().stderr.contains("title"));
+        assert_eq!(shop.one::<i64>("SELECT count(*) FROM sqlite_schema WHERE name = 'books'"), 0);
+        assert_eq!(
+            shop.one::<i64>(
+                "SELECT count(*) FROM ratings WHERE isbn LIKE '0%' AND rated_at LIKE '2017-10-07 07%'"
+            ),
+            shop.one::<i64>("SELECT count(*) FROM ratings")
+        );
+    }
+}
+
+#[test]
 fn the_newest_rating_wins_whatever_the_order_of_lines() {
     let text = b"user_id,isbn,rating,rated_at\n1,9780306406157,5,2024-06-01\n1,9780306406157,1,2019-01-01\n2,9780306406157,4,2020-01-01\n";
     let (shop, ran) = imported("newest.csv", text, &["--json"]);
