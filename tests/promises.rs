@@ -50,6 +50,8 @@ mod new_books;
 mod night;
 #[path = "promises/operations.rs"]
 mod operations;
+#[path = "promises/packages.rs"]
+mod packages;
 #[path = "promises/quality.rs"]
 mod quality;
 #[path = "promises/ranker.rs"]
