@@ -1,6 +1,7 @@
 //! Assigns a book to each spelling. Each distinct spelling is parsed once, however many rows have it.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::iter::once_with;
 
 use polars::prelude::*;
@@ -50,7 +51,7 @@ pub struct Keying<'a> {
 }
 
 impl<'a> Keying<'a> {
-    /// As the books of a vocabulary have got their keys.
+    /// As the books of a vocabulary have got their keys: counted as [`are_isbns`] does.
     pub fn of(items: &Items, config: &'a Config) -> Self {
         let is_isbn = |item: usize| items.isbn13(item).is_some();
         let rated = || (0..items.len()).filter(|item| items.is_rated(*item));
@@ -116,20 +117,22 @@ enum Normalised {
     Dropped(&'static str),
 }
 
-/// Whether no fewer of these spellings are ISBNs than are not. What names no book says nothing, nor do Amazon's own
-/// numbers, which stand where a book has no ISBN.
+/// Whether no fewer books with these spellings have an ISBN than have none. What names no book says nothing, nor do Amazon's
+/// own numbers, which stand where a book has no ISBN.
+///
+/// Books are counted, not spellings, as nothing else is left of a column in a vocabulary.
 fn are_isbns(parsed: &[Parsed]) -> bool {
-    let (mut isbns, mut others) = (0, 0);
+    let (mut isbns, mut others) = (HashSet::new(), HashSet::new());
     for parsed in parsed {
         match parsed {
-            Parsed::Key(Key::Isbn { .. }) => isbns += 1,
-            Parsed::Key(Key::Opaque { reason, .. }) if *reason != Reason::Asin && !reason.names_no_book() => {
-                others += 1
+            Parsed::Key(Key::Isbn { isbn13, .. }) => drop(isbns.insert(isbn13)),
+            Parsed::Key(Key::Opaque { text, reason }) if !is_asin(text) && !reason.names_no_book() => {
+                others.insert(text);
             }
             _ => {}
         }
     }
-    others <= isbns
+    others.len() <= isbns.len()
 }
 
 fn word(mending: Mending) -> &'static str {
@@ -236,4 +239,34 @@ fn front(key: &str) -> u128 {
     let length = key.len().min(16);
     bytes[..length].copy_from_slice(&key.as_bytes()[..length]);
     u128::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyed(spellings: &[&str]) -> (Vec<String>, bool) {
+        let config = Config::default();
+        let frame =
+            DataFrame::new_infer_height(vec![Column::new("isbn".into(), spellings)]).expect("a frame");
+        let books = assign(&frame, &config, None).expect("keyed");
+        let keys = books.codes.iter().map(|code| books.items.key(code.expect("kept") as usize).to_owned());
+        // Whatever comes later is keyed as the column was.
+        let later = Keying::of(&books.items, &config).numbers_are_isbns;
+        (keys.collect(), later)
+    }
+
+    #[test]
+    fn the_column_tells_what_its_short_numbers_are() {
+        // One in eleven numbers passes the check digit.
+        let own = ["9619658", "1234567", "2345678", "3456789", "4567890"];
+        let (keys, later) = keyed(&own);
+        assert_eq!((keys, later), (own.map(str::to_owned).to_vec(), false));
+        let (keys, later) = keyed(&["9619658", "0306406152", "9780804429573"]);
+        assert_eq!(keys, ["9780009619656", "9780306406157", "9780804429573"]);
+        assert!(later);
+        // More spellings are ISBNs, but fewer books.
+        let (keys, later) = keyed(&["0306406152", "9780306406157", "0-306-40615-2", "a", "b", "c"]);
+        assert_eq!((keys[0].as_str(), later), ("0306406152", false));
+    }
 }

@@ -48,6 +48,8 @@ pub struct Dialect {
     pub format: Format,
     /// What it is imported as: ratings, books, or first the one and then the other.
     pub kinds: Vec<FileKind>,
+    /// Whether books go by ISBN in it.
+    pub has_isbns: bool,
     /// In the order of the file.
     pub columns: Vec<Field>,
     /// The names of the columns; empty if there are none.
@@ -151,7 +153,8 @@ impl Dialect {
                     return Err(Error::new(Kind::NoRatings, format!("the sheet {} is empty", plain(&name)))
                         .hint("--sheet NAME names another"));
                 }
-                let width = most_common(rows.iter().map(|row| filled(row))).0;
+                let width = most_common(rows.iter().map(Vec::len)).0;
+                rows.iter_mut().for_each(|row| row.resize(row.len().max(width), String::new()));
                 let dialect = Self::of_page(&page(rows, width, hints.header), hints)?;
                 Ok(Self { sheet: Some(name), ..dialect })
             }
@@ -227,7 +230,7 @@ impl Dialect {
             width: *width,
             separator: separator.text(),
         };
-        let Judged { columns, kinds, is_personal } = sheet.judge(hints)?;
+        let Judged { columns, kinds, is_personal, has_isbns } = sheet.judge(hints)?;
         let filter = Filter {
             conditions: hints
                 .conditions
@@ -257,6 +260,7 @@ impl Dialect {
             filter,
             floats: floats.collect(),
             kinds,
+            has_isbns,
             columns,
             names,
             unreadable: Vec::new(),

@@ -17,6 +17,8 @@ pub(super) struct Judged {
     pub kinds: Vec<FileKind>,
     /// Whether it is somebody's own library, so that a book without a mark was not necessarily read.
     pub is_personal: bool,
+    /// Whether the books' column holds ISBNs.
+    pub has_isbns: bool,
 }
 
 /// What there is to judge by.
@@ -201,7 +203,7 @@ impl Sheet<'_> {
         }
         let is_of_readers = has(Field::User) && !has(Field::Isbn) && self.names.is_some();
         if is_of_readers && hints.kind.is_none() && hints.columns.is_empty() {
-            return Ok(Judged { columns, kinds: Vec::new(), is_personal });
+            return Ok(Judged { columns, kinds: Vec::new(), is_personal, has_isbns: false });
         }
         let kind = hints.kind.unwrap_or(match has(Field::User) || of_one {
             true => FileKind::Ratings,
@@ -233,7 +235,8 @@ impl Sheet<'_> {
             && has(Field::Title)
             && hints.columns.is_empty();
         let kinds = if both { vec![FileKind::Ratings, FileKind::Books] } else { vec![kind] };
-        Ok(Judged { columns, kinds, is_personal: is_personal || of_one })
+        let has_isbns = isbn.is_some_and(|content| content.isbns > 0.5);
+        Ok(Judged { columns, kinds, is_personal: is_personal || of_one, has_isbns })
     }
 
     /// Whether the titles beside ratings are those of the books: a review has one, too, and another each time.

@@ -13,6 +13,9 @@ use crate::error::{Error, Kind, Result};
 const MOST: u64 = 64 << 30;
 const MOST_TIMES: u64 = 300;
 
+/// Bytes of an unpacked workbook, which is read into memory.
+const MOST_OF_SHEETS: u64 = 1 << 30;
+
 /// Endings of tables among the files of a zip.
 const TABLES: [&str; 8] = ["csv", "tsv", "tab", "txt", "dat", "data", "json", "jsonl"];
 
@@ -54,6 +57,13 @@ impl Origin {
         }
         let entries = entries(path)?;
         if is_spreadsheet(&entries) {
+            if entries.iter().map(|entry| entry.size).sum::<u64>() > MOST_OF_SHEETS {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("{} is too large for a spreadsheet", path.display()),
+                )
+                .hint("save the sheet as CSV, which is read line by line"));
+            }
             return Ok(vec![Self::file(path)]);
         }
         let is_table = |entry: &&Entry| {

@@ -104,7 +104,11 @@ impl Iterator for Records {
             Source::Lines(lines) => fields_of_lines(lines, &self.dialect),
             Source::Rows(rows) => rows.next(),
             Source::Json(rows) => rows.next(),
-            Source::Sheet(rows) => Ok(rows.next()),
+            // Empty cells at the end of a row are not written.
+            Source::Sheet(rows) => Ok(rows.next().map(|mut row| {
+                row.resize(row.len().max(self.dialect.columns.len()), String::new());
+                row
+            })),
         };
         let fields = fields.transpose()?;
         Some(fields.map(|fields| {

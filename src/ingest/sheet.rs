@@ -9,7 +9,11 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::panics;
 use crate::text::plain;
 
-/// The rows of a sheet, as texts, and the name of the sheet.
+/// No table of ratings or books has more columns.
+const MOST_COLUMNS: u32 = 500;
+
+/// The rows of a sheet, as texts, and the name of the sheet. A row ends with its last text, and those that have none are left
+/// out.
 ///
 /// # Errors
 /// [`Kind::Io`] if the file is damaged; [`Kind::Config`] if it has no such sheet.
@@ -32,9 +36,32 @@ pub(super) fn rows(path: &Path, wanted: Option<&str>) -> Result<(String, Vec<Vec
             })?,
             None => sheets.first().cloned().ok_or_else(|| damaged("it has no sheet".into()))?,
         };
-        let range = book.worksheet_range(&name).map_err(|error| damaged(error.to_string()))?;
-        let rows = range.rows().map(|row| row.iter().map(text).collect::<Vec<String>>());
-        Ok((name, rows.filter(|row| row.iter().any(|text| !text.is_empty())).collect()))
+        // Cell by cell: one far out in an empty sheet would have all cells before it made.
+        let mut cells = book.worksheet_cells_reader(&name).map_err(|error| damaged(error.to_string()))?;
+        let (mut rows, mut at): (Vec<Vec<String>>, _) = (Vec::new(), None);
+        while let Some(cell) = cells.next_cell().map_err(|error| damaged(error.to_string()))? {
+            let (row, column) = cell.get_position();
+            let text = text(&Data::from(cell.get_value().clone()));
+            if text.is_empty() {
+                continue;
+            }
+            if column >= MOST_COLUMNS {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("the sheet {} is wider than {MOST_COLUMNS} columns", plain(&name)),
+                )
+                .hint("leave in it only the columns that count, or save it as CSV"));
+            }
+            if at != Some(row) {
+                rows.push(Vec::new());
+                at = Some(row);
+            }
+            if let Some(fields) = rows.last_mut() {
+                fields.resize(fields.len().max(column as usize + 1), String::new());
+                fields[column as usize] = text;
+            }
+        }
+        Ok((name, rows))
     });
     read.unwrap_or_else(|_| Err(damaged("its parts contradict each other".into())))
 }

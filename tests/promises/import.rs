@@ -445,6 +445,12 @@ fn ratings_and_books_that_come_together_go_by_the_same_column() {
     assert!(said.contains("none of 3 rated books is in table books"), "{said}");
     let doctor = shop.call(&["doctor", "--key", "text"]).stdout;
     assert!(doctor.contains("none of 3 rated books"), "{doctor}");
+    // But not where the ratings' column of that name holds ISBNs.
+    let by_isbn = Shop::empty();
+    by_isbn.sql("DROP TABLE ratings");
+    let other = write(&by_isbn, "ratings.csv", b"user_id,book_id,rating\n1,0439023483,5\n2,0439554934,4\n");
+    by_isbn.call(&["import", &other, &books]).ok();
+    assert_eq!(by_isbn.one::<i64>("SELECT count(*) FROM books WHERE isbn = '439023483'"), 1);
     shop.sql("DROP TABLE books");
     let said = shop.call(&["import", &ratings, &books, "--key", "text"]).ok().stderr;
     assert!(!said.contains("none of"), "{said}");

@@ -215,3 +215,84 @@ impl crate::common::Ran {
         self
     }
 }
+
+#[test]
+fn an_isbn_in_its_clothes_is_one_book_and_what_names_none_is_in_no_list() {
+    let shop = Shop::with_tastes(30, 40, 8);
+    let others: i64 = shop.one("SELECT count(DISTINCT isbn) FROM ratings");
+    for (reader, spelling) in [
+        "=\"9780306406157\"",
+        "[0306406152]",
+        "9780306406157.0",
+        "0306406152 (pbk.)",
+        "9780306406157 (hbk.) : £8.99",
+        "0306406152 | 9780306406157",
+        "urn:isbn:9780306406157",
+        "ISBN(13): 9780306406157",
+        "9.780306406157E+12",
+        "9.78030640615E+12",
+        "9780306406157 51299",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        shop.add(100 + reader as i64, spelling, 9);
+    }
+    for (reader, nothing) in
+        ["N/A", "none", "0", "1111111111", "9.78119E+12", "9.78119E+12"].into_iter().enumerate()
+    {
+        shop.add(200 + reader as i64, nothing, 9);
+    }
+    let report = shop.night();
+    assert_eq!(
+        (report["items"].as_i64(), report["ratings"]["rejected"].as_i64()),
+        (Some(others + 1), Some(6)),
+        "{report}"
+    );
+    assert_eq!(
+        shop.rows("SELECT reason, count FROM nightshelf_rejects WHERE run_id = 1 ORDER BY 1"),
+        ["placeholder|4", "scientific_notation|2"]
+    );
+    assert_eq!(
+        shop.one::<i64>("SELECT count(*) FROM recommendations_popular WHERE isbn13 = '9780306406157'"),
+        1
+    );
+    shop.keeps_its_promises(10);
+}
+
+#[test]
+fn own_numbers_stay_own_although_some_look_like_isbns() {
+    let shop = Shop::empty();
+    for n in 0..400u64 {
+        shop.add((n % 20) as i64, (9_619_600 + n * n % 61).to_string(), (n % 5 + 1) as i64);
+    }
+    shop.night();
+    assert_eq!(shop.one::<i64>("SELECT count(isbn13) FROM recommendations"), 0);
+    shop.keeps_its_promises(10);
+}
+
+#[test]
+fn times_count_in_every_form_and_those_that_do_not_are_told() {
+    let shop = Shop::with_tastes(30, 40, 8);
+    let before = shop.night()["ratings"]["duplicates"].as_i64().unwrap();
+    let newer_first = |reader: i64, newer: &str, older: &str| {
+        shop.sql(&format!(
+            "INSERT INTO ratings VALUES ({reader}, '9780306406157', 5, '{newer}'), ({reader}, '0306406152', 1, '{older}')"
+        ));
+    };
+    newer_first(301, "2024-06-01 10:00:00.000 +00:00", "2019-01-01 10:00:00.000 +00:00");
+    newer_first(302, "2024/06/01", "2019/01/01");
+    newer_first(303, "01.06.2024", "15.01.2019");
+    newer_first(304, "Sat, 01 Jun 2024 10:00:00 GMT", "Tue, 01 Jan 2019 10:00:00 GMT");
+    let told = shop.call(&["run", "--json", "--force"]).ok();
+    assert_eq!(told.json()["ratings"]["duplicates"].as_i64(), Some(before + 4));
+    assert!(!told.stderr.contains("cannot be read"), "{}", told.stderr);
+    let read = shop.call(&["predict", "--user", "303", "--isbn", "9780306406157", "--json"]).ok().json();
+    assert_eq!(read["rated"].as_f64(), Some(5.0), "{read}");
+    shop.sql("UPDATE ratings SET rated_at = 'soon' WHERE user_id = 301; UPDATE ratings SET rated_at = '03/04/2024' WHERE user_id = 302");
+    let said = shop.call(&["run", "--force"]).ok().stderr;
+    assert!(said.contains("2 times cannot be read") && said.contains("\"soon\""), "{said}");
+    assert!(said.contains("2 times count as unknown") && said.contains("dates = \"day-first\""), "{said}");
+    let said = shop.call_with(&["run", "--force"], &[("NIGHTSHELF_DATES", "day-first")]).ok().stderr;
+    assert!(!said.contains("count as unknown, such as \"03"), "{said}");
+}

@@ -140,6 +140,7 @@ fn look(paths: &[PathBuf], hints: &Hints, config: &Config, console: &Console) ->
     let keys: Vec<String> = found
         .iter()
         .filter(|(_, dialect)| of_ratings(dialect))
+        .filter(|(_, dialect)| !dialect.has_isbns)
         .filter_map(|(_, dialect)| dialect.key().filter(|name| !is_isbn_name(name)).map(str::to_owned))
         .collect();
     for (_, dialect) in found.iter_mut().filter(|(_, dialect)| !of_ratings(dialect)) {
