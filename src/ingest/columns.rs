@@ -1,54 +1,36 @@
-//! Guesses which table holds the ratings and what its columns hold, from names and from content.
+//! Guesses which tables hold the readings and which the books, and what their columns hold, from names and from content.
+
+use std::collections::HashSet;
 
 use super::contents::Content;
-use super::fields::{Field, fit, folded, is_isbn_name};
+pub use super::events::Event;
+use super::events::is_no_reading;
+use super::fields::{Field, fit, folded};
 use super::links::links;
-pub use super::schema::{Join, Place, SampledTable};
-use super::states::{self, State};
+use super::readings::{LEAST, Survey, Values};
+pub use super::readings::{Readings, StateColumn, Zeros};
+pub use super::schema::{Place, SampledTable};
 
 /// The tables and columns that were found, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guess {
-    /// The table with a row for each reading: a rating, a loan, a line of an order.
-    pub ratings: String,
-    /// Tables that its rows lead to, in order.
-    pub joins: Vec<Join>,
-    pub user: Place,
-    /// The book's ISBN or other id.
-    pub isbn: Place,
-    pub rating: Option<Place>,
-    pub rated_at: Option<Place>,
-    /// A shelf or a status, and its values.
-    pub state: Option<StateColumn>,
-    /// Whether books go by ISBN.
-    pub is_isbn: bool,
-    /// What a rating of 0 means; `None` if there is none.
-    pub zeros: Option<Zeros>,
+    /// The best first; the others are of the same readers and the same books.
+    pub readings: Vec<Readings>,
+    /// Tables that would have given readings of other readers or other books, or more of the same.
+    pub others: Vec<String>,
     pub books: Option<BooksTable>,
-}
-
-/// A column that says what became of a book, and the values that are no reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateColumn {
-    pub place: Place,
-    pub values: Vec<String>,
-    pub unread: Vec<String>,
 }
 
 impl Guess {
     /// Whether a query has to say it: one table and its columns are not enough.
     pub fn needs_query(&self) -> bool {
-        !self.joins.is_empty() || self.state.as_ref().is_some_and(|state| !state.unread.is_empty())
+        self.readings.len() > 1 || self.readings.iter().any(Readings::needs_query)
     }
-}
 
-/// What a rating of 0 means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Zeros {
-    /// Read, but not rated: other ratings are above 1.
-    Unrated,
-    /// A bad rating: no rating is above 1.
-    Dislike,
+    /// What a rating of 0 means; `None` if there is none.
+    pub fn zeros(&self) -> Option<Zeros> {
+        self.readings.iter().find_map(|readings| readings.zeros)
+    }
 }
 
 /// The table of books and its columns, by name.
@@ -62,63 +44,30 @@ pub struct BooksTable {
     pub publisher: Option<String>,
 }
 
-const TABLES: &[&str] = &[
-    "ratings",
-    "bookratings",
-    "reviews",
-    "bookreviews",
-    "rating",
-    "review",
-    "loans",
-    "orders",
-    "purchases",
-    "borrowings",
-    "checkouts",
-    "userratings",
-    "readings",
-    "votes",
-    "sales",
-    "bxbookratings",
-    "orderitems",
-    "orderlines",
-    "lineitems",
-    "issues",
-    "oldissues",
-    "history",
-    "readprogress",
-    "mediaprogress",
-];
-
-/// How well the name of a table says that it has ratings, from 0 to 1; the first of the list are the surest.
-fn as_ratings(name: &str) -> f64 {
-    let name = folded(name);
-    let place = TABLES.iter().position(|known| *known == name);
-    place.map_or(0.0, |place| 1.0 - 0.2 * place as f64 / TABLES.len() as f64)
-}
-
-/// Tables as they were sampled, and what their columns look like.
-struct Survey<'a> {
-    tables: &'a [SampledTable],
-    contents: Vec<Vec<Content>>,
-}
-
-/// Finds the ratings and the table of books; `None` if no table leads to both readers and books.
+/// Finds the tables with the readings and the table of books; `None` if no table leads to both readers and books.
 ///
-/// Each table is taken for the one with the readings, and what its rows lead to is looked through for readers and books: an
+/// Each table is taken for one with readings, and what its rows lead to is looked through for readers and books: an
 /// order's line leads to the order, which has the customer, and to the product, which has the ISBN. Of those that have
-/// both, the one wins that fits best and has most rows.
-pub fn guess(tables: &[SampledTable]) -> Option<Guess> {
-    let contents = tables
-        .iter()
-        .map(|table| (0..table.columns.len()).map(|column| Content::of(table.values(column))).collect())
-        .collect();
-    let survey = Survey { tables, contents };
-    let found = (0..tables.len()).filter_map(|table| survey.readings(table));
-    // Reversed, because max_by gives the last of equals and the first is wanted.
-    let found: Vec<(f64, Guess)> = found.collect();
-    let (_, mut guess) = found.into_iter().rev().max_by(|a, b| a.0.total_cmp(&b.0))?;
-    survey.books_table(&mut guess);
-    Some(guess)
+/// both, the one wins that fits best and has most rows; others whose names say what happened (bought, borrowed, rated,
+/// looked at) join it if they are about the same readers and the same books.
+///
+/// `values` gives the different values of a column that are in the whole table, if it can.
+pub fn guess(tables: &[SampledTable], values: Values<'_>) -> Option<Guess> {
+    let survey = Survey::of(tables, values);
+    let mut found: Vec<(f64, Readings)> =
+        (0..tables.len()).filter_map(|table| survey.readings(table)).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut found = found.into_iter().map(|(_, readings)| readings);
+    let mut readings = vec![found.next()?];
+    let mut others = Vec::new();
+    for other in found {
+        match survey.go_together(&readings, &other) {
+            true => readings.push(other),
+            false => others.push(other.table),
+        }
+    }
+    let books = survey.books_table(&readings[0]);
+    Some(Guess { readings, others, books })
 }
 
 /// Why no table is the one with the readings, for each.
@@ -130,6 +79,7 @@ pub fn why_none(tables: &[SampledTable]) -> Vec<String> {
         };
         let why = match (table.rows, has(Content::as_user), has(Content::as_item)) {
             (0, ..) => "is empty",
+            _ if is_no_reading(&table.name) => "is by its name of wishes, carts or copies",
             (_, false, false) => "leads to no readers and no books",
             (_, false, true) => "leads to no readers",
             (_, true, false) => "leads to no books",
@@ -140,157 +90,58 @@ pub fn why_none(tables: &[SampledTable]) -> Vec<String> {
     tables.iter().map(why).collect()
 }
 
-/// How well a column must fit.
-const LEAST: f64 = 0.4;
-
-/// What a column fits less for each table that lies between.
-const FAR: f64 = 0.12;
-
-/// More values than these are no shelves.
-const MOST_STATES: usize = 20;
+/// How many times higher the marks of one table may be than those of another that is taken with it.
+const SAME_SCALE: f64 = 1.25;
 
 impl Survey<'_> {
-    /// A table as the one with the readings, and how well it fits.
-    fn readings(&self, table: usize) -> Option<(f64, Guess)> {
-        let name = &self.tables[table].name;
-        let reached = self.reached_from(table);
-        let (item, item_fit) = self.best(&reached, &[], |content, name| content.as_item(name))?;
-        let (user, user_fit) = self.best(&reached, &[item], |content, name| content.as_user(name))?;
-        let near: Vec<(usize, Vec<Join>)> =
-            reached.iter().filter(|(_, joins)| joins.len() <= 1).cloned().collect();
-        let rating = self.best(&near[..1], &[item, user], |content, name| content.as_rating(name));
-        let rating = rating.map(|(place, _)| place);
-        let mut taken = vec![item, user];
-        taken.extend(rating);
-        // The order has its date, not the line of it; the book has one, too, but that is another.
-        let times: Vec<_> =
-            near.iter().filter(|(other, _)| *other != item.0 || *other == table).cloned().collect();
-        let time = self.best(
-            &times,
-            &taken,
-            |content, name| if content.known > 0 { content.as_time(name) } else { 0.0 },
-        );
-        let is_of_item = |table: usize| {
-            reached.iter().any(|(other, joins)| {
-                *other == item.0 && joins.iter().any(|join| join.table == self.tables[table].name)
-            })
+    /// Whether a table has more about the same readers and the same books: what they bought beside what they rated.
+    fn go_together(&self, chosen: &[Readings], other: &Readings) -> bool {
+        let first = &chosen[0];
+        let is_same_scale = |one: &Readings| {
+            let (low, high) = (one.highest.min(other.highest), one.highest.max(other.highest));
+            one.rating.is_none() || other.rating.is_none() || high <= low * SAME_SCALE
         };
-        let states: Vec<_> =
-            near.iter().filter(|(other, _)| *other == table || !is_of_item(*other)).cloned().collect();
-        let state = self.best(&states, &taken, |content, name| {
-            let is_shelf = content.known > 0 && content.distinct <= MOST_STATES;
-            if is_shelf && fit(name, Field::State) >= 0.8 { fit(name, Field::State) } else { 0.0 }
-        });
-        let state = state.map(|(place, _)| self.state(place));
-        let mut joins: Vec<Join> = Vec::new();
-        let places = [Some(item), Some(user), rating, time.map(|(place, _)| place)];
-        let of_state = state.as_ref().filter(|state| !state.unread.is_empty());
-        let of_state =
-            of_state.and_then(|state| self.tables.iter().position(|table| table.name == state.place.table));
-        let needed = places.into_iter().flatten().map(|(table, _)| table).chain(of_state);
-        for wanted in needed {
-            let way = reached.iter().find(|(other, _)| *other == wanted).map(|(_, joins)| joins.as_slice());
-            for join in way.unwrap_or_default() {
-                if !joins.contains(join) {
-                    joins.push(join.clone());
-                }
-            }
-        }
-        let content = |(table, column): (usize, usize)| &self.contents[table][column];
-        // Ten times as many orders as reviews say more than any name.
-        let rows = 2.0 * ((self.tables[table].rows + 1) as f64).log10();
-        let fit = item_fit + user_fit + rows + 0.5 * as_ratings(name);
-        let zeros = rating
-            .filter(|place| content(*place).zeros)
-            .map(|place| if content(place).highest > 1.0 { Zeros::Unrated } else { Zeros::Dislike });
-        let is_isbn = content(item).isbns > 0.5
-            || content(item).known == 0 && is_isbn_name(&self.tables[item.0].columns[item.1]);
-        Some((
-            fit,
-            Guess {
-                ratings: name.clone(),
-                joins,
-                user: self.place(user),
-                isbn: self.place(item),
-                rating: rating.map(|place| self.place(place)),
-                rated_at: time.map(|(place, _)| self.place(place)),
-                state,
-                is_isbn,
-                zeros,
-                books: None,
-            },
-        ))
+        first.event.is_some()
+            && other.event.is_some()
+            && first.is_isbn == other.is_isbn
+            && (first.is_isbn || self.is_same(&first.isbn, &other.isbn))
+            && self.is_same(&first.user, &other.user)
+            && chosen.iter().all(is_same_scale)
     }
 
-    /// The tables that the rows of one lead to, over up to three others, each with the joins on the way; first itself.
-    fn reached_from(&self, table: usize) -> Vec<(usize, Vec<Join>)> {
-        const HOPS: usize = 3;
-        let mut reached: Vec<(usize, Vec<Join>)> = vec![(table, Vec::new())];
-        let mut next = 0;
-        while next < reached.len() {
-            let (at, joins) = reached[next].clone();
-            next += 1;
-            if joins.len() == HOPS {
-                continue;
-            }
-            for (other, join) in links(self.tables, &self.contents, at) {
-                if !reached.iter().any(|(known, _)| *known == other) {
-                    let joins = joins.iter().cloned().chain([join]).collect();
-                    reached.push((other, joins));
-                }
-            }
-        }
-        reached
+    /// Whether two columns name the same things: by what they lead to, or by name and values.
+    fn is_same(&self, one: &Place, other: &Place) -> bool {
+        let target = |place: &Place| {
+            let at = self.tables.iter().position(|table| table.name == place.table)?;
+            let links = links(self.tables, &self.contents, at).into_iter();
+            let mut own = links.filter(|(_, join)| join.from == *place);
+            own.next().map(|(_, join)| Place { table: join.table, column: join.column })
+        };
+        let (led, other_led) = (target(one), target(other));
+        let [ends, other_ends] = [led.as_ref().unwrap_or(one), other_led.as_ref().unwrap_or(other)];
+        ends == other_ends
+            || folded(&one.column) == folded(&other.column)
+                && led.is_none()
+                && other_led.is_none()
+                && self.share_values(one, other)
     }
 
-    /// The column of these tables that fits best, and how well; never one that is `taken`.
-    fn best(
-        &self,
-        reached: &[(usize, Vec<Join>)],
-        taken: &[(usize, usize)],
-        fit: impl Fn(&Content, &str) -> f64,
-    ) -> Option<((usize, usize), f64)> {
-        let is_sampled = self.tables.iter().any(|table| table.rows > 0);
-        let mut best: Option<((usize, usize), f64)> = None;
-        for (table, joins) in reached {
-            for (column, content) in self.contents[*table].iter().enumerate() {
-                // A column without values holds nothing, unless all are so: then only names tell.
-                if taken.contains(&(*table, column))
-                    || is_sampled && content.known == 0 && self.tables[*table].rows > 0
-                {
-                    continue;
-                }
-                let fit = fit(content, &self.tables[*table].columns[column]) - FAR * joins.len() as f64;
-                if fit >= LEAST && best.is_none_or(|(_, before)| fit > before) {
-                    best = Some(((*table, column), fit));
-                }
-            }
-        }
-        best
-    }
-
-    fn place(&self, (table, column): (usize, usize)) -> Place {
-        let table = &self.tables[table];
-        Place { table: table.name.clone(), column: table.columns[column].clone() }
-    }
-
-    fn state(&self, place: (usize, usize)) -> StateColumn {
-        let table = &self.tables[place.0];
-        let mut values: Vec<String> = table.values(place.1).map(str::to_owned).collect();
-        values.sort_unstable();
-        values.dedup();
-        let column = &table.columns[place.1];
-        let is_unread =
-            |value: &&String| matches!(states::state(value, column), Some(State::Unread | State::GivenUp));
-        let unread = values.iter().filter(is_unread).cloned().collect();
-        StateColumn { place: self.place(place), values, unread }
+    fn share_values(&self, one: &Place, other: &Place) -> bool {
+        let values = |place: &Place| -> HashSet<&str> {
+            let table = self.tables.iter().find(|table| table.name == place.table);
+            let column = table.and_then(|table| table.columns.iter().position(|name| *name == place.column));
+            table.zip(column).into_iter().flat_map(|(table, column)| table.values(column)).collect()
+        };
+        let (one, other) = (values(one), values(other));
+        let fewer = one.len().min(other.len());
+        fewer > 0 && 2 * one.intersection(&other).count() >= fewer
     }
 
     /// Finds the table of books that goes with the ratings.
-    fn books_table(&self, guess: &mut Guess) {
-        let mut best_fit = 0.0;
+    fn books_table(&self, readings: &Readings) -> Option<BooksTable> {
+        let (mut best, mut best_fit) = (None, 0.0);
         for (table, contents) in self.tables.iter().zip(&self.contents) {
-            let is_own = table.name == guess.isbn.table;
+            let is_own = table.name == readings.isbn.table;
             let find = |field: Field, taken: &[usize]| {
                 let free = (0..contents.len()).filter(|column| !taken.contains(column));
                 let fits = free.map(|column| (column, fit(&table.columns[column], field)));
@@ -302,32 +153,33 @@ impl Survey<'_> {
             let Some(title) = find(Field::Title, &[]) else { continue };
             let (author, publisher) = (find(Field::Author, &[title]), find(Field::Publisher, &[title]));
             let name = |column: usize| table.columns[column].clone();
-            let same = table.columns.iter().position(|column| folded(column) == folded(&guess.isbn.column));
+            let same =
+                table.columns.iter().position(|column| folded(column) == folded(&readings.isbn.column));
             let isbns = (0..contents.len()).filter(|column| contents[*column].isbns > LEAST);
             let isbn = isbns.max_by(|a, b| contents[*a].isbns.total_cmp(&contents[*b].isbns).then(b.cmp(a)));
             // By number: the ratings' own column leads to it.
-            let ratings = self.tables.iter().position(|other| other.name == guess.isbn.table);
+            let ratings = self.tables.iter().position(|other| other.name == readings.isbn.table);
             let link = ratings.and_then(|ratings| {
                 let mut links = links(self.tables, &self.contents, ratings).into_iter();
-                links.find(|(_, join)| join.table == table.name && join.from.column == guess.isbn.column)
+                links.find(|(_, join)| join.table == table.name && join.from.column == readings.isbn.column)
             });
             let number =
                 link.and_then(|(_, join)| table.columns.iter().position(|column| *column == join.column));
-            let column = match (guess.is_isbn, is_own) {
+            let column = match (readings.is_isbn, is_own) {
                 (true, true) => same,
-                (true, false) if guess.isbn.table != guess.ratings && self.is_joined(guess) => None,
+                (true, false) if readings.isbn.table != readings.table && self.is_joined(readings) => None,
                 (true, false) => isbn,
                 (false, _) => number.or(same),
             };
             let Some(isbn) = column else { continue };
             // The table of ratings may have titles, but of books there is a better one.
-            let is_ratings = table.name == guess.ratings && guess.joins.is_empty();
+            let is_ratings = table.name == readings.table && readings.joins.is_empty();
             let fit = f64::from(u8::from(author.is_some()))
                 + f64::from(u8::from(publisher.is_some()))
                 + if is_ratings { 0.5 } else { 1.0 };
             if fit > best_fit {
                 best_fit = fit;
-                guess.books = Some(BooksTable {
+                best = Some(BooksTable {
                     table: table.name.clone(),
                     isbn: name(isbn),
                     title: Some(name(title)),
@@ -336,22 +188,25 @@ impl Survey<'_> {
                 });
             }
         }
+        best
     }
 
     /// Whether the table with the ISBNs has titles itself.
-    fn is_joined(&self, guess: &Guess) -> bool {
-        let table = self.tables.iter().find(|table| table.name == guess.isbn.table);
+    fn is_joined(&self, readings: &Readings) -> bool {
+        let table = self.tables.iter().find(|table| table.name == readings.isbn.table);
         table.is_some_and(|table| table.columns.iter().any(|name| fit(name, Field::Title) >= LEAST))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::Join;
     use super::*;
 
     fn table(name: &str, columns: &[&str], rows: &[&[&str]]) -> SampledTable {
         SampledTable {
             name: name.into(),
+            is_view: false,
             rows: rows.len() as u64,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             sample: rows
@@ -373,17 +228,18 @@ mod tests {
             ],
         );
         let works = table("titles", &["ean", "name", "writer"], &[&["9780306406157", "A book", "Ann Other"]]);
-        let guess = guess(&[works, reviews]).expect("found");
+        let guess = guess(&[works, reviews], &|_| None).expect("found");
+        let found = &guess.readings[0];
         assert_eq!(
-            (guess.ratings.as_str(), guess.user.column.as_str(), guess.isbn.column.as_str()),
+            (found.table.as_str(), found.user.column.as_str(), found.isbn.column.as_str()),
             ("book_reviews", "reader", "isbn_13")
         );
         let column = |place: &Option<Place>| place.as_ref().map(|place| place.column.clone());
         assert_eq!(
-            (column(&guess.rating), column(&guess.rated_at)),
+            (column(&found.rating), column(&found.rated_at)),
             (Some("stars".into()), Some("created".into()))
         );
-        assert!(guess.is_isbn && guess.zeros == Some(Zeros::Unrated) && !guess.needs_query());
+        assert!(found.is_isbn && found.zeros == Some(Zeros::Unrated) && !guess.needs_query());
         let books = guess.books.expect("books");
         assert_eq!(
             (books.table.as_str(), books.isbn.as_str(), books.title.as_deref()),
@@ -401,12 +257,13 @@ mod tests {
         );
         let movies =
             table("movies", &["movieId", "title", "genres"], &[&["1", "Toy Story (1995)", "Animation"]]);
-        let guess = guess(&[movies, ratings]).expect("found");
+        let guess = guess(&[movies, ratings], &|_| None).expect("found");
+        let found = &guess.readings[0];
         assert_eq!(
-            (guess.user.column.as_str(), guess.isbn.column.as_str(), guess.is_isbn),
+            (found.user.column.as_str(), found.isbn.column.as_str(), found.is_isbn),
             ("userId", "movieId", false)
         );
-        assert_eq!(guess.rated_at.map(|place| place.column), Some("timestamp".into()));
+        assert_eq!(found.rated_at.as_ref().map(|place| place.column.as_str()), Some("timestamp"));
         assert_eq!(
             guess.books.map(|books| (books.table, books.isbn)),
             Some(("movies".into(), "movieId".into()))
@@ -425,24 +282,25 @@ mod tests {
             &["id", "isbn", "title"],
             &[&["3", "9780306406157", "One"], &["4", "0-8044-2957-X", "Two"]],
         );
-        let guess = guess(&[books, loans]).expect("found");
+        let guess = guess(&[books, loans], &|_| None).expect("found");
+        let found = &guess.readings[0];
         assert_eq!(
-            (guess.user.column.as_str(), guess.isbn.table.as_str(), guess.rating),
-            ("member_id", "books", None)
+            (found.user.column.as_str(), found.isbn.table.as_str(), &found.rating),
+            ("member_id", "books", &None)
         );
         let join = Join {
             table: "books".into(),
             column: "id".into(),
             from: Place { table: "loans".into(), column: "book_id".into() },
         };
-        assert_eq!((guess.joins, guess.is_isbn), (vec![join], true));
+        assert_eq!((&found.joins, found.is_isbn), (&vec![join], true));
         assert_eq!(guess.books.map(|books| books.isbn), Some("isbn".into()));
     }
 
     #[test]
     fn a_database_of_something_else_is_none_of_books() {
         let users = table("users", &["id", "name", "email"], &[&["1", "Ann", "a@example.org"]]);
-        assert_eq!(guess(&[users]), None);
-        assert_eq!(guess(&[]), None);
+        assert_eq!(guess(&[users], &|_| None), None);
+        assert_eq!(guess(&[], &|_| None), None);
     }
 }

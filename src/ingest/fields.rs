@@ -46,7 +46,7 @@ pub fn folded(name: &str) -> String {
 }
 
 /// The words of a name: `customerId`, `Customer-ID` and `customer_id` have the same two.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for c in name.chars() {

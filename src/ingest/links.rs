@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::contents::Content;
-use super::fields::folded;
+use super::events::event;
+use super::fields::{Field, fit, folded};
 use super::schema::{Join, Place, SampledTable};
 
 /// The tables that each row of `at` leads to, one row of each, and over which columns.
@@ -13,6 +14,11 @@ pub(super) fn links(tables: &[SampledTable], contents: &[Vec<Content>], at: usiz
         let from = Place { table: own.name.clone(), column: from.to_owned() };
         (other, Join { table: tables[other].name.clone(), column: column.to_owned(), from })
     };
+    // What other readings say of a row belongs to those, even where few of them make it look like one for each.
+    let nouns = || {
+        let others = tables.iter().enumerate().filter(move |(other, _)| *other != at);
+        others.filter(|(_, table)| event(&table.name).is_none())
+    };
     let mut found = Vec::new();
     for column in &own.columns {
         if let Some((other, key)) = target(tables, at, column) {
@@ -21,7 +27,11 @@ pub(super) fn links(tables: &[SampledTable], contents: &[Vec<Content>], at: usiz
     }
     // By the same name, where each value stands once there: a copy and its edition.
     for (place, column) in own.columns.iter().enumerate().filter(|(_, column)| is_key_name(column)) {
-        for (other, table) in tables.iter().enumerate().filter(|(other, _)| *other != at) {
+        // What leads to a third table, or names readers, is no key of this one.
+        if target(tables, at, column).is_some() || fit(column, Field::User) > 0.0 {
+            continue;
+        }
+        for (other, table) in nouns() {
             let same = table.columns.iter().position(|theirs| folded(theirs) == folded(column));
             let is_single =
                 |there: &usize| contents[other][*there].known > 0 && contents[other][*there].variety == 1.0;
@@ -48,7 +58,7 @@ pub(super) fn links(tables: &[SampledTable], contents: &[Vec<Content>], at: usiz
         }
     }
     // The other way round, if each row here is named once there: a book and its metadata.
-    for (other, table) in tables.iter().enumerate().filter(|(other, _)| *other != at) {
+    for (other, table) in nouns() {
         for (place, column) in table.columns.iter().enumerate() {
             let is_single = contents[other][place].known > 0 && contents[other][place].variety == 1.0;
             let back = target(tables, other, column).filter(|(back, _)| is_single && *back == at);

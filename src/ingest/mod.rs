@@ -3,12 +3,16 @@
 //! [`Dialect::sniff`] looks at a file's first records; [`Records`] reads them all. An [`Origin`] is a file or a table in
 //! a zip; [`lines`] unpacks it and [`text`] brings it to UTF-8. Lines are cut into fields ([`cutting`]); [`json`],
 //! [`parquet`] and [`sheet`] have rows already. What a column holds is judged by its name ([`fields`]) and its values
-//! ([`contents`]): in a file by [`judge`], in a database by [`columns`], over the [`links`] of its [`schema`]. [`states`] and [`filter`] know what is no reading.
+//! ([`contents`]): in a file by [`judge`], in a database by [`columns`],
+//! from the [`readings`] that each table has, over the [`links`] of its [`schema`], and the [`events`] that its name tells. [`states`] and [`filter`] know what is no reading.
 
+#[cfg(test)]
+pub mod anything;
 pub mod columns;
 mod contents;
 mod cutting;
 mod dialect;
+mod events;
 mod fields;
 mod filter;
 mod json;
@@ -17,6 +21,7 @@ mod lines;
 mod links;
 mod origin;
 mod parquet;
+mod readings;
 mod records;
 mod schema;
 mod sheet;

@@ -5,6 +5,8 @@
 pub struct SampledTable {
     /// As the schema spells it.
     pub name: String,
+    /// Whether it only shows what other tables have.
+    pub is_view: bool,
     /// Of the whole table, not of the sample.
     pub rows: u64,
     /// As the schema spells them.

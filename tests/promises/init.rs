@@ -141,8 +141,8 @@ fn init_of(sql: &str) -> (Shop, String, String) {
 
 /// Reader and book of the readings that a configuration names.
 fn pairs(shop: &Shop, file: &str) -> Vec<String> {
-    let query = file.lines().find_map(|line| line.strip_prefix("query = ")).expect("a query");
-    let query: toml::Value = toml::from_str::<toml::Table>(&format!("q = {query}")).unwrap()["q"].clone();
+    let file: toml::Table = toml::from_str(file).unwrap();
+    let query = &file["source"]["query"];
     shop.rows(&format!("SELECT * FROM ({}) ORDER BY 1, 2", query.as_str().unwrap()))
         .into_iter()
         .map(|row| row.split('|').take(2).collect::<Vec<_>>().join(" "))
@@ -168,15 +168,84 @@ fn orders_lead_to_their_customers_and_their_books() {
          INSERT INTO reviews VALUES (1, 1, 7, 5);",
         BOOKS[0], BOOKS[1]
     ));
+    // What was bought, and what was reviewed: Emma twice.
     assert_eq!(
         pairs(&shop, &file),
-        [format!("1 {}", BOOKS[0]), format!("1 {}", BOOKS[1]), format!("2 {}", BOOKS[0])]
+        [
+            format!("1 {}", BOOKS[0]),
+            format!("1 {}", BOOKS[0]),
+            format!("1 {}", BOOKS[1]),
+            format!("2 {}", BOOKS[0])
+        ]
     );
     assert!(file.contains("books = \"products\""), "{file}");
     assert!(
-        said.contains("not counted as read: cancelled") && said.contains("3 rows with a reader and a book"),
+        said.contains("not counted as read: cancelled") && said.contains("4 rows with a reader and a book"),
         "{said}"
     );
+}
+
+#[test]
+fn what_was_bought_reviewed_and_looked_at_is_united_and_baskets_are_not() {
+    let (shop, file, said) = init_of(&format!(
+        "CREATE TABLE auth_user (id INTEGER PRIMARY KEY, username TEXT);
+         CREATE TABLE catalogue_product (id INTEGER PRIMARY KEY, upc TEXT, title TEXT);
+         CREATE TABLE basket_basket (id INTEGER PRIMARY KEY, owner_id INT REFERENCES auth_user (id), status TEXT);
+         CREATE TABLE basket_line (id INTEGER PRIMARY KEY, basket_id INT REFERENCES basket_basket (id),
+                                   product_id INT REFERENCES catalogue_product (id), date_created TEXT);
+         CREATE TABLE order_order (id INTEGER PRIMARY KEY, user_id INT REFERENCES auth_user (id), status TEXT, date_placed TEXT);
+         CREATE TABLE order_line (id INTEGER PRIMARY KEY, order_id INT REFERENCES order_order (id),
+                                  product_id INT REFERENCES catalogue_product (id), quantity INT);
+         CREATE TABLE reviews_productreview (id INTEGER PRIMARY KEY, user_id INT REFERENCES auth_user (id), score INT,
+                                             product_id INT REFERENCES catalogue_product (id), date_created TEXT);
+         CREATE TABLE analytics_userproductview (id INTEGER PRIMARY KEY, user_id INT REFERENCES auth_user (id),
+                                                 product_id INT REFERENCES catalogue_product (id), date_created TEXT);
+         CREATE VIEW v_orders AS SELECT user_id, product_id FROM order_line JOIN order_order o ON o.id = order_id;
+         INSERT INTO auth_user VALUES (1, 'ann'), (2, 'bob');
+         INSERT INTO catalogue_product VALUES (7, '{}', 'Emma'), (8, '{}', 'Dune');
+         INSERT INTO basket_basket VALUES (1, 1, 'Open'), (2, 2, 'Open');
+         WITH n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < 90)
+             INSERT INTO basket_line (basket_id, product_id) SELECT 1 + v % 2, 7 + v / 2 % 2 FROM n;
+         INSERT INTO order_order VALUES (1, 1, 'Complete', '2024-01-01 10:00:00'), (2, 2, 'Complete', '2024-01-02 10:00:00');
+         WITH n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < 1500)
+             INSERT INTO order_order SELECT v + 2, 2, CASE v WHEN 1500 THEN 'Cancelled' ELSE 'Complete' END, '2024-01-03' FROM n;
+         INSERT INTO order_line VALUES (1, 1, 7, 1), (2, 2, 8, 1), (3, 1502, 7, 1);
+         INSERT INTO reviews_productreview VALUES (1, 1, 5, 7, '2024-02-01');
+         INSERT INTO analytics_userproductview VALUES (1, 2, 7, '2024-01-01'), (2, 1, 8, '2024-01-01');",
+        BOOKS[0], BOOKS[1]
+    ));
+    let config: toml::Table = toml::from_str(&file).unwrap();
+    let query = config["source"]["query"].as_str().unwrap();
+    let rows = shop.rows(&format!("SELECT user_id, isbn, rating, weight FROM ({query}) ORDER BY 4, 1, 2"));
+    assert_eq!(
+        rows,
+        [
+            format!("1|{}|0|0.2", BOOKS[1]),
+            format!("2|{}|0|0.2", BOOKS[0]),
+            format!("1|{}|5|1", BOOKS[0]),
+            format!("1|{}|0|3", BOOKS[0]),
+            format!("2|{}|0|3", BOOKS[1]),
+        ],
+        "{file}"
+    );
+    // The one that was cancelled is far behind what is sampled.
+    assert!(file.contains("NOT IN ('Cancelled')"), "{file}");
+    assert!(said.contains("basket_line") && said.contains("looked at, and counts 0.2"), "{said}");
+}
+
+#[test]
+fn marks_on_another_scale_and_readers_of_another_place_stay_apart() {
+    let (_, file, said) = init_of(&format!(
+        "CREATE TABLE ratings (user_id TEXT, isbn TEXT, rating INT);
+         CREATE TABLE loans (patron TEXT, isbn TEXT, loaned_at TEXT);
+         CREATE TABLE votes (user_id TEXT, isbn TEXT, points INT);
+         INSERT INTO ratings VALUES ('ann', '{0}', 5), ('bob', '{0}', 4), ('ann', '{1}', 3), ('bob', '{1}', 1);
+         INSERT INTO loans VALUES ('card 77', '{0}', '2024-01-01');
+         INSERT INTO votes VALUES ('ann', '{0}', 90), ('bob', '{1}', 70);",
+        BOOKS[0], BOOKS[1]
+    ));
+    assert!(file.contains("table = \"ratings\""), "{file}");
+    assert!(said.contains("not taken") && said.contains("loans") && said.contains("votes"), "{said}");
 }
 
 #[test]

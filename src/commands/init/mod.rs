@@ -1,5 +1,7 @@
 //! `nightshelf init`: makes a configuration file for an unknown database.
 
+#[cfg(test)]
+mod anything;
 mod config_file;
 mod shown;
 
@@ -15,7 +17,7 @@ use crate::context::Context;
 use crate::database::{Database, source, survey};
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::ingest::columns::{self, SampledTable};
+use crate::ingest::columns::{self, Place, SampledTable};
 use crate::text::{count, plain};
 use config_file::config_file;
 use shown::{show, shown};
@@ -30,7 +32,8 @@ pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
     let Init { db, out, force, .. } = args;
     let database = context.open(db)?;
     let tables = survey::survey(&database)?;
-    let guess = columns::guess(&tables).ok_or_else(|| nothing_found(&tables))?;
+    let values = |place: &Place| survey::values(&database, place).ok();
+    let guess = columns::guess(&tables, &values).ok_or_else(|| nothing_found(&tables))?;
     let text = config_file(&guess, context.config.output.top);
     let checked = Config::from_toml(&text)?;
     if out.exists() && !*force {

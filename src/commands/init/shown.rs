@@ -1,13 +1,13 @@
 //! Shows people what `init` found.
 
 use crate::console::Console;
-use crate::ingest::columns::{BooksTable, Guess, Place, SampledTable, StateColumn, Zeros};
+use crate::ingest::columns::{BooksTable, Guess, Place, Readings, SampledTable, StateColumn, Zeros};
 use crate::text::{count, plain};
 
 /// How many rows of a table are shown.
 const ROWS: usize = 4;
 
-/// Both tables, some rows of each, and what their columns are taken for.
+/// The tables, some rows of each, and what their columns are taken for.
 pub(super) fn shown(guess: &Guess, tables: &[SampledTable], console: &Console) -> String {
     let table = |name: &str| tables.iter().find(|table| table.name == name);
     let sample = |name: &str, columns: &[&str]| {
@@ -21,45 +21,22 @@ pub(super) fn shown(guess: &Guess, tables: &[SampledTable], console: &Console) -
         console.table(&header, table.sample.iter().take(ROWS).map(row).collect(), &[])
     };
     let rows = |name: &str| count(table(name).map_or(0, |table| table.rows));
-    let places = [Some(&guess.user), Some(&guess.isbn), guess.rating.as_ref(), guess.rated_at.as_ref()];
-    let own = places.into_iter().flatten().filter(|place| place.table == guess.ratings);
-    let columns: Vec<&str> = own.map(|place| place.column.as_str()).collect();
-    let mut text = format!(
-        "{}\n{}\n",
-        console.heading(&format!("Ratings: table {}, {} rows", plain(&guess.ratings), rows(&guess.ratings))),
-        sample(&guess.ratings, &columns)
-    );
-    let name = |place: &Place| match place.table == guess.ratings {
-        true => place.column.clone(),
-        false => format!("{}.{}", place.table, place.column),
-    };
-    let stars = match (guess.rating.as_ref().map(name), guess.zeros) {
-        (None, _) => "no column of ratings: every row means \"read\"".to_owned(),
-        (Some(rating), Some(Zeros::Unrated)) => format!("{rating} 0 is taken for \"read, not rated\""),
-        (Some(rating), Some(Zeros::Dislike)) => format!("{rating} 0 is taken for a bad mark"),
-        (Some(rating), None) => format!("stars in {rating}"),
-    };
-    let kind = match guess.is_isbn {
-        true => format!("{} holds ISBNs", name(&guess.isbn)),
-        false => format!("{} holds no ISBNs: each text or number is an item of its own", name(&guess.isbn)),
-    };
-    let time =
-        guess.rated_at.as_ref().map_or("no times".to_owned(), |time| format!("times in {}", name(time)));
-    text.push_str(&format!(
-        "  {}\n",
-        plain(&format!("readers in {}; {kind}; {stars}; {time}", name(&guess.user)))
-    ));
-    for join in &guess.joins {
-        let way = format!("{}.{} = {}.{}", join.from.table, join.from.column, join.table, join.column);
-        text.push_str(&format!("  joined to {}: {}\n", plain(&join.table), plain(&way)));
+    let mut text = String::new();
+    for readings in &guess.readings {
+        let Readings { user, isbn, rating, rated_at, .. } = readings;
+        let places = [Some(user), Some(isbn), rating.as_ref(), rated_at.as_ref()];
+        let own = places.into_iter().flatten().filter(|place| place.table == readings.table);
+        let columns: Vec<&str> = own.map(|place| place.column.as_str()).collect();
+        let head = format!("Ratings: table {}, {} rows", plain(&readings.table), rows(&readings.table));
+        text += &format!("{}\n{}\n", console.heading(&head), sample(&readings.table, &columns));
+        if let Some(event) = readings.event.filter(|_| guess.readings.len() > 1) {
+            text += &format!("  each row says {}, and counts {:.1}\n", event.text(), event.weight());
+        }
+        text += &meaning(readings);
     }
-    if let Some(StateColumn { place, values, unread }) = &guess.state {
-        let values = plain(&values.join(", "));
-        let what = match unread.is_empty() {
-            true => "all of them count as read".to_owned(),
-            false => format!("not counted as read: {}", plain(&unread.join(", "))),
-        };
-        text.push_str(&format!("  {} has {values}; {what}\n", plain(&name(place))));
+    if !guess.others.is_empty() {
+        let others = guess.others.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ");
+        text += &format!("  not taken, though they lead to readers and books, too: {others}\n");
     }
     text.push('\n');
     match &guess.books {
@@ -81,4 +58,41 @@ pub(super) fn show(text: Option<&str>) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
+}
+
+/// What the columns of a table are taken for.
+fn meaning(readings: &Readings) -> String {
+    let name = |place: &Place| match place.table == readings.table {
+        true => place.column.clone(),
+        false => format!("{}.{}", place.table, place.column),
+    };
+    let stars = match (readings.rating.as_ref().map(name), readings.zeros) {
+        (None, _) => "no column of ratings: every row means \"read\"".to_owned(),
+        (Some(rating), Some(Zeros::Unrated)) => format!("{rating} 0 is taken for \"read, not rated\""),
+        (Some(rating), Some(Zeros::Dislike)) => format!("{rating} 0 is taken for a bad mark"),
+        (Some(rating), None) => format!("stars in {rating}"),
+    };
+    let kind = match readings.is_isbn {
+        true => format!("{} holds ISBNs", name(&readings.isbn)),
+        false => {
+            format!("{} holds no ISBNs: each text or number is an item of its own", name(&readings.isbn))
+        }
+    };
+    let time =
+        readings.rated_at.as_ref().map_or("no times".to_owned(), |time| format!("times in {}", name(time)));
+    let mut text =
+        format!("  {}\n", plain(&format!("readers in {}; {kind}; {stars}; {time}", name(&readings.user))));
+    for join in &readings.joins {
+        let way = format!("{}.{} = {}.{}", join.from.table, join.from.column, join.table, join.column);
+        text += &format!("  joined to {}: {}\n", plain(&join.table), plain(&way));
+    }
+    if let Some(StateColumn { place, values, unread }) = &readings.state {
+        let values = plain(&values.join(", "));
+        let what = match unread.is_empty() {
+            true => "all of them count as read".to_owned(),
+            false => format!("not counted as read: {}", plain(&unread.join(", "))),
+        };
+        text += &format!("  {} has {values}; {what}\n", plain(&name(place)));
+    }
+    text
 }
