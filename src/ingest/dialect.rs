@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Read;
 
 use super::cutting::{Separator, cut_somehow, decode, whole};
-use super::fields::{Field, folded, named};
+use super::fields::{Field, folded, known};
 use super::filter::{Condition, Filter};
 use super::json::JsonRows;
 use super::judge::{Judged, Sheet, puzzled};
@@ -204,7 +204,6 @@ impl Dialect {
     /// What the columns hold, by the first rows.
     fn of_page(page: &Page, hints: &Hints) -> Result<Self> {
         let Page { rows, width, separator, is_utf8, container, format, has_names, above } = page;
-        let known = |row: &Vec<String>| named(row).iter().filter(|field| **field != Field::Skip).count();
         // A title may stand above the names.
         let begins = |(_, row): &(usize, &Vec<String>)| filled(row) >= 2 && known(row) >= 2;
         let titles = match has_names {
@@ -386,13 +385,18 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// The separator that cuts most lines into the same, large number of fields.
+/// The separator that finds names of columns in the first line, or else that cuts most lines into the same, large number of
+/// fields.
 fn likeliest(lines: &[&[u8]]) -> Option<Separator> {
     let score = |separator: &Separator| {
         let (width, times) = usual_width(lines, *separator);
-        width.saturating_sub(1) * times
+        let first = lines.first().map(|line| cut_somehow(line, *separator, width)).unwrap_or_default();
+        let first: Vec<String> = first.into_iter().map(|field| decode(field, None)).collect();
+        (known(&first) >= 2, width.saturating_sub(1) * times)
     };
-    Separator::ALL.into_iter().max_by_key(score).filter(|separator| score(separator) > 0)
+    // Reversed, because max_by_key gives the last of equals and the most usual is wanted.
+    let likeliest = Separator::ALL.into_iter().rev().max_by_key(score);
+    likeliest.filter(|separator| score(separator).1 > 0)
 }
 
 /// The number of fields that most lines have, and how many lines have it.

@@ -89,17 +89,9 @@ pub fn is_isbn_name(name: &str) -> bool {
     words(name).iter().any(is) || folded(name).starts_with("isbn") || folded(name).starts_with("ean1")
 }
 
-/// The field that each name of a header stands for, by the names alone.
-pub(super) fn named(header: &[String]) -> Vec<Field> {
-    let mut columns = vec![Field::Skip; header.len()];
-    for (field, _) in NAMES {
-        let fits = header.iter().map(|name| fit(name, field)).enumerate();
-        let best = fits.filter(|(place, fit)| *fit >= 0.8 && columns[*place] == Field::Skip);
-        if let Some((place, _)) = best.rev().max_by(|a, b| a.1.total_cmp(&b.1)) {
-            columns[place] = field;
-        }
-    }
-    columns
+/// How many of these texts are names of columns.
+pub(super) fn known(row: &[String]) -> usize {
+    row.iter().filter(|text| NAMES.iter().any(|(field, _)| fit(text, *field) >= 0.8)).count()
 }
 
 /// A column as named on the command line.

@@ -263,7 +263,7 @@ fn timers_and_examples_start_at_an_hour_that_every_night_has() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = 0;
     for file in [
-        "jobs/nightshelf.timer",
+        "jobs/nightshelf@.timer",
         "jobs/crontab",
         "jobs/README.md",
         "docs/guide.md",
