@@ -28,6 +28,8 @@ mod editions;
 mod export;
 #[path = "promises/faults.rs"]
 mod faults;
+#[path = "promises/fleet.rs"]
+mod fleet;
 #[path = "promises/forget.rs"]
 mod forget;
 #[path = "promises/gate.rs"]

@@ -84,9 +84,9 @@ impl Cli {
             Command::Evaluate(args) => &args.settings,
             Command::Tune(args) => &args.target.settings,
             Command::Refresh(target) | Command::Rollback(target) | Command::Check(target) => &target.settings,
-            Command::Runs(args) => &args.target.settings,
+            Command::Runs(args) => &args.fleet.settings,
             Command::Doctor(args) => &args.settings,
-            Command::Report(args) => &args.target.settings,
+            Command::Report(args) => &args.fleet.settings,
             Command::Export(args) => &args.target.settings,
             Command::Generate(_) => return None,
         })
@@ -144,6 +144,16 @@ pub struct Target {
     /// The application's SQLite file.
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_DB")]
     pub db: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Which databases: one, or many at a glance.
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// The application's SQLite file; several times, or as 'shops/*.db', for many at a glance, the worst first.
+    #[arg(long = "db", value_name = "FILE", env = "NIGHTSHELF_DB", required = true)]
+    pub dbs: Vec<PathBuf>,
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -255,11 +265,12 @@ pub struct Forget {
 /// `nightshelf runs`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  nightshelf runs --db shop.db --last 30")]
+Examples:
+  nightshelf runs --db shop.db --last 30
+  nightshelf runs --db '/srv/shops/*.db'                  a line for each of many databases, the worst first")]
 pub struct Runs {
     #[command(flatten)]
-    pub target: Target,
+    pub fleet: Fleet,
     /// How many.
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..))]
     pub last: u32,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Target;
+use super::{Fleet, Target};
 
 /// A reader.
 #[derive(Debug, Args)]
@@ -143,8 +143,9 @@ pub enum Format {
 /// `nightshelf report`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   nightshelf report --db shop.db --out night.html
+  nightshelf report --db '/srv/shops/*.db' --out shops.html   a line for each of many databases, the worst first
 
 One page that needs no network and no other file: what the last night did and how well, what was wrong
 with the ISBNs, who gets what, and what some readers see. It shows what a few readers have read: give it
@@ -157,7 +158,7 @@ pub struct Report {
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=5000))]
     pub readers: u32,
     #[command(flatten)]
-    pub target: Target,
+    pub fleet: Fleet,
 }
 
 /// `nightshelf generate`

@@ -1,6 +1,7 @@
-//! `nightshelf runs`: shows the last runs, each figure with its change.
+//! `nightshelf runs`: shows the last runs, each figure with its change; or many databases at a glance.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use chrono::Local;
 use serde::Serialize;
@@ -11,6 +12,8 @@ use crate::cli::Runs;
 use crate::context::Context;
 use crate::database::runs;
 use crate::error::Result;
+use crate::pipeline::fleet;
+use crate::report::fleet::{HEADER, NUMBERS};
 use crate::run_summary::{RunRecord, RunStatus};
 use crate::text::{count, plain};
 
@@ -37,10 +40,31 @@ fn whole(number: f64) -> String {
     count(number as u64)
 }
 
-/// Shows the last runs, the newest at the bottom.
+/// Shows the last runs of a database, the newest at the bottom; or many databases, the worst first.
 pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
-    let (console, last) = (context.console, args.last);
-    let database = context.open(&args.target.db)?;
+    let files = fleet::files(&args.fleet.dbs)?;
+    match files.as_slice() {
+        [db] => history(context, db, args.last),
+        files => many(context, files),
+    }
+}
+
+fn many(context: Context<'_>, files: &[PathBuf]) -> Result<Outcome> {
+    let shops = fleet::look(context, files);
+    let rows = shops.iter().map(|shop| shop.cells().to_vec()).collect();
+    let mut text = context.console.table(&HEADER, rows, &NUMBERS);
+    for shop in &shops {
+        if let Some(remark) = &shop.remark {
+            text.push_str(&format!("\n{}: {remark}", shop.db));
+        }
+    }
+    let failure = fleet::unreadable(&shops);
+    Ok(Outcome { text, json: json!({ "databases": as_json(&shops)? }), failure })
+}
+
+fn history(context: Context<'_>, db: &Path, last: u32) -> Result<Outcome> {
+    let console = context.console;
+    let database = context.open(db)?;
     // Runs before the shown ones are needed to say how the first ones have changed.
     let mut entries = runs::last(&database, last.saturating_mul(2).max(last))?;
     entries.reverse();

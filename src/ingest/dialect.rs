@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Read;
 
 use super::cutting::{Separator, cut_somehow, decode, whole};
-use super::fields::{Field, folded, known};
+use super::fields::{Field, folded, is_known, known};
 use super::filter::{Condition, Filter};
 use super::json::JsonRows;
 use super::judge::{Judged, Sheet, puzzled};
@@ -416,6 +416,7 @@ fn most_common(numbers: impl Iterator<Item = usize>) -> (usize, usize) {
 fn digits_below_words(rows: &[Vec<String>]) -> bool {
     let digits = |text: &String| text.contains(|c: char| c.is_ascii_digit());
     let with_digits = rows.iter().filter(|row| row.iter().any(digits)).count();
-    let on_top = rows.first().is_some_and(|row| row.iter().any(digits));
+    // ISBN13 is a name all the same.
+    let on_top = rows.first().is_some_and(|row| row.iter().any(|text| digits(text) && !is_known(text)));
     !on_top && with_digits * 2 > rows.len().saturating_sub(1)
 }

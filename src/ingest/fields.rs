@@ -91,7 +91,11 @@ pub fn is_isbn_name(name: &str) -> bool {
 
 /// How many of these texts are names of columns.
 pub(super) fn known(row: &[String]) -> usize {
-    row.iter().filter(|text| NAMES.iter().any(|(field, _)| fit(text, *field) >= 0.8)).count()
+    row.iter().filter(|text| is_known(text)).count()
+}
+
+pub(super) fn is_known(text: &str) -> bool {
+    NAMES.iter().any(|(field, _)| fit(text, *field) >= 0.8)
 }
 
 /// A column as named on the command line.

@@ -63,6 +63,9 @@ fn known_dialects_are_told_apart() {
         ),
         (shop, "ratings (user, isbn, rating), `,` separated, UTF-8, header"),
         (goodbooks, "books (-, isbn, author, title), `,` separated, UTF-8, header"),
+        // What stands in a field may hold more of another separator, and a name a digit.
+        ("reader,isbn,stars\nann,a\t\t\tb,5\n", "ratings (user, isbn, rating), `,` separated, UTF-8, header"),
+        ("ISBN13,Titel\n9780306406157,A title\n", "books (isbn, title), `,` separated, UTF-8, header"),
         ("Leser;Werk;Note\n8;0002005018;5\n", "ratings (user, isbn, rating), `;` separated, UTF-8, header"),
     ] {
         assert_eq!(understand(text.as_bytes(), &[]).unwrap().to_string(), told, "{text}");

@@ -2,14 +2,15 @@
 //!
 //! [`night`] is the nightly job, made of [`dataset`] (within its [`memory_budget`]), [`gate`], [`train`],
 //! [`lists`] and publishing. [`backfill`] solves only what has changed, [`import`] loads files,
-//! [`joining`] asks whether ratings and books belong together, [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks for problems, and [`page_facts`] gathers the
-//! facts for the report.
+//! [`joining`] asks whether ratings and books belong together, [`evaluation`] and [`tuning`] measure, [`diagnosis`] looks
+//! for problems, [`page_facts`] gathers the facts for the report, and [`fleet`] looks at many databases.
 
 pub mod backfill;
 pub mod clock;
 pub mod dataset;
 pub mod diagnosis;
 pub mod evaluation;
+pub mod fleet;
 pub mod gate;
 pub mod import;
 mod joining;

@@ -1,8 +1,9 @@
 //! The report about a night: takes plain facts, and gives one self-contained HTML file.
 //!
 //! It knows nothing of databases and models. Text from a database is escaped by the library that writes the
-//! page ([`page`]) or draws the plots ([`plots`]). [`prometheus`] writes the metrics file.
+//! page ([`page`], [`fleet`]) or draws the plots ([`plots`]). [`prometheus`] writes the metrics file.
 
+pub mod fleet;
 pub mod night;
 pub mod page;
 pub mod plots;

@@ -38,6 +38,11 @@ pub fn page(facts: &Facts) -> Result<String> {
         @if !runs.is_empty() { (history(runs)) }
         footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
     };
+    Ok(document(&title, &body))
+}
+
+/// A page that loads nothing.
+pub(super) fn document(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,7 +57,7 @@ pub fn page(facts: &Facts) -> Result<String> {
             body { (body) script { (PreEscaped(include_str!("page.js"))) } }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// A plot with legend and caption. `names` are those of its series, and whether they are only for comparison.

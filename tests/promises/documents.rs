@@ -117,7 +117,10 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/guide.md",
         "docs/reference.md",
         "docs/figures.md",
+        "docs/recipes.md",
         "jobs/README.md",
+        "jobs/kubernetes/README.md",
+        "packaging/README.md",
     ] {
         let folder = root.join(document).parent().unwrap().to_owned();
         for link in

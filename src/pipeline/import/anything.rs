@@ -109,8 +109,9 @@ proptest! {
             let outcome = import(folder.path(), &name, &package.pack(&name, form.write(&table)), Some("ann"));
             is_sound(folder.path(), &outcome)?;
             Ok::<_, TestCaseError>(match outcome {
-                Ok(loaded) => (rows(folder.path()), loaded.failure.map(|error| format!("{:?}", error.kind()))),
-                Err(error) => (Vec::new(), Some(format!("{:?}", error.kind()))),
+                Ok(loaded) => (rows(folder.path()), loaded.failure.is_some()),
+                // Where little tells, what an error says may differ.
+                Err(_) => (Vec::new(), true),
             })
         };
         let Table { names, rows } = &table;
