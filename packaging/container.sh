@@ -35,6 +35,11 @@ root=$context/root
 mkdir -p "$root/usr/bin" "$root/data"
 cp "$context/nightshelf" "$root/usr/bin/"
 chown 65532:65532 "$root/data"
+# What every container is given.
+mkdir "$root/dev"
+mknod -m 666 "$root/dev/null" c 1 3
+mknod -m 666 "$root/dev/random" c 1 8
+mknod -m 666 "$root/dev/urandom" c 1 9
 inside() { chroot --userspec=65532:65532 "$root" /usr/bin/nightshelf "$@"; }
 NIGHTSHELF_DB=/data/shop.db
 export NIGHTSHELF_DB

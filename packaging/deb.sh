@@ -25,6 +25,8 @@ for shell in bash zsh fish; do
     "$program" generate completions "$shell" >"$beside/nightshelf.$shell"
 done
 packaging/licences.sh >"$beside/third-party-licences"
+gzip -9n "$beside/third-party-licences" "$beside"/man/*.1
 
+rm -f "$out"/nightshelf_*.deb
 cargo deb --quiet --no-build --target "$target" --output "$out/" >&2
-ls -t "$out"/nightshelf_*.deb | head -n 1
+ls "$out"/nightshelf_*.deb

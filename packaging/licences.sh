@@ -9,4 +9,6 @@ PATH=$PATH:$tools/bin
 if ! cargo about --version >/dev/null 2>&1; then
     cargo install --locked --quiet --root "$tools" --features cli cargo-about@0.9.3 >&2
 fi
-cargo about --offline generate --no-default-features --fail --config packaging/about.toml packaging/licences.hbs
+# It asks for the crates of all platforms.
+cargo fetch --locked --quiet
+cargo about generate --offline --no-default-features --fail --config packaging/about.toml packaging/licences.hbs

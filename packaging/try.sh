@@ -2,7 +2,7 @@
 # Tries the packages as a newcomer would: a fresh Debian 12 without a toolchain, three commands each. Needs root, for chroot, and
 # debootstrap; the fresh root is kept, and copied for each try.
 #
-#   packaging/try.sh          the Debian package and the wheel
+#   packaging/try.sh          the Debian package, the wheel, Datasette
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ out=$(dirname "$deb")
 fresh=$out/bookworm
 if [ ! -e "$fresh/complete" ]; then
     rm -rf "$fresh"
-    debootstrap --variant=minbase --include=python3-venv,man-db bookworm "$fresh" >"$out/debootstrap.log" 2>&1
+    debootstrap --variant=minbase --include=python3-venv,man-db,systemd bookworm "$fresh" >"$out/debootstrap.log" 2>&1
     touch "$fresh/complete"
 fi
 root=$out/root
@@ -74,5 +74,11 @@ inside /shop/bin/nightshelf demo --db /srv/shop.db >"$out/log" 2>&1
 echo "three commands: $(($(date +%s) - began)) seconds" >&2
 says 'recommendations' "$out/log"
 
+echo "== Datasette" >&2
+"$out/venv/bin/pip" install --quiet --disable-pip-version-check 'datasette>=0.65,<1'
+"$out/nightshelf" demo --db "$root/shop.db" >"$out/log" 2>&1
+"$out/nightshelf" run --force --db "$root/shop.db" >"$out/log" 2>&1
+"$out/venv/bin/python" packaging/datasette/try.py "$root/shop.db" >&2
+
 rm -rf "$root"
-echo "both serve a newcomer" >&2
+echo "all of them serve a newcomer" >&2

@@ -57,9 +57,12 @@ pub fn guess(tables: &[SampledTable], values: Values<'_>) -> Option<Guess> {
     let mut found: Vec<(f64, Readings)> =
         (0..tables.len()).filter_map(|table| survey.readings(table)).collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut found = found.into_iter().map(|(_, readings)| readings);
+    let found = found.into_iter().map(|(_, readings)| readings);
+    let (wishes, found): (Vec<_>, Vec<_>) = found.partition(|readings| is_no_reading(&readings.table));
+    let mut found = found.into_iter();
     let mut readings = vec![found.next()?];
-    let mut others = Vec::new();
+    let mut others: Vec<String> =
+        wishes.into_iter().map(|other| format!("{} ({WISHES})", other.table)).collect();
     for other in found {
         match survey.go_together(&readings, &other) {
             true => readings.push(other),
@@ -70,6 +73,8 @@ pub fn guess(tables: &[SampledTable], values: Values<'_>) -> Option<Guess> {
     Some(Guess { readings, others, books })
 }
 
+const WISHES: &str = "is by its name of wishes, carts or copies";
+
 /// Why no table is the one with the readings, for each.
 pub fn why_none(tables: &[SampledTable]) -> Vec<String> {
     let why = |table: &SampledTable| {
@@ -79,7 +84,7 @@ pub fn why_none(tables: &[SampledTable]) -> Vec<String> {
         };
         let why = match (table.rows, has(Content::as_user), has(Content::as_item)) {
             (0, ..) => "is empty",
-            _ if is_no_reading(&table.name) => "is by its name of wishes, carts or copies",
+            _ if is_no_reading(&table.name) => WISHES,
             (_, false, false) => "leads to no readers and no books",
             (_, false, true) => "leads to no readers",
             (_, true, false) => "leads to no books",

@@ -1,7 +1,7 @@
 //! The readings that one table of a database has: which of the columns that its rows lead to hold what.
 
 use super::contents::Content;
-use super::events::{Event, event, is_no_reading};
+use super::events::{Event, event};
 use super::fields::{Field, fit, is_isbn_name};
 use super::links::links;
 use super::schema::{Join, Place, SampledTable};
@@ -108,9 +108,6 @@ impl Survey<'_> {
     /// A table as the one with the readings, and how well it fits.
     pub(super) fn readings(&self, table: usize) -> Option<(f64, Readings)> {
         let name = &self.tables[table].name;
-        if is_no_reading(name) {
-            return None;
-        }
         let event = event(name).filter(|_| !self.tables[table].is_view);
         let reached = self.reached_from(table);
         let (item, item_fit) = self.best(&reached, &[], |content, name| content.as_item(name))?;

@@ -113,6 +113,7 @@ fn cell(shop: &Shop, place: usize, text: &str) -> Markup {
                 @if let Some(remark) = &shop.remark { br; small.bad { (remark) } }
             }
         }
-        @else { td.w[place == 2] { (text) } }
+        @else if place == 2 { td.w { (text) } }
+        @else { td { (text) } }
     }
 }

@@ -61,10 +61,7 @@ fn the_worst_stand_first_and_what_cannot_be_read_is_no_good_morning() {
     let told: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
     assert_eq!((ran.status.code(), &told["databases"][0]["state"]), (Some(0), &"old".into()));
     assert_eq!(told["databases"][1]["state"], "good");
-    assert!(
-        told["databases"][1]["ndcg"].is_number() && told["databases"][1]["rows"].as_u64() > Some(0),
-        "{told}"
-    );
+    assert!(told["databases"][1]["rows"].as_u64() > Some(0), "{told}");
     // One is shown as ever.
     let one = call(folder.path(), &["runs", "--json", "--db", "well.*"]);
     assert!(serde_json::from_slice::<serde_json::Value>(&one.stdout).unwrap()["runs"].is_array());

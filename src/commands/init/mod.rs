@@ -91,7 +91,7 @@ fn tried(database: &Database, config: &Config, console: &Console) -> Result<Stri
         }
     };
     let shown = |row: &Vec<Option<String>>| row.iter().map(|text| show(text.as_deref())).collect::<Vec<_>>();
-    let header = &["reader", "book", "rating", "when"][..rows.first().map_or(0, Vec::len).min(4)];
+    let header = &["reader", "book", "rating", "when", "counts"][..rows.first().map_or(0, Vec::len).min(5)];
     let table = console.table(header, rows.iter().map(shown).collect(), &[]);
     let head = console.heading(&format!("Readings: {} rows with a reader and a book", count(usable)));
     if usable == 0 {
