@@ -41,8 +41,8 @@ mknod -m 666 "$root/dev/null" c 1 3
 mknod -m 666 "$root/dev/random" c 1 8
 mknod -m 666 "$root/dev/urandom" c 1 9
 inside() { chroot --userspec=65532:65532 "$root" /usr/bin/nightshelf "$@"; }
-NIGHTSHELF_DB=/data/shop.db
-export NIGHTSHELF_DB
+NIGHTSHELF_DB=/data/shop.db TMPDIR=/data
+export NIGHTSHELF_DB TMPDIR
 inside demo --db /data/shop.db >&2
 inside run >&2
 inside doctor --quiet

@@ -161,6 +161,8 @@ impl Sheet<'_> {
                 }
                 columns
             }
+            // Where columns have names, and none is known, their order says nothing: in JSON there is none.
+            (None, None) if self.names.is_some() => Vec::new(),
             (None, None) if is_isbn_like(self.body, 0) && width >= 2 && is_words(1) => usual(FileKind::Books),
             (None, None) if (3..=4).contains(&width) && is_number(self.body, 2) => usual(FileKind::Ratings),
             (None, None) => Vec::new(),
