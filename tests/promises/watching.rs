@@ -187,7 +187,8 @@ fn the_units_are_what_systemd_expects() {
         if [".service", ".timer", ".path"].iter().any(|end| name.ends_with(end)) {
             // As installed, but for the program, which lies elsewhere here.
             let text = std::fs::read_to_string(entry.path()).unwrap();
-            let text = text.replace("/usr/local/bin/nightshelf", env!("CARGO_BIN_EXE_nightshelf"));
+            let program = format!("ExecStart={} ", env!("CARGO_BIN_EXE_nightshelf"));
+            let text = text.replace("ExecStart=nightshelf ", &program);
             assert!(!text.contains("/usr/local/bin"), "{name} names another program");
             std::fs::write(folder.path().join(&name), text).unwrap();
             units.push(name);
@@ -198,7 +199,7 @@ fn the_units_are_what_systemd_expects() {
     verify.arg("verify").arg("--recursive-errors=no").arg("--man=no");
     for name in &units {
         // A template is verified as one of its instances.
-        verify.arg(folder.path().join(name.replace("@.", "@run.")));
+        verify.arg(folder.path().join(name.replace("@.", "@shop.")));
     }
     match verify.env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display())).output() {
         Ok(output) => {

@@ -1,9 +1,9 @@
 //! `nightshelf init`: makes a configuration file for an unknown database.
 
-#[cfg(test)]
-mod anything;
 mod config_file;
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(some_cases())]
 
     #[test]
-    fn what_init_writes_can_be_read(tables in tables()) {
+    fn of_anything_init_writes_what_can_be_read(tables in tables()) {
         let folder = tempfile::tempdir().unwrap();
         let db = folder.path().join("shop.db");
         let connection = Connection::open(&db).unwrap();
