@@ -15,6 +15,7 @@ use crate::database::{Database, runs, snapshot, source};
 use crate::error::{Error, Kind, Result};
 use crate::model::device;
 use crate::pipeline::joining;
+use crate::recommender::trial::trial;
 use crate::run_summary::RunStatus;
 use crate::text::count;
 use crate::{machine, model_store};
@@ -78,7 +79,12 @@ pub fn examine(context: Context<'_>, db: Option<&Path>) -> Result<Vec<Finding>> 
     let cuda = if cfg!(feature = "cuda") { "with CUDA" } else { "without CUDA" };
     seen.good("program", format!("nightshelf {}, built {cuda}", env!("CARGO_PKG_VERSION")));
     match device::choose(&config.compute.device) {
-        Ok((device, why)) => seen.good("device", format!("{device}: {why}")),
+        Ok((device, why)) => match trial(device) {
+            Ok(seconds) => {
+                seen.good("device", format!("{device}: {why}; a small training there took {seconds:.1} s"))
+            }
+            Err(error) => seen.bad("device", &error),
+        },
         Err(error) => seen.bad("device", &error.into()),
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,7 +1,7 @@
 //! The recommender itself, without SQLite: trains, makes lists, and measures them.
 //!
 //! [`training`] trains both models and shows the progress, [`lists`] makes rows from them, [`evaluator`]
-//! measures them on held-out ratings. [`api`] offers the same to other programs.
+//! measures them on held-out ratings; [`trial`] asks whether a device can be trusted. [`api`] offers the same to other programs.
 
 mod api;
 mod blend;
@@ -17,5 +17,6 @@ mod search;
 pub mod similar;
 pub mod stranger;
 pub mod training;
+pub mod trial;
 
 pub use api::{Entry, Figures, Recommender, evaluate};

@@ -23,6 +23,15 @@ fn auto_says_what_it_took_and_why() {
 }
 
 #[test]
+fn doctor_trains_a_little_on_the_device() {
+    let shop = Shop::with_tastes(40, 40, 8);
+    shop.call(&["run"]).ok();
+    let ran = shop.call(&["doctor"]).ok();
+    let line = ran.stdout.lines().find(|line| line.contains(" device ")).unwrap_or_default();
+    assert!(line.starts_with("ok") && line.contains("a small training there took"), "{line:?}");
+}
+
+#[test]
 fn cuda_without_a_gpu_is_an_error_and_not_a_fall_back() {
     if gpu().is_some() {
         return skipped("there is a GPU on this machine, so none is missing");
