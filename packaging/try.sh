@@ -12,7 +12,10 @@ out=$(dirname "$deb")
 fresh=$out/bookworm
 if [ ! -e "$fresh/complete" ]; then
     rm -rf "$fresh"
-    debootstrap --variant=minbase --include=python3-venv,man-db,systemd bookworm "$fresh" >"$out/debootstrap.log" 2>&1
+    debootstrap --variant=minbase --include=python3-venv,man-db,systemd bookworm "$fresh" >"$out/debootstrap.log" 2>&1 || {
+        tail -n 5 "$out/debootstrap.log" >&2
+        exit 1
+    }
     touch "$fresh/complete"
 fi
 root=$out/root
