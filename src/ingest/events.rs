@@ -12,7 +12,7 @@ pub enum Event {
     Seen,
 }
 
-/// Words in names of tables, in lower case and in the singular. Later ones also end words, as in `userproductview`.
+/// Words in names of tables, in lower case and in the singular; longer words may end with one, as `userproductview` does.
 #[rustfmt::skip]
 const EVENTS: [(Event, &[&str]); 5] = [
     (Event::Bought, &[
