@@ -2,7 +2,7 @@
 # Tries the packages as a newcomer would: a fresh Debian 12 without a toolchain, three commands each. Needs root, for chroot, and
 # debootstrap; the fresh root is kept, and copied for each try.
 #
-#   packaging/try.sh          the Debian package, the wheel, Datasette
+#   packaging/try.sh          the Debian package, the wheel, Kubernetes, Datasette
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -76,6 +76,10 @@ inside /shop/bin/pip install --no-index --quiet "/$(basename "$wheel")" >"$out/l
 inside /shop/bin/nightshelf demo --db /srv/shop.db >"$out/log" 2>&1
 echo "three commands: $(($(date +%s) - began)) seconds" >&2
 says 'recommendations' "$out/log"
+
+echo "== Kubernetes" >&2
+"$out/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate
+"$out/venv/bin/kubernetes-validate" --strict -k 1.33 jobs/kubernetes/*.yaml >&2
 
 echo "== Datasette" >&2
 "$out/venv/bin/pip" install --quiet --disable-pip-version-check 'datasette>=0.65,<1'

@@ -192,6 +192,11 @@ pub fn last(database: &Database, runs: u32) -> Result<Vec<RunRecord>> {
     entries(database, "ORDER BY run_id DESC LIMIT ?1", i64::from(runs))
 }
 
+/// The last `runs` nights, newest first, however many other runs came between.
+pub fn last_nights(database: &Database, runs: u32) -> Result<Vec<RunRecord>> {
+    entries(database, "WHERE kind = 'nightly' ORDER BY run_id DESC LIMIT ?1", i64::from(runs))
+}
+
 pub fn entry(database: &Database, run_id: i64) -> Result<Option<RunRecord>> {
     Ok(entries(database, "WHERE run_id = ?1", run_id)?.pop())
 }

@@ -8,14 +8,14 @@ use crate::context::Context;
 use crate::database::runs;
 use crate::error::{Error, Kind, Result};
 use crate::report::fleet::{Shop, State};
-use crate::run_summary::{RunKind, RunRecord, RunStatus};
+use crate::run_summary::{RunRecord, RunStatus};
 use crate::text::plain;
 
 /// How old lists may be: a night and a half, as in the alert of jobs/README.md.
 const OLDEST_HOURS: f64 = 36.0;
 
-/// How many runs are looked through for the last night.
-const RUNS: u32 = 100;
+/// How many nights are looked through for the last good one.
+const NIGHTS: u32 = 100;
 
 /// The files that were named, each once; `*`, `?` and `[…]` in a name stand for all files of that shape.
 ///
@@ -73,14 +73,13 @@ fn shop(context: Context<'_>, path: &Path, now: DateTime<Utc>) -> Shop {
     }
 }
 
-/// The last runs, newest first.
+/// The last nights, newest first.
 fn history(context: Context<'_>, path: &Path) -> Result<Vec<RunRecord>> {
-    runs::last(&context.open(path)?, RUNS)
+    runs::last_nights(&context.open(path)?, NIGHTS)
 }
 
 fn of_history(db: String, history: &[RunRecord], now: DateTime<Utc>) -> Shop {
-    let nights =
-        || history.iter().filter(|run| run.kind == RunKind::Nightly && run.status != RunStatus::DryRun);
+    let nights = || history.iter().filter(|run| run.status != RunStatus::DryRun);
     let good = nights().find(|run| run.is_good());
     // What was unchanged has no figures of its own.
     let published = nights().find(|run| run.status == RunStatus::Published);

@@ -95,9 +95,8 @@ pub fn page(shops: &[Shop], made: &str) -> String {
             tr { @for (place, name) in HEADER.iter().enumerate() { (heading(place, name)) } }
             @for shop in shops { tr { @for (place, cell) in shop.cells().iter().enumerate() { (self::cell(shop, place, cell)) } } }
         } }
-        footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
     };
-    document(&title, &body)
+    document(&title, made, &body)
 }
 
 fn heading(place: usize, name: &str) -> Markup {

@@ -36,13 +36,12 @@ pub fn page(facts: &Facts) -> Result<String> {
         @if let Some(ratings) = ratings { (input(ratings)?) }
         @if let Some(night) = night { (machine(night)?) }
         @if !runs.is_empty() { (history(runs)) }
-        footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
     };
-    Ok(document(&title, &body))
+    Ok(document(&title, made, &body))
 }
 
 /// A page that loads nothing.
-pub(super) fn document(title: &str, body: &Markup) -> String {
+pub(super) fn document(title: &str, made: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -54,7 +53,11 @@ pub(super) fn document(title: &str, body: &Markup) -> String {
                 link rel="icon" href="data:,";
                 style { (PreEscaped(include_str!("page.css"))) }
             }
-            body { (body) script { (PreEscaped(include_str!("page.js"))) } }
+            body {
+                (body)
+                footer { "Made by nightshelf " (made) ". This page stands alone: it loads nothing." }
+                script { (PreEscaped(include_str!("page.js"))) }
+            }
         }
     };
     page.into_string()

@@ -17,7 +17,12 @@ fn fleet() -> tempfile::TempDir {
     let shop = Shop::with_tastes(60, 40, 8);
     copy(&shop, "new.db");
     shop.night();
-    copy(&shop, "well.db");
+    // Many small jobs since then do not hide the night.
+    let well = copy(&shop, "well.db");
+    let small = "WITH n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < 150)
+         INSERT INTO nightshelf_runs (kind, status, started_at, version, config)
+         SELECT 'backfill', 'unchanged', started_at, version, config FROM n, (SELECT * FROM nightshelf_runs LIMIT 1)";
+    rusqlite::Connection::open(well).unwrap().execute(small, []).unwrap();
     let old = copy(&shop, "old.db");
     let moved = "UPDATE nightshelf_runs SET finished_at = '2026-01-01T00:00:00Z'";
     rusqlite::Connection::open(old).unwrap().execute(moved, []).unwrap();

@@ -5,6 +5,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde_json::json;
@@ -32,8 +33,15 @@ pub fn init(context: Context<'_>, args: &Init) -> Result<Outcome> {
     let Init { db, out, force, .. } = args;
     let database = context.open(db)?;
     let tables = survey::survey(&database)?;
-    let values = |place: &Place| survey::values(&database, place).ok();
-    let guess = columns::guess(&tables, &values).ok_or_else(|| nothing_found(&tables))?;
+    let failed = Cell::new(None);
+    let values =
+        |place: &Place| survey::values(&database, place).map_err(|error| failed.set(Some(error))).ok();
+    let guess = columns::guess(&tables, &values);
+    // Without all values of a state, what is no reading might be taken for one.
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    let guess = guess.ok_or_else(|| nothing_found(&tables))?;
     let text = config_file(&guess, context.config.output.top);
     let checked = Config::from_toml(&text)?;
     if out.exists() && !*force {
