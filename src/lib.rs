@@ -39,7 +39,8 @@
 //   query                      one reader or one book, asked about at a prompt
 //   context                    what nearly all of the above get: settings, console, signals
 //   recommender; report        trains, makes lists, evaluates, without SQLite; the page, Prometheus
-//   database; model_store; quality   SQLite beside a live application; a model on disk; figures, baselines
+//   database; model_store; quality; cluster   SQLite beside a live application; a model on disk; figures, baselines;
+//                              training elsewhere
 //   cli                        clap structs and nothing else
 //   ingest                     files of others: what they are, and one stream of records
 //   catalog                    books and readers: ISBNs, ids, codes, titles, authors
@@ -51,6 +52,7 @@
 pub mod catalog;
 #[doc(hidden)]
 pub mod cli;
+mod cluster;
 #[doc(hidden)]
 pub mod commands;
 pub mod config;

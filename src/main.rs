@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     panics::install();
     #[cfg(feature = "cuda")]
     nightshelf_cuda::install();
+    #[cfg(feature = "vulkan")]
+    nightshelf_vulkan::install();
     let cli = Cli::parse();
     let console = Console::new(cli.verbosity());
     let work = || {

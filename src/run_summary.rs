@@ -62,7 +62,7 @@ pub struct RunSummary {
     /// `None` if nothing was to be written.
     pub run_id: Option<i64>,
     pub status: RunStatus,
-    /// `cpu`, or `cuda:N`.
+    /// `cpu`, `cuda:N` or `vulkan:N`.
     pub device: String,
     #[serde(flatten)]
     pub counts: Counts,

@@ -12,6 +12,8 @@ mod any_sqlite;
 mod backfill;
 #[path = "promises/beside_an_application.rs"]
 mod beside_an_application;
+#[path = "promises/cluster.rs"]
+mod cluster;
 #[path = "promises/common.rs"]
 mod common;
 #[path = "promises/demo.rs"]

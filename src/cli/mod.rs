@@ -1,17 +1,19 @@
 //! The command line: what may be typed, and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::console::Verbosity;
 
+pub use cluster::{HalfStep, HalfStepWhat, PartName, Rows, SideName};
 pub use import::Import;
 pub use measure::{Evaluate, SplitKind, Tune};
 pub use people::{
     Export, ExportWhat, Format, Generate, Generated, Pair, Recommend, Report, Similar, UserArg,
 };
 
+mod cluster;
 mod import;
 mod measure;
 mod people;
@@ -88,7 +90,7 @@ impl Cli {
             Command::Doctor(args) => &args.settings,
             Command::Report(args) => &args.fleet.settings,
             Command::Export(args) => &args.target.settings,
-            Command::Generate(_) => return None,
+            Command::Generate(_) | Command::HalfStep(_) => return None,
         })
     }
 }
@@ -132,8 +134,10 @@ pub enum Command {
     Doctor(Doctor),
     /// Make a page about the last night, with plots.
     Report(Report),
-    /// Write lists, factors or predictions for other programs.
+    /// Write lists, factors, predictions or a whole training for other programs.
     Export(Export),
+    /// The arithmetic of a training on a cluster: rows in, factors out.
+    HalfStep(HalfStep),
     /// Write manual pages and completions, for packagers.
     Generate(Generate),
 }
@@ -221,6 +225,15 @@ pub struct Run {
     pub print_config: bool,
 }
 
+impl Run {
+    /// Factors that a cluster has fitted: what `--factors` names, if that is no number. (A folder whose name is one can be
+    /// written as `./64`.)
+    pub fn fitted_factors(&self) -> Option<&Path> {
+        let named = self.settings.factors.as_deref()?;
+        named.parse::<f64>().is_err().then(|| Path::new(named))
+    }
+}
+
 /// `nightshelf backfill`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -299,7 +312,7 @@ pub struct Settings {
     /// Configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "NIGHTSHELF_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Where to compute: `auto`, `cpu`, `cuda`, `vulkan`, or one of several: `cuda:N`, `vulkan:N`.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// What lists are ordered by: `ranking` or `rating`.

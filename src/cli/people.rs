@@ -89,12 +89,13 @@ pub struct Similar {
 Examples:
   nightshelf export recommendations --db shop.db --out lists.parquet
   nightshelf export books --db shop.db --format jsonl | head
-  nightshelf export predictions --db shop.db --user 254 --user 638 --isbn 0385504209 --isbn 0971880107")]
+  nightshelf export predictions --db shop.db --user 254 --user 638 --isbn 0385504209 --isbn 0971880107
+  nightshelf export training --db shop.db --out training      for jobs/spark/train.py and `run --factors`")]
 pub struct Export {
     /// What to export.
     #[arg(value_enum)]
     pub what: ExportWhat,
-    /// Where to: a file, or - for stdout.
+    /// Where to: a file, or - for stdout; of a training, a folder.
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub out: PathBuf,
     /// How to write it [default: what the file's name ends in; csv, and for predictions table, on stdout].
@@ -121,6 +122,8 @@ pub enum ExportWhat {
     Books,
     /// score and expected stars of some readers (--user) for some books (--isbn)
     Predictions,
+    /// what a cluster needs to fit the factors of a night: a folder, named with --out
+    Training,
 }
 
 /// How an export is written.

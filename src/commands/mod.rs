@@ -9,6 +9,7 @@ mod explain;
 mod export;
 mod forget;
 mod generate;
+mod half_step;
 mod import;
 mod init;
 mod monitored;
@@ -61,6 +62,7 @@ pub fn dispatch(cli: &Cli, config: &Config, console: &Console, interrupt: &Inter
         Command::Report(args) => report::report(context, args),
         Command::Export(args) => export::export(context, args, cli.json),
         Command::Generate(args) => generate::generate(context, args),
+        Command::HalfStep(args) => half_step::half_step(context, args),
     }?;
     // Manual pages and completions have no JSON: their text is the data.
     if cli.json && !outcome.json.is_null() {

@@ -14,7 +14,7 @@ pub fn run(context: Context<'_>, args: &Run) -> Result<Outcome> {
         Some(db) if !args.print_config => db,
         _ => return Ok(Outcome { text: context.config.to_toml(), ..Outcome::default() }),
     };
-    let options = Options { dry_run: args.dry_run, force: args.force };
+    let options = Options { dry_run: args.dry_run, force: args.force, factors: args.fitted_factors() };
     monitored(context, "run", db, || shown(night::run(context, db, options)?))
 }
 

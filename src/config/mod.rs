@@ -269,7 +269,7 @@ impl Default for Backfill {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Compute {
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// `auto`, `cpu`, `cuda`, `vulkan`, or one of several: `cuda:N`, `vulkan:N`.
     pub device: String,
     /// Number of threads; 0 for one per core.
     pub threads: usize,

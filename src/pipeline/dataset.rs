@@ -13,10 +13,11 @@ use crate::catalog::metadata::BookTable;
 use crate::catalog::rejects::{Example, Rejects};
 use crate::catalog::selection::Selection;
 use crate::catalog::times;
-use crate::config::Config;
+use crate::config::{Config, ResolvedConfig};
 use crate::context::Context;
 use crate::database::{Database, books, readers, source};
 use crate::error::{Error, Kind, Result};
+use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::{Group, Maker};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::joining;
@@ -280,6 +281,17 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// What the published model is trained on: settings, once they have seen all ratings, and the weights of all.
+    pub fn problem(&self, config: &Config) -> (ResolvedConfig, ConfidenceMatrix) {
+        let ratings = &self.ratings;
+        let config = ResolvedConfig::new(config, &ratings.interactions);
+        let weights = ratings.confidence(config.model.half_life);
+        let groups = &self.related.groups;
+        let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights)
+            .with_dislikes(&ratings.dislikes, &config.model);
+        (config, confidence)
+    }
+
     /// The counts of a run that makes `recommendations` rows.
     pub fn counts(&self, recommendations: u64) -> Counts {
         let Encoded { interactions, users, items, mended, opaque, duplicates, .. } = &self.ratings;

@@ -76,8 +76,13 @@ impl Examination {
 pub fn examine(context: Context<'_>, db: Option<&Path>) -> Result<Vec<Finding>> {
     let config = context.config;
     let mut seen = Examination::default();
-    let cuda = if cfg!(feature = "cuda") { "with CUDA" } else { "without CUDA" };
-    seen.good("program", format!("nightshelf {}, built {cuda}", env!("CARGO_PKG_VERSION")));
+    let with = match (cfg!(feature = "cuda"), cfg!(feature = "vulkan")) {
+        (true, true) => "with CUDA and Vulkan",
+        (true, false) => "with CUDA",
+        (false, true) => "with Vulkan",
+        (false, false) => "without CUDA",
+    };
+    seen.good("program", format!("nightshelf {}, built {with}", env!("CARGO_PKG_VERSION")));
     match device::choose(&config.compute.device) {
         Ok((device, why)) => match trial(device) {
             Ok(seconds) => {

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod dataset;
 pub mod diagnosis;
 pub mod evaluation;
+pub mod export_training;
 pub mod fleet;
 pub mod gate;
 pub mod import;

@@ -7,6 +7,7 @@ use crate::catalog::encode::Encoded;
 use crate::catalog::recommendation::Origin;
 use crate::catalog::split::Scheme;
 use crate::catalog::times;
+use crate::cluster::factors::FittedElsewhere;
 use crate::config::ResolvedConfig;
 use crate::context::Context;
 use crate::database::Database;
@@ -15,7 +16,6 @@ use crate::database::publish::reader_lists::Note;
 use crate::database::publish::{self, Draft, Labels, rehearsal, shown, slots};
 use crate::database::runs::{self, Ending};
 use crate::error::{Error, Kind, Result};
-use crate::model::confidence::ConfidenceMatrix;
 use crate::model::data::Interactions;
 use crate::model::device::{self, Device};
 use crate::model_store::{self, StoredItems, StoredModel, StoredUsers};
@@ -26,7 +26,7 @@ use crate::pipeline::proof;
 use crate::pipeline::train::train;
 use crate::recommender::lists::{Fitted, ListMaker, ListStatistics};
 use crate::recommender::ranking::{Lesson, WINDOWS};
-use crate::recommender::training::Trained;
+use crate::recommender::training::{Beginning, Trained};
 use crate::run_summary::{Losses, Metrics, RunKind, RunStatus, RunSummary, Stage};
 use crate::{failpoint, machine};
 
@@ -43,11 +43,13 @@ const STAGES: [Stage; 8] = [
 ];
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct Options<'a> {
     /// Write nothing.
     pub dry_run: bool,
     /// Train and publish even if nothing has changed or the gate objects.
     pub force: bool,
+    /// A folder with factors that were fitted elsewhere.
+    pub factors: Option<&'a Path>,
 }
 
 /// The result of a job that did not fail.
@@ -68,13 +70,14 @@ impl From<RunSummary> for Finished {
 ///
 /// # Errors
 /// Any [`Kind`]; the published set then stays as it was.
-pub fn run(context: Context<'_>, db: &Path, options: Options) -> Result<Finished> {
+pub fn run(context: Context<'_>, db: &Path, options: Options<'_>) -> Result<Finished> {
     let Context { config, console, .. } = context;
     let (device, why) = device::choose(&config.compute.device)?;
     console.say(format!("device     {device}: {why}"));
     let mut database = context.open(db)?;
     database.read("looking at the database", slots::refuse_foreign_tables)?;
-    let mut night = Night { device, force: options.force, job: Job::new(context) };
+    let Options { force, factors, .. } = options;
+    let mut night = Night { device, force, factors, given: None, job: Job::new(context) };
     if options.dry_run {
         return night.dry_run(&database);
     }
@@ -114,13 +117,17 @@ pub fn run_loaded(
     run_id: i64,
     dataset: Dataset,
 ) -> Result<Finished> {
-    Night { device, force: false, job }.finish(database, run_id, dataset).map_err(stopped)
+    Night { device, force: false, factors: None, given: None, job }.finish(database, run_id, dataset).map_err(stopped)
 }
 
 struct Night<'a> {
     job: Job<'a>,
     device: Device,
     force: bool,
+    /// As [`Options::factors`].
+    factors: Option<&'a Path>,
+    /// What is in that folder, once the ratings are known.
+    given: Option<FittedElsewhere>,
 }
 
 /// The results of training, which may be published.
@@ -143,7 +150,9 @@ enum Outlook {
 impl Night<'_> {
     /// The number of published rows, if training would only give the same ones again and is not forced.
     fn unchanged(&self, database: &Database, dataset: &Dataset) -> Result<Option<u64>> {
-        let Some(current) = runs::current(database)?.filter(|_| !self.force) else {
+        // Whoever brings factors wants them used.
+        let wanted = self.force || self.factors.is_some();
+        let Some(current) = runs::current(database)?.filter(|_| !wanted) else {
             return Ok(None);
         };
         let settings = self.job.context.config.decisive();
@@ -232,7 +241,14 @@ impl Night<'_> {
     /// Runs the gate and, unless it objects, trains the models; writes nothing.
     fn fit(&mut self, database: &Database, dataset: Dataset) -> Result<Outlook> {
         let Job { context, clock, .. } = &mut self.job;
-        let judgement = gate::judge(*context, clock, database, &dataset, self.device, self.force)?;
+        if let Some(folder) = self.factors {
+            let read = || FittedElsewhere::read(folder, &dataset.digest, &context.config.model);
+            let given = clock.time(Stage::Train, read)?;
+            context.console.say(format!("factors    {}, by {}", folder.display(), given.engine));
+            self.given = Some(given);
+        }
+        let given = self.given.as_ref();
+        let judgement = gate::judge(*context, clock, database, &dataset, (self.device, given), self.force)?;
         if judgement.refusal().is_some() {
             return Ok(Outlook::Refused(Box::new((dataset, judgement))));
         }
@@ -240,7 +256,7 @@ impl Night<'_> {
         let (mut metrics, held_out) = (judgement.metrics(), judgement.in_short());
         let Judgement { quality, start, mut ranker, model, .. } = judgement;
         let mut config = context.config.clone();
-        config.model = model.unwrap_or(config.model);
+        config.model = model.or(given.map(|given| given.model.clone())).unwrap_or(config.model);
         if ranker.is_none() {
             let lesson = Lesson {
                 ratings,
@@ -256,14 +272,11 @@ impl Night<'_> {
                 ranker = Some(learned.ranker);
             }
         }
-        let config = ResolvedConfig::new(&config, &ratings.interactions);
-        let weights = ratings.confidence(config.model.half_life);
-        let groups = &dataset.related.groups;
-        let confidence = ConfidenceMatrix::new(&ratings.interactions, groups, &config.model, &weights)
-            .with_dislikes(&ratings.dislikes, &config.model);
+        let (config, confidence) = dataset.problem(&config);
+        let beginning = Beginning { start, given: given.map(|given| &given.all) };
         let books = (ratings, &dataset.related);
         let trained =
-            train(&mut self.job, self.device, books, &config, confidence, (start, ranker), &held_out)?;
+            train(&mut self.job, self.device, books, &config, confidence, (beginning, ranker), &held_out)?;
         metrics.loss = trained.losses.last().copied();
         metrics.losses =
             Some(Losses { all: Some(trained.losses.clone()), ..metrics.losses.unwrap_or_default() });

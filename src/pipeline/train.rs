@@ -4,28 +4,27 @@ use crate::catalog::encode::Encoded;
 use crate::catalog::makers::Related;
 use crate::config::ResolvedConfig;
 use crate::error::Result;
-use crate::model::Start;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::device::Device;
 use crate::model::ranker::Ranker;
 use crate::pipeline::dataset::Job;
-use crate::recommender::training::{Trained, Training};
+use crate::recommender::training::{Beginning, Trained, Training};
 use crate::run_summary::Stage;
 
-/// Trains both models, going on from the gate's model if `start` has one. `held_out` is the gate's result in
-/// short, shown beside the loss.
+/// Trains both models, as far as `beginning` has not done it. `held_out` is the gate's result in short, shown beside the
+/// loss.
 pub fn train(
     job: &mut Job<'_>,
     device: Device,
     (ratings, related): (&Encoded, &Related),
     config: &ResolvedConfig,
     confidence: ConfidenceMatrix,
-    (start, ranker): (Option<Start>, Option<Ranker>),
+    (beginning, ranker): (Beginning<'_>, Option<Ranker>),
     held_out: &str,
 ) -> Result<Trained> {
     let (console, interrupt) = (job.context.console, job.context.interrupt);
     let training = Training { device, interrupt, ratings, related, config, held_out };
-    let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, start, ranker))?;
+    let trained = job.clock.time(Stage::Train, || training.fit(console, confidence, beginning, ranker))?;
     let model = &config.model;
     let loss = trained.losses.last().map_or(String::new(), |loss| format!(", loss {loss:.4}"));
     // The log has a line for each of these epochs; the gate's model took the others.

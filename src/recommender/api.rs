@@ -22,7 +22,7 @@ use crate::recommender::evaluator::{Evaluator, Holdout};
 use crate::recommender::lists::{Fitted, ListMaker};
 use crate::recommender::ranking::Lesson;
 use crate::recommender::stranger::Stranger;
-use crate::recommender::training::{Trained, Training};
+use crate::recommender::training::{Beginning, Trained, Training};
 
 /// Decides which ratings [`evaluate`] holds out.
 const SPLIT_SEED: u64 = 1;
@@ -109,7 +109,7 @@ impl<U: Clone + Eq + Hash, I: Clone + Eq + Hash> Recommender<U, I> {
         let ranker = Lesson { ratings, split: None, related, scheme, windows: 1, device, interrupt }
             .ranker(&config)?;
         let ranker = ranker.map(|choice| choice.ranker);
-        let mut trained = training.fit(&Console::silent(), confidence, None, ranker)?;
+        let mut trained = training.fit(&Console::silent(), confidence, Beginning::default(), ranker)?;
         let popularity = trained.popularity(Editions::default());
         Ok(Self { users, items, item_codes, encoded, config, popularity, trained })
     }

@@ -9,6 +9,7 @@ use crate::catalog::makers::Related;
 use crate::catalog::popularity::{self, Popularity};
 use crate::catalog::split::Split;
 use crate::catalog::times;
+use crate::cluster::factors::Given;
 use crate::config::{Config, HalfLife, Objective, ResolvedConfig, Rules};
 use crate::console::Console;
 use crate::error::Result;
@@ -30,7 +31,7 @@ use crate::recommender::engine::engine;
 use crate::recommender::lists::{Fitted, ListSearch, NOTHING, Shelves};
 use crate::recommender::order::{Standing, ranked};
 use crate::recommender::similar::{By, SimilarSearch};
-use crate::recommender::training::{self, Models, View, with_progress};
+use crate::recommender::training::{self, Beginning, Models, View, with_progress};
 use crate::run_summary::QualityFigures;
 
 /// The held-out ratings, and how to measure on them.
@@ -66,6 +67,8 @@ pub struct Evaluator<'a> {
     rated: Interactions,
     /// Whether the log gets a line for each epoch.
     tells_epochs: bool,
+    /// Factors that were fitted elsewhere, in the place of the model's own.
+    given: Option<&'a Given>,
 }
 
 /// A model that was trained on what is not held out. Its users are the readers of the cases, in their order.
@@ -160,12 +163,17 @@ impl<'a> Evaluator<'a> {
     pub fn new(holdout: Holdout<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
         let Holdout { split, items, related, attributes, most_readers, windows, .. } = holdout;
         let cases = Cases::new(split, (items, related), attributes, most_readers, windows);
-        Self { holdout, device, console, interrupt, cases, rated: split.train.rated(), tells_epochs: true }
+        Self { holdout, device, console, interrupt, cases, rated: split.train.rated(), tells_epochs: true, given: None }
     }
 
     /// Without a log line for each epoch.
     pub fn quietly(self) -> Self {
         Self { tells_epochs: false, ..self }
+    }
+
+    /// With factors that were fitted elsewhere, for what is not held out.
+    pub fn with_factors(self, given: Option<&'a Given>) -> Self {
+        Self { given, ..self }
     }
 
     /// Who is asked, and what they picked.
@@ -212,9 +220,9 @@ impl<'a> Evaluator<'a> {
         Predictions { name: "book averages".into(), lists: None, stars }
     }
 
-    /// Trains a model on what is not held out.
-    pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
-        let Holdout { split, related, scale, .. } = self.holdout;
+    /// What a model is trained on: settings, once they have seen what is not held out, and its weights.
+    pub fn problem(&self, config: &Config) -> (ResolvedConfig, ConfidenceMatrix) {
+        let Holdout { split, related, .. } = self.holdout;
         let mut config = ResolvedConfig::new(config, &split.train);
         if !self.is_in_time() {
             config.set_rules(Rules { series_in_order: false, ..config.rules.clone() });
@@ -222,10 +230,18 @@ impl<'a> Evaluator<'a> {
         let weights = times::weighed_decays(&split.moments, None, config.model.half_life, &split.weights);
         let confidence = ConfidenceMatrix::new(&split.train, &related.groups, &config.model, &weights)
             .with_dislikes(&split.dislikes, &config.model);
+        (config, confidence)
+    }
+
+    /// Trains a model on what is not held out.
+    pub fn fit(&self, name: &str, config: &Config) -> Result<HoldoutModel> {
+        let Holdout { split, related, scale, .. } = self.holdout;
+        let (config, confidence) = self.problem(config);
         let Self { console, interrupt, tells_epochs, .. } = *self;
         let view = View { console, interrupt, name, tells_epochs, held_out: "" };
+        let beginning = Beginning { start: None, given: self.given };
         let Models { mut ranking, neighbours, mut rating, losses } =
-            training::fit(view, self.device, &config, &confidence, &self.rated, scale, None)?;
+            training::fit(view, self.device, &config, &confidence, &self.rated, scale, beginning)?;
         let known = split.known();
         let unsolved = Unsolved { users: split.newcomers(), items: Vec::new() };
         if !unsolved.users.is_empty() {

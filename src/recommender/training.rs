@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use crate::catalog::encode::Encoded;
 use crate::catalog::makers::Related;
 use crate::catalog::popularity::{Popularity, traits};
+use crate::cluster::factors::Given;
 use crate::config::{Config, Objective, RankerKind, ResolvedConfig, Solver};
 use crate::console::Console;
 use crate::error::{Error, Kind, Result};
@@ -99,8 +100,16 @@ pub fn has_ranker(config: &Config) -> bool {
         && (config.model.neighbours > 0 || config.ranker.kind != RankerKind::None)
 }
 
-/// Fits all models. With `start`, goes on from another training of nearly the same ratings if the solver is
-/// `als`; the other solvers always begin anew. `scale` is that of the stars in `rated`.
+/// What a training need not do itself.
+#[derive(Debug, Default)]
+pub struct Beginning<'a> {
+    /// Another training of nearly the same ratings, to go on from if the solver is `als`; the other solvers always begin anew.
+    pub start: Option<Start>,
+    /// The factors themselves, fitted elsewhere.
+    pub given: Option<&'a Given>,
+}
+
+/// Fits all models, as far as `beginning` has not done it. `scale` is that of the stars in `rated`.
 ///
 /// # Errors
 /// Those of [`fit_ranking`].
@@ -111,16 +120,22 @@ pub fn fit(
     confidence: &ConfidenceMatrix,
     rated: &Interactions,
     scale: Option<(f32, f32)>,
-    start: Option<Start>,
+    beginning: Beginning<'_>,
 ) -> Result<Models> {
     let engine = engine(device)?;
     let model = &config.model;
-    let start = start.filter(|_| model.solver == Solver::Als);
+    let start = beginning.start.filter(|_| model.solver == Solver::Als);
     let epochs = if start.is_some() { final_epochs(model.epochs).max(1) } else { model.epochs };
     let (items, rating_epochs) = start.map(|start| (start.items, start.rating_epochs)).unzip();
-    let (ranking, losses) = with_progress(view, "train", epochs, |watch| {
-        fit_ranking(&*engine, confidence, config.parameters(), items, watch)
-    })?;
+    let (ranking, losses) = match beginning.given {
+        Some(given) => {
+            given.check(confidence.rows(), model.factors)?;
+            (given.factors.clone(), given.losses.clone())
+        }
+        None => with_progress(view, "train", epochs, |watch| {
+            fit_ranking(&*engine, confidence, config.parameters(), items, watch)
+        })?,
+    };
     let neighbours = {
         let _spinner = view.console.spinner("neighbours");
         Neighbours::fit(confidence, model, engine.systems().as_deref(), view.interrupt)?
@@ -150,7 +165,7 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains both models, going on from those in `start` where [`fit`] can.
+    /// Trains both models, as far as `beginning` has not done it.
     ///
     /// # Errors
     /// [`Kind::NoRatings`] if lists are to be ordered by stars and there are none; those of [`fit`].
@@ -158,7 +173,7 @@ impl Training<'_> {
         &self,
         console: &Console,
         confidence: ConfidenceMatrix,
-        start: Option<Start>,
+        beginning: Beginning<'_>,
         ranker: Option<Ranker>,
     ) -> Result<Trained> {
         let Self { device, interrupt, ratings, related, config, held_out } = *self;
@@ -172,7 +187,7 @@ impl Training<'_> {
         }
         let view = View { console, interrupt, name: "", tells_epochs: true, held_out };
         let Models { ranking, neighbours, rating, losses } =
-            fit(view, device, config, &confidence, &rated, scale, start)?;
+            fit(view, device, config, &confidence, &rated, scale, beginning)?;
         let item_scales = confidence.item_scales(&ranking, config.model.length_exponent);
         let about = (&ratings.items, related);
         let (traits, idle) = {

@@ -117,6 +117,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/guide.md",
         "docs/reference.md",
         "docs/figures.md",
+        "docs/cluster.md",
         "docs/recipes.md",
         "jobs/README.md",
         "jobs/kubernetes/README.md",

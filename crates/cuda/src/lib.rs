@@ -7,25 +7,22 @@
 //! driver is missing. So [`Accelerator::look`] checks first: the driver library, a device, the compiler for
 //! kernels (NVRTC) and its headers, in this order.
 
+use burn_cuda::CudaDevice;
 use cudarc::driver::CudaContext;
-use nightshelf_model::device::{self, Accelerator};
+use nightshelf_gpu::GpuKernels;
+use nightshelf_model::device::{self, Accelerator, Kind};
 use nightshelf_model::engine::{BurnEngine, Engine};
-use nightshelf_model::kernels::Kernels;
 use nightshelf_model::panics;
 
 /// Makes CUDA devices available to the models of this process.
 pub fn install() {
-    device::install(Box::new(Cuda));
+    device::install(Kind::Cuda, Box::new(Cuda));
 }
 
 struct Cuda;
 
-/// The default operations, in plain tensors.
-struct CudaKernels;
-
-impl Kernels for CudaKernels {
-    type Backend = burn_cuda::Cuda<f32, i32>;
-}
+/// Our kernels, for NVIDIA's GPUs.
+pub type CudaKernels = GpuKernels<cubecl::cuda::CudaRuntime>;
 
 impl Accelerator for Cuda {
     fn look(&self, number: usize) -> Result<String, String> {
@@ -58,7 +55,7 @@ impl Accelerator for Cuda {
     }
 
     fn engine(&self, number: usize) -> Box<dyn Engine> {
-        Box::new(BurnEngine::<CudaKernels>::new(burn_cuda::CudaDevice::new(number)))
+        Box::new(BurnEngine::<CudaKernels>::new(CudaDevice::new(number)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The choice between CPU and GPU. A GPU is checked before anything uses it.
 //!
-//! The CPU is always available. A GPU is available after [`install`]: the program calls it through a crate of
-//! its own (crates/cuda), so that a build without a GPU need not compile that crate.
+//! The CPU is always available. GPUs of a kind are available after [`install`]: the program calls it through crates of
+//! their own (crates/cuda, crates/vulkan), so that a build without a GPU need not compile those.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -9,24 +9,55 @@ use std::sync::OnceLock;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
+/// What a GPU is spoken to through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Cuda,
+    Vulkan,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Cuda, Self::Vulkan];
+
+    /// The word in settings.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::Vulkan => "vulkan",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "CUDA",
+            Self::Vulkan => "Vulkan",
+        }
+    }
+
+    fn installed(self) -> Result<&'static dyn Accelerator, String> {
+        let accelerator = ACCELERATORS[self as usize].get();
+        accelerator.map(|found| &**found).ok_or_else(|| format!("this build has no {} in it", self.name()))
+    }
+}
+
 /// Where tensors live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     Cpu,
-    /// The n-th CUDA device, counted from 0.
-    Cuda(usize),
+    /// The n-th device of a kind, counted from 0.
+    Gpu(Kind, usize),
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Cpu => f.write_str("cpu"),
-            Device::Cuda(number) => write!(f, "cuda:{number}"),
+            Device::Gpu(kind, number) => write!(f, "{}:{number}", kind.word()),
         }
     }
 }
 
-/// A kind of GPU.
+/// The GPUs of a kind.
 pub trait Accelerator: Send + Sync {
     /// The name of the n-th device; the error says what is missing to use it. Must not panic.
     fn look(&self, number: usize) -> Result<String, String>;
@@ -34,45 +65,44 @@ pub trait Accelerator: Send + Sync {
     fn engine(&self, number: usize) -> Box<dyn Engine>;
 }
 
-static CUDA: OnceLock<Box<dyn Accelerator>> = OnceLock::new();
+/// By [`Kind`].
+static ACCELERATORS: [OnceLock<Box<dyn Accelerator>>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
 
-/// Makes CUDA devices available to this process. Only the first call counts.
-pub fn install(cuda: Box<dyn Accelerator>) {
-    let _ = CUDA.set(cuda);
+/// Makes devices of a kind available to this process. Only the first call of a kind counts.
+pub fn install(kind: Kind, accelerator: Box<dyn Accelerator>) {
+    let _ = ACCELERATORS[kind as usize].set(accelerator);
 }
 
-const WITHOUT_CUDA: &str = "this build has no CUDA in it";
-
-/// What does the arithmetic on the n-th CUDA device.
+/// What does the arithmetic on the n-th device of a kind.
 ///
 /// # Errors
-/// [`Error::NoDevice`] if no CUDA devices are known.
-pub fn cuda(number: usize) -> Result<Box<dyn Engine>> {
-    CUDA.get().map(|cuda| cuda.engine(number)).ok_or_else(|| Error::NoDevice(WITHOUT_CUDA.into()))
+/// [`Error::NoDevice`] if no devices of this kind are known.
+pub fn gpu(kind: Kind, number: usize) -> Result<Box<dyn Engine>> {
+    Ok(kind.installed().map_err(Error::NoDevice)?.engine(number))
 }
 
-/// Chooses a device from the setting `auto`, `cpu`, `cuda` or `cuda:N`, and says why.
+/// Chooses a device from the setting `auto`, `cpu`, `cuda`, `cuda:N`, `vulkan` or `vulkan:N`, and says why. `auto` never
+/// takes Vulkan, behind which there may be a slow one made of CPU.
 ///
 /// # Errors
-/// [`Error::NoDevice`] if CUDA was asked for and cannot be used; [`Error::UnknownDevice`] for a word that
-/// names no device.
+/// [`Error::NoDevice`] if a GPU was asked for and cannot be used; [`Error::UnknownDevice`] for a word that names no device.
 pub fn choose(wanted: &str) -> Result<(Device, String)> {
-    let look = |number| CUDA.get().map_or(Err(WITHOUT_CUDA.into()), |cuda| cuda.look(number));
+    let look = |kind: Kind, number| kind.installed()?.look(number);
     match wanted {
         "cpu" => Ok((Device::Cpu, "asked for".into())),
-        "auto" => Ok(match look(0) {
-            Ok(name) => (Device::Cuda(0), name),
+        "auto" => Ok(match look(Kind::Cuda, 0) {
+            Ok(name) => (Device::Gpu(Kind::Cuda, 0), name),
             Err(missing) => (Device::Cpu, missing),
         }),
         other => {
-            let number = match other.strip_prefix("cuda") {
-                Some("") => Some(0),
-                Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
-                None => None,
+            let unknown = || Error::UnknownDevice(other.to_owned());
+            let (word, number) = match other.split_once(':') {
+                Some((word, number)) => (word, number.parse().map_err(|_| unknown())?),
+                None => (other, 0),
             };
-            let number = number.ok_or_else(|| Error::UnknownDevice(other.to_owned()))?;
-            match look(number) {
-                Ok(name) => Ok((Device::Cuda(number), name)),
+            let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(unknown)?;
+            match look(kind, number) {
+                Ok(name) => Ok((Device::Gpu(kind, number), name)),
                 Err(missing) => Err(Error::NoDevice(format!("--device {other} cannot be used: {missing}"))),
             }
         }
@@ -85,7 +115,7 @@ mod tests {
 
     #[test]
     fn words_that_name_no_device_are_a_bad_setting() {
-        for word in ["gpu", "cuda:", "cuda:x", "cuda0", ""] {
+        for word in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda0", "vulkan:1:2", "cpu:0", ""] {
             assert_eq!(choose(word).expect_err(word), Error::UnknownDevice(word.into()));
         }
     }
@@ -98,6 +128,8 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_an_error() {
-        assert!(matches!(choose("cuda:4711"), Err(Error::NoDevice(_))));
+        for word in ["cuda:4711", "vulkan", "vulkan:4711"] {
+            assert!(matches!(choose(word), Err(Error::NoDevice(_))), "{word}");
+        }
     }
 }

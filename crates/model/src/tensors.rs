@@ -11,6 +11,12 @@ pub fn table<B: Backend>(rows: Vec<f32>, width: usize, device: &B::Device) -> Te
     Tensor::from_data(TensorData::new(rows, shape), device)
 }
 
+/// A tensor `[length]`.
+pub fn vector<B: Backend>(numbers: Vec<f32>, device: &B::Device) -> Tensor<B, 1> {
+    let length = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [length]), device)
+}
+
 /// A tensor of codes or places.
 pub fn integers<B: Backend>(numbers: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let length = numbers.len();

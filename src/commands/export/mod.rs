@@ -8,11 +8,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, as_json};
 use crate::cli::{Export, ExportWhat, Format};
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::pipeline::export_training::export_training;
 use crate::query::Lookup;
 use crate::text::count;
 
@@ -35,12 +36,22 @@ pub fn export(context: Context<'_>, args: &Export, json: bool) -> Result<Outcome
             "`nightshelf recommend --user ID --json` gives one reader's list",
         );
     }
+    if args.what == ExportWhat::Training {
+        if to_stdout || args.format.is_some() {
+            return unfit("a training is a folder of several files", "name it with --out, without --format");
+        }
+        let manifest = export_training(context, &args.target.db, &args.out)?;
+        console.say(format!("export     {}; train, then `nightshelf run --factors`", args.out.display()));
+        return Ok(as_json(&manifest)?.into());
+    }
     let format = format(args, to_stdout)?;
     let lookup = Lookup::open(context, &args.target.db)?;
     let (rows, bytes) = match args.what {
         ExportWhat::Recommendations => write::table(frames::recommendations(&lookup)?, format)?,
         ExportWhat::Readers => write::table(frames::readers(lookup.model()?)?, format)?,
         ExportWhat::Books => write::table(frames::books(&lookup, lookup.model()?)?, format)?,
+        // Done above.
+        ExportWhat::Training => return Ok(Outcome::default()),
         ExportWhat::Predictions => {
             let matrix = matrix::predictions(&lookup, &args.user, &args.isbn)?;
             match format {

@@ -11,7 +11,8 @@ mod past;
 use std::collections::BTreeMap;
 
 use crate::catalog::split::{Scheme, Split};
-use crate::config::{HalfLife, Model, Solver};
+use crate::cluster::factors::FittedElsewhere;
+use crate::config::{Config, HalfLife, Model, Solver};
 use crate::console::Console;
 use crate::context::Context;
 use crate::database::Database;
@@ -181,13 +182,14 @@ impl Judgement {
     }
 }
 
-/// Judges whether tonight's lists may be published, and says so. With `force`, objections are only warnings.
+/// Judges whether tonight's lists may be published, and says so. With `force`, objections are only warnings. The judged
+/// model's factors are those that were `given`, if any were.
 pub fn judge(
     context: Context<'_>,
     clock: &mut Clock,
     database: &Database,
     dataset: &Dataset,
-    device: Device,
+    (device, given): (Device, Option<&FittedElsewhere>),
     force: bool,
 ) -> Result<Judgement> {
     let Context { config, console, .. } = context;
@@ -200,7 +202,7 @@ pub fn judge(
         let Shrinkage { objections, missing } =
             past.as_ref().map(|past| past.shrunk(dataset, config.gate.shrink)).unwrap_or_default();
         let mut judgement = match objections.is_empty() || force {
-            true => examine(context, dataset, past.as_ref(), device)?,
+            true => examine(context, dataset, past.as_ref(), (device, given))?,
             // Refused without training anything.
             false => Judgement::none(readers, "the input shrank"),
         };
@@ -224,25 +226,31 @@ fn ranker_line(lead: Option<Lead>, why: &str) -> String {
     format!("ordered by {why}{lead}")
 }
 
-/// Trains a model with tonight's settings without the held-out ratings, and judges it.
-fn examine(
-    context: Context<'_>,
-    dataset: &Dataset,
-    past: Option<&Past>,
-    device: Device,
-) -> Result<Judgement> {
-    let Context { config, console, interrupt } = context;
+/// What the gate judges by, or why it cannot.
+///
+/// # Errors
+/// Those of [`Split::draw`].
+pub fn split(dataset: &Dataset, config: &Config) -> Result<std::result::Result<Split, &'static str>> {
     let ratings = &dataset.ratings;
-    let silent = |why| Judgement::none(ratings.users.len(), why);
-    let scheme = Scheme::of_night(&ratings.moments, config.gate.holdout);
-    let split = match Split::draw(ratings, scheme, SEED) {
-        Ok(split) if split.readers.len() >= FEWEST_READERS => split,
-        Ok(_) => return Ok(silent("too few readers have several ratings")),
-        Err(error) if error.kind() == Kind::NoRatings => return Ok(silent("there are too few ratings")),
-        Err(error) => return Err(error),
-    };
+    match Split::draw(ratings, Scheme::of_night(&ratings.moments, config.gate.holdout), SEED) {
+        Ok(split) if split.readers.len() >= FEWEST_READERS => Ok(Ok(split)),
+        Ok(_) => Ok(Err("too few readers have several ratings")),
+        Err(error) if error.kind() == Kind::NoRatings => Ok(Err("there are too few ratings")),
+        Err(error) => Err(error),
+    }
+}
+
+/// What measures on a split, quietly.
+pub fn evaluator<'a>(
+    context: Context<'a>,
+    dataset: &'a Dataset,
+    split: &'a Split,
+    device: Device,
+) -> Evaluator<'a> {
+    let Context { console, interrupt, .. } = context;
+    let ratings = &dataset.ratings;
     let holdout = Holdout {
-        split: &split,
+        split,
         items: &ratings.items,
         related: &dataset.related,
         attributes: &ratings.attributes,
@@ -252,15 +260,46 @@ fn examine(
         most_readers: Measure::MOST_READERS,
         windows: WINDOWS,
     };
-    let evaluator = Evaluator::new(holdout, device, console, interrupt).quietly();
-    let (mut config, epochs) = (config.clone(), config.model.epochs);
+    Evaluator::new(holdout, device, console, interrupt).quietly()
+}
+
+/// Tonight's settings for the judged model.
+pub fn judged(config: &Config) -> Config {
+    let mut config = config.clone();
     if config.model.solver == Solver::Als {
         // The other epochs go over all ratings.
         config.model.epochs -= final_epochs(config.model.epochs);
     }
-    let config = &config;
+    config
+}
+
+/// Trains a model with tonight's settings without the held-out ratings, unless its factors are given, and judges it.
+fn examine(
+    context: Context<'_>,
+    dataset: &Dataset,
+    past: Option<&Past>,
+    (device, given): (Device, Option<&FittedElsewhere>),
+) -> Result<Judgement> {
+    let ratings = &dataset.ratings;
+    let split = match split(dataset, context.config)? {
+        Ok(split) => split,
+        Err(why) => return Ok(Judgement::none(ratings.users.len(), why)),
+    };
+    let evaluator = evaluator(context, dataset, &split, device);
+    let epochs = context.config.model.epochs;
     let mut lines = Vec::new();
-    let config = &evaluator.with_choices(config)?;
+    let (evaluator, config) = match given {
+        None => {
+            let config = evaluator.with_choices(&judged(context.config))?;
+            (evaluator, config)
+        }
+        Some(given) => {
+            let factors = given.judged()?;
+            lines.push(format!("factors by {}", given.engine));
+            (evaluator.with_factors(Some(factors)), judged(&Config { model: given.model.clone(), ..context.config.clone() }))
+        }
+    };
+    let config = &config;
     if let HalfLife::Days(days) = config.model.half_life {
         lines.push(format!("a rating counts half after {days} days"));
     }

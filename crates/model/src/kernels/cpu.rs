@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::row::RowSystem;
 use super::spectrum::{self, Spectrum};
-use super::{Ridge, simd};
+use super::{LONG, Ridge, simd};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -37,11 +37,6 @@ impl<'f> Prepared<'f> {
         Ok(Self { features, spectrum })
     }
 }
-
-/// A row with this many ratings or more only takes a few steps where that is enough. A direct solution of L
-/// ratings takes about L² d operations, as a product of matrices. The steps take 16 L d, as four passes over
-/// the row at a fraction of that speed. The two meet near here whatever d is; docs/figures.md has the sweep.
-const LONG: usize = 32;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
@@ -133,6 +128,19 @@ pub fn half_step_in_place(
         spectrum::rotate(features, &spectrum.basis, d);
     }
     solve(ridge, features, &spectrum, near, solutions, interrupt)
+}
+
+/// Solves every row exactly against features that stand in the basis Q already, with their eigenvalues `values`.
+pub fn solve_in_basis(
+    ridge: &Ridge<'_>,
+    features: &[f32],
+    values: &[f32],
+    interrupt: &Interrupt,
+) -> Result<(Vec<f32>, Sums)> {
+    let spectrum = Spectrum { values: values.to_vec(), basis: Vec::new() };
+    let mut solutions = vec![0.0; ridge.rows() * values.len()];
+    let sums = solve(ridge, features, &spectrum, false, &mut solutions, interrupt)?;
+    Ok((solutions, sums))
 }
 
 /// Solves every row exactly; features and solutions keep their basis. Also returns the sum of the rows' least

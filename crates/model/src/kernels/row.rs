@@ -10,14 +10,10 @@ use faer::{Accum, Conj, MatMut, MatRef, Par};
 use pulp::Simd;
 
 use super::spectrum::Spectrum;
-use super::{Ridge, simd};
+use super::{Ridge, STEPS, simd};
 
 /// Up to this many unknowns, plain loops beat the set-up of faer's blocked routines.
 const SMALL: usize = 24;
-
-/// Steps of conjugate gradients in [`RowSystem::approach`]. With three, as in `implicit` and irspack, the
-/// loss after 16 epochs equals that of exact half-steps to four digits.
-const STEPS: usize = 3;
 
 /// How many ratings ahead features are prefetched.
 const AHEAD: usize = 12;

@@ -13,7 +13,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::spectrum::Spectrum;
-use super::{HalfStep, Ridge, Side};
+use super::{HalfStep, Ridge, STEPS, Side};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::tensors::{integers, numbers, reciprocal, table};
@@ -21,15 +21,12 @@ use crate::tensors::{integers, numbers, reciprocal, table};
 /// Numbers in the largest tensor of a tile, W: 64 MiB.
 const TILE: usize = 1 << 24;
 
-/// Steps from the solution of the epoch before, where those are enough.
-const NEAR: usize = 3;
-
 /// Steps between two looks at the residual: looking stalls a GPU.
 const STRIDE: usize = 8;
 
 /// The squared norm of the residual, as a share of that of the right-hand side, at which 32-bit precision is
 /// used up.
-const SPENT: f32 = 1e-12;
+pub const SPENT: f32 = 1e-12;
 
 /// See [`super::Kernels::half_step`].
 pub fn half_step<B: Backend<FloatElem = f32>>(
@@ -38,24 +35,11 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     previous: Option<Tensor<B, 2>>,
     interrupt: &Interrupt,
 ) -> Result<HalfStep<B>> {
-    let ([_, d], device, ridge) = (features.dims(), features.device(), &side.ridge);
-    let spectrum = match ridge.unobserved_weight {
-        0.0 => Spectrum { values: vec![0.0; d], basis: Vec::new() },
-        weight => {
-            let gram = numbers(features.clone().transpose().matmul(features.clone()))?;
-            let gram: Vec<f64> = gram.into_iter().map(f64::from).collect();
-            Spectrum::of_gram(&gram, d, weight)?
-        }
-    };
-    let values = table::<B>(spectrum.values, d, &device);
-    let (features, previous) = match spectrum.basis.is_empty() {
-        true => (features, previous),
-        false => {
-            let basis = table::<B>(spectrum.basis, d, &device);
-            (features.matmul(basis.clone()), previous.map(|previous| previous.matmul(basis)))
-        }
-    };
-    let Tiles { tiles, places } = side.tiles.get_or_init(|| Tiles::new(ridge, d, &device));
+    let ([_, d], device) = (features.dims(), features.device());
+    let gram = |y: &Tensor<B, 2>| y.clone().transpose().matmul(y.clone());
+    let rotate = |y: Tensor<B, 2>, basis: Tensor<B, 2>| y.matmul(basis);
+    let Turned { features, previous, values } = into_basis(&side.ridge, features, previous, gram, rotate)?;
+    let Tiles { tiles, places } = side.tiles.get_or_init(|| Tiles::new(&side.ridge, d, &device));
     let mut solved = Vec::with_capacity(tiles.len() + 1);
     let mut sums = Tensor::<B, 1>::zeros([2], &device);
     for tile in tiles {
@@ -70,6 +54,49 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     let solutions = Tensor::cat(solved, 0).select(0, places.clone());
     let sums = numbers(sums)?;
     Ok(HalfStep { features, solutions, loss: f64::from(sums[0]), penalty: f64::from(sums[1]) })
+}
+
+/// Features and solutions in the basis of [`Spectrum`].
+pub struct Turned<B: Backend> {
+    /// `[columns, d]`.
+    pub features: Tensor<B, 2>,
+    /// `[rows, d]`, if there are any.
+    pub previous: Option<Tensor<B, 2>>,
+    /// Λ: `[1, d]`.
+    pub values: Tensor<B, 2>,
+}
+
+/// Turns features, and solutions that go with them, into the basis in which every row's base matrix is diagonal: `gram`
+/// gives Yᵀ Y, `rotate` Y Q.
+///
+/// # Errors
+/// [`crate::error::Error::Diverged`] if the features are not finite; [`crate::error::Error::DeviceFailed`] if the device
+/// fails.
+pub fn into_basis<B: Backend<FloatElem = f32>>(
+    ridge: &Ridge<'_>,
+    features: Tensor<B, 2>,
+    previous: Option<Tensor<B, 2>>,
+    gram: impl Fn(&Tensor<B, 2>) -> Tensor<B, 2>,
+    rotate: impl Fn(Tensor<B, 2>, Tensor<B, 2>) -> Tensor<B, 2>,
+) -> Result<Turned<B>> {
+    let ([_, d], device) = (features.dims(), features.device());
+    let spectrum = match ridge.unobserved_weight {
+        0.0 => Spectrum { values: vec![0.0; d], basis: Vec::new() },
+        weight => {
+            let gram = numbers(gram(&features))?;
+            let gram: Vec<f64> = gram.into_iter().map(f64::from).collect();
+            Spectrum::of_gram(&gram, d, weight)?
+        }
+    };
+    let values = table::<B>(spectrum.values, d, &device);
+    Ok(match spectrum.basis.is_empty() {
+        true => Turned { features, previous, values },
+        false => {
+            let basis = table::<B>(spectrum.basis, d, &device);
+            let previous = previous.map(|previous| rotate(previous, basis.clone()));
+            Turned { features: rotate(features, basis), previous, values }
+        }
+    })
 }
 
 /// All rows of a side, by degree, in groups whose padded size is bounded.
@@ -143,7 +170,7 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
     }
 
     /// Solutions row by row, in the basis of `features`, and the sums of the rows' losses and of their
-    /// penalties. `values` are the eigenvalues, `[1, d]`. With `start`, only [`NEAR`] steps are taken from
+    /// penalties. `values` are the eigenvalues, `[1, d]`. With `start`, only [`STEPS`] steps are taken from
     /// there.
     fn solve(
         &self,
@@ -173,7 +200,7 @@ impl<B: Backend<FloatElem = f32>> Tile<B> {
         let mut norm = inner(residual.clone(), residual.clone());
         let enough = norm.clone() * SPENT + f32::MIN_POSITIVE;
         // In exact arithmetic min(L, d) + 1 steps are enough; rounding asks for some more.
-        let steps = if near { NEAR } else { 4 * (length.min(d) + STRIDE) };
+        let steps = if near { STEPS } else { 4 * (length.min(d) + STRIDE) };
         for step in 1..=steps {
             let applied = apply(direction.clone());
             // Finished rows have a norm of zero; their step is 0/tiny = 0, not NaN.

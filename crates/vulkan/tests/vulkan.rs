@@ -1,0 +1,70 @@
+//! A Vulkan device beside the CPU.
+
+#[path = "../../gpu/agreement.rs"]
+mod agreement;
+
+use nightshelf_model::device::{self, Device, Kind};
+use nightshelf_model::engine::Engine;
+
+/// The engine of the first device; nothing, with a word, where there is none.
+fn gpu() -> Option<(Device, Box<dyn Engine>)> {
+    nightshelf_vulkan::install();
+    match agreement::found("vulkan") {
+        Ok(device) => Some((device, device::gpu(Kind::Vulkan, 0).expect("installed"))),
+        Err(missing) => {
+            assert!(std::env::var_os("NIGHTSHELF_TEST_GPU").is_none(), "{missing}");
+            eprintln!("skipped: {missing}");
+            None
+        }
+    }
+}
+
+#[test]
+fn half_steps() {
+    let Some(_) = gpu() else { return };
+    let device = nightshelf_vulkan::device(0);
+    agreement::half_steps::<nightshelf_vulkan::VulkanKernels>(&device);
+    agreement::half_steps_leave_what_others_hold::<nightshelf_vulkan::VulkanKernels>(&device);
+}
+
+#[test]
+fn rankings() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::rankings(&*engine);
+}
+
+#[test]
+fn ratings() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::ratings(&*engine);
+}
+
+#[test]
+fn neighbours() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::neighbours(&*engine);
+}
+
+#[test]
+fn rankers() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::rankers(&*engine);
+}
+
+#[test]
+fn proposals() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::proposals(&*engine);
+}
+
+#[test]
+fn lists() {
+    let Some((device, _)) = gpu() else { return };
+    agreement::lists(device);
+}
+
+#[test]
+fn descents() {
+    let Some((_, engine)) = gpu() else { return };
+    agreement::descents(&*engine);
+}
