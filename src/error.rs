@@ -132,9 +132,8 @@ impl From<model::error::Error> for Error {
             Of::DeviceFailed(_) => Error::new(Kind::NoDevice, message),
             Of::NoDevice(_) => Error::new(Kind::NoDevice, message)
                 .hint("use --device cpu, or --device auto to take CUDA only where it is there"),
-            Of::UnknownDevice(_) => {
-                Error::new(Kind::Config, message).hint("--device takes auto, cpu, cuda, cuda:N, vulkan or vulkan:N")
-            }
+            Of::UnknownDevice(_) => Error::new(Kind::Config, message)
+                .hint("--device takes auto, cpu, cuda, cuda:N, vulkan or vulkan:N"),
             Of::Interrupted => Error::new(Kind::Interrupted, message),
             Of::Terminated => Error::new(Kind::Terminated, message),
         }

@@ -82,7 +82,12 @@ pub fn half_steps<K: Kernels>(device: &DeviceOf<K>) {
                 assert_same(&what, &ours, &solved::<CpuKernels>(step.expect("solved")), 2e-4);
                 if !near {
                     let step = tensor::half_step(&Side::new(ridge), start(device), None, &never);
-                    assert_same(&format!("{what}, in tensors"), &ours, &solved::<K>(step.expect("solved")), 2e-3);
+                    assert_same(
+                        &format!("{what}, in tensors"),
+                        &ours,
+                        &solved::<K>(step.expect("solved")),
+                        2e-3,
+                    );
                 }
             }
         }
@@ -204,7 +209,8 @@ pub fn rankers(gpu: &dyn Engine) {
     let mut examples = Examples::new();
     for user in 0..300 {
         let rows: Vec<f32> = initial(20, features::COUNT, user).iter().map(|value| value * 50.0).collect();
-        let best = rows.chunks_exact(features::COUNT).map(|row| row[0] + row[1].abs()).fold(f32::MIN, f32::max);
+        let best =
+            rows.chunks_exact(features::COUNT).map(|row| row[0] + row[1].abs()).fold(f32::MIN, f32::max);
         let picked: Vec<f32> = rows
             .chunks_exact(features::COUNT)
             .map(|row| if row[0] + row[1].abs() == best { 1.0 } else { 0.0 })
@@ -258,8 +264,11 @@ pub fn lists(gpu: Device) {
         (0..20_000u32).map(|n| (n % users, n.wrapping_mul(2_654_435_761) % items, 1.0)).collect();
     let (seen, _) = Interactions::from_triples(users as usize, items as usize, &triples);
     for width in [16, 64, 128] {
-        let mut factors =
-            Factors { width, users: initial(users as usize, width, 1), items: initial(items as usize, width, 2) };
+        let mut factors = Factors {
+            width,
+            users: initial(users as usize, width, 1),
+            items: initial(items as usize, width, 2),
+        };
         // Ties, and books of very different lengths.
         factors.items.copy_within(..40 * width, 40 * width);
         factors

@@ -44,7 +44,8 @@ pub fn read(mut stream: impl Read) -> Result<DataFrame> {
 /// The integers of a column.
 fn integers(frame: &DataFrame, name: &str) -> Result<Vec<i32>> {
     let column = frame.column(name).map_err(|_| unusable(format!("no column {name}")))?;
-    let column = column.strict_cast(&DataType::Int32).map_err(|error| unusable(format!("{name}: {error}")))?;
+    let column =
+        column.strict_cast(&DataType::Int32).map_err(|error| unusable(format!("{name}: {error}")))?;
     let values = column.i32().map_err(|error| unusable(format!("{name}: {error}")))?;
     match values.null_count() {
         0 => Ok(values.into_no_null_iter().collect()),

@@ -74,12 +74,16 @@ impl FittedElsewhere {
         check_settings(folder, settings, &manifest.settings)?;
         let path = folder.join("factors.json");
         let text = fs::read_to_string(&path).map_err(|error| {
-            Error::file(&error, "read", &path).hint("the training has not come to its end; jobs/spark/train.py goes on with it")
+            Error::file(&error, "read", &path)
+                .hint("the training has not come to its end; jobs/spark/train.py goes on with it")
         })?;
         let unusable = |what: String| Error::new(Kind::NoRatings, format!("{}: {what}", path.display()));
         let listing: Listing = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
         if listing.format != FORMAT {
-            return Err(unusable(format!("its format is {}, and this program reads {FORMAT}", listing.format)));
+            return Err(unusable(format!(
+                "its format is {}, and this program reads {FORMAT}",
+                listing.format
+            )));
         }
         if listing.digest != manifest.digest {
             return Err(unusable(format!(
@@ -124,7 +128,8 @@ fn check_settings(folder: &Path, ours: &Model, theirs: &Model) -> Result<()> {
     match names.into_iter().find(|name| ours.get(name) != theirs.get(name)) {
         None => Ok(()),
         Some(name) => {
-            let value = |of: &serde_json::Value| of.get(name).map_or("nothing".to_owned(), ToString::to_string);
+            let value =
+                |of: &serde_json::Value| of.get(name).map_or("nothing".to_owned(), ToString::to_string);
             Err(Error::new(
                 Kind::NoRatings,
                 format!(
@@ -161,12 +166,16 @@ impl Given {
         };
         let (no_user, no_item) = (is_zero(users), is_zero(items));
         // A row is zero only if all that it is solved from is: otherwise it was lost on the way.
-        for user in 0..rows.user_count() {
+        for (user, no_user) in no_user.into_iter().enumerate() {
             let (own, weights) = rows.of(user);
             for (item, _) in own.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
-                match (no_user[user], no_item[*item as usize]) {
-                    (true, false) => return Err(self.unusable(format!("the reader of code {user} has no factors"))),
-                    (false, true) => return Err(self.unusable(format!("the book of code {item} has no factors"))),
+                match (no_user, no_item[*item as usize]) {
+                    (true, false) => {
+                        return Err(self.unusable(format!("the reader of code {user} has no factors")));
+                    }
+                    (false, true) => {
+                        return Err(self.unusable(format!("the book of code {item} has no factors")));
+                    }
                     _ => {}
                 }
             }

@@ -58,16 +58,20 @@ impl Features {
     /// # Errors
     /// [`Kind::NoRatings`] if it is no such file, or not of `rows` rows of `d` numbers.
     pub fn tables(&self, rows: usize, d: usize) -> Result<(&[f32], &[f32])> {
-        let unusable =
-            |what: String| Error::new(Kind::NoRatings, format!("{}: {what}", self.path.display()));
+        let unusable = |what: String| Error::new(Kind::NoRatings, format!("{}: {what}", self.path.display()));
         let tensors =
             SafeTensors::deserialize(&self.map).map_err(|error| unusable(format!("no features: {error}")))?;
         let table = |name: &str, shape: &[usize]| -> Result<&[f32]> {
             let tensor = tensors.tensor(name).map_err(|error| unusable(format!("no features: {error}")))?;
             if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-                return Err(unusable(format!("{name} is {:?} of {:?}, and not {shape:?} of F32", tensor.shape(), tensor.dtype())));
+                return Err(unusable(format!(
+                    "{name} is {:?} of {:?}, and not {shape:?} of F32",
+                    tensor.shape(),
+                    tensor.dtype()
+                )));
             }
-            bytemuck::try_cast_slice(tensor.data()).map_err(|_| unusable(format!("{name} does not begin at a number")))
+            bytemuck::try_cast_slice(tensor.data())
+                .map_err(|_| unusable(format!("{name} does not begin at a number")))
         };
         Ok((table("features", &[rows, d])?, table("values", &[d])?))
     }

@@ -9,6 +9,7 @@ pub mod arrow;
 pub mod factors;
 pub mod features;
 pub mod half_step;
+pub mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use crate::config::Model;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::model::data::Interactions;
 
 /// Changes whenever an older program would misread the folder.
 pub const FORMAT: u32 = 1;
@@ -120,7 +120,8 @@ impl Manifest {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = Self::path(folder);
         let text = fs::read_to_string(&path).map_err(|error| {
-            Error::file(&error, "read", &path).hint("`nightshelf export training --out FOLDER` writes such a folder")
+            Error::file(&error, "read", &path)
+                .hint("`nightshelf export training --out FOLDER` writes such a folder")
         })?;
         Self::parse(&text, &path.display().to_string())
     }
@@ -179,19 +180,4 @@ impl Manifest {
         )
         .hint("ratings have come or gone since; export and train again, or run without --factors"))
     }
-}
-
-/// The pairs of a part as a table: `reader`, `book`, `weight`.
-pub fn pairs(rows: &Interactions) -> polars::error::PolarsResult<polars::frame::DataFrame> {
-    use polars::prelude::*;
-    let mut readers = Vec::with_capacity(rows.len());
-    for reader in 0..rows.user_count() {
-        readers.resize(rows.offsets[reader + 1], reader as i32);
-    }
-    let books: Vec<i32> = rows.items.iter().map(|book| *book as i32).collect();
-    DataFrame::new_infer_height(vec![
-        Column::new("reader".into(), readers),
-        Column::new("book".into(), books),
-        Column::new("weight".into(), &rows.ratings),
-    ])
 }

@@ -34,7 +34,12 @@ pub fn half_step(context: Context<'_>, args: &HalfStep) -> Result<Outcome> {
             let (rows, d) = (part.rows(side), part.model.factors);
             let table = match beginning {
                 true if side == Side::Readers => half_step::beginning(&part),
-                true => return Err(Error::new(Kind::Config, "a training begins with factors of readers, not of books")),
+                true => {
+                    return Err(Error::new(
+                        Kind::Config,
+                        "a training begins with factors of readers, not of books",
+                    ));
+                }
                 false => half_step::gathered(arrow::solved(&arrow::read(stdin().lock())?, rows, d)?, rows, d),
             };
             features::write(out, table, d, part.model.unobserved_weight as f32)?;

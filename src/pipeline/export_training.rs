@@ -1,18 +1,16 @@
 //! Writes what a cluster needs to fit tonight's factors; see [`crate::cluster`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
-use polars::prelude::*;
-
-use crate::cluster::{FORMAT, Manifest, Part, PartManifest, pairs};
+use crate::cluster::{FORMAT, Manifest, Part, PartManifest, tables};
 use crate::config::{Config, Model, ResolvedConfig, Solver};
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::model::als::final_epochs;
 use crate::model::confidence::ConfidenceMatrix;
 use crate::model::device;
-use crate::pipeline::dataset::{Dataset, Job};
+use crate::pipeline::dataset::Job;
 use crate::pipeline::gate;
 use crate::text::count;
 
@@ -24,14 +22,19 @@ use crate::text::count;
 pub fn export_training(context: Context<'_>, db: &Path, folder: &Path) -> Result<Manifest> {
     let Context { config, console, .. } = context;
     if config.model.solver != Solver::Als || config.model.factors == 0 {
-        return Err(Error::new(Kind::Config, "only factors that solver = \"als\" fits can be fitted elsewhere"));
+        return Err(Error::new(
+            Kind::Config,
+            "only factors that solver = \"als\" fits can be fitted elsewhere",
+        ));
     }
     let (device, _) = device::choose(&config.compute.device)?;
     let database = context.open(db)?;
     let dataset = Job::new(context).load(&database)?;
     drop(database);
     let split = match config.gate.enabled {
-        true => gate::split(&dataset, config)?.map_err(|why| console.say(format!("evaluate   nothing is judged: {why}"))).ok(),
+        true => gate::split(&dataset, config)?
+            .map_err(|why| console.say(format!("evaluate   nothing is judged: {why}")))
+            .ok(),
         false => None,
     };
     fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
@@ -41,7 +44,8 @@ pub fn export_training(context: Context<'_>, db: &Path, folder: &Path) -> Result
         Some(split) => {
             let evaluator = gate::evaluator(context, &dataset, split, device);
             let config = evaluator.with_choices(&gate::judged(config))?;
-            let judged = write_part(folder, Part::Judged, evaluator.problem(&config), (config.model.epochs, false))?;
+            let judged =
+                write_part(folder, Part::Judged, evaluator.problem(&config), (config.model.epochs, false))?;
             console.say(format!("judged     {}", in_words(&judged)));
             (Model { epochs, ..config.model }, Some(judged))
         }
@@ -53,7 +57,7 @@ pub fn export_training(context: Context<'_>, db: &Path, folder: &Path) -> Result
         write_part(folder, Part::All, problem, (epochs, goes_on))?
     };
     console.say(format!("all        {}", in_words(&all)));
-    write_vocabularies(folder, &dataset)?;
+    tables::write_vocabularies(folder, &dataset.ratings.users, &dataset.ratings.items)?;
     let manifest = Manifest {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,7 +78,9 @@ fn in_words(part: &PartManifest) -> String {
     let PartManifest { readers, books, ratings, epochs, model, .. } = part;
     let [readers, books, ratings] = [*readers, *books, *ratings].map(count);
     let factors = model.factors;
-    format!("{ratings} pairs of {readers} readers (made-up ones included) and {books} books; {epochs} epochs of {factors} factors")
+    format!(
+        "{ratings} pairs of {readers} readers (made-up ones included) and {books} books; {epochs} epochs of {factors} factors"
+    )
 }
 
 fn write_part(
@@ -86,7 +92,7 @@ fn write_part(
     let folder = folder.join(part.name());
     fs::create_dir_all(&folder).map_err(|error| Error::file(&error, "make", &folder))?;
     let rows = confidence.rows();
-    parquet(&folder.join("pairs.parquet"), &mut pairs(rows)?)?;
+    tables::write_pairs(&folder, rows)?;
     Ok(PartManifest {
         readers: rows.user_count(),
         books: rows.item_count,
@@ -95,25 +101,4 @@ fn write_part(
         epochs,
         goes_on,
     })
-}
-
-/// The ids and keys behind the codes: for people, and for engines that want to look; a night needs them not.
-fn write_vocabularies(folder: &Path, dataset: &Dataset) -> Result<()> {
-    let (users, items) = (&dataset.ratings.users, &dataset.ratings.items);
-    let codes = |rows: usize| Column::new("code".into(), (0..rows as i32).collect::<Vec<_>>());
-    let ids: Vec<String> = (0..users.len()).map(|code| users.get(code).to_string()).collect();
-    let keys: Vec<&str> = (0..items.len()).map(|code| items.spelling(code)).collect();
-    let mut readers = DataFrame::new_infer_height(vec![codes(users.len()), Column::new("user_id".into(), ids)])?;
-    let mut books = DataFrame::new_infer_height(vec![codes(items.len()), Column::new("isbn".into(), keys)])?;
-    parquet(&folder.join("readers.parquet"), &mut readers)?;
-    parquet(&folder.join("books.parquet"), &mut books)
-}
-
-fn parquet(path: &Path, frame: &mut DataFrame) -> Result<()> {
-    let failed = |error| Error::file(&error, "write", path);
-    let file = File::create(path).map_err(failed)?;
-    match ParquetWriter::new(file).finish(frame) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::new(Kind::Io, format!("cannot write {}: {error}", path.display()))),
-    }
 }

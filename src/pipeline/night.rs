@@ -117,7 +117,9 @@ pub fn run_loaded(
     run_id: i64,
     dataset: Dataset,
 ) -> Result<Finished> {
-    Night { device, force: false, factors: None, given: None, job }.finish(database, run_id, dataset).map_err(stopped)
+    Night { device, force: false, factors: None, given: None, job }
+        .finish(database, run_id, dataset)
+        .map_err(stopped)
 }
 
 struct Night<'a> {

@@ -163,7 +163,16 @@ impl<'a> Evaluator<'a> {
     pub fn new(holdout: Holdout<'a>, device: Device, console: &'a Console, interrupt: &'a Interrupt) -> Self {
         let Holdout { split, items, related, attributes, most_readers, windows, .. } = holdout;
         let cases = Cases::new(split, (items, related), attributes, most_readers, windows);
-        Self { holdout, device, console, interrupt, cases, rated: split.train.rated(), tells_epochs: true, given: None }
+        Self {
+            holdout,
+            device,
+            console,
+            interrupt,
+            cases,
+            rated: split.train.rated(),
+            tells_epochs: true,
+            given: None,
+        }
     }
 
     /// Without a log line for each epoch.

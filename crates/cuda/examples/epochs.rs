@@ -85,7 +85,9 @@ fn show(line: &str) {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [users, items, ratings, widths, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: epochs READERS BOOKS RATINGS FACTORS,FACTORS… [als|adam] [EPOCHS] [fused|tensors]".into());
+        return Err(
+            "usage: epochs READERS BOOKS RATINGS FACTORS,FACTORS… [als|adam] [EPOCHS] [fused|tensors]".into(),
+        );
     };
     let solver = if rest.first().is_some_and(|word| word == "adam") { Solver::Adam } else { Solver::Als };
     let epochs: usize = rest.get(1).map_or(Ok(6), |word| word.parse())?;
@@ -118,7 +120,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let first = seconds.remove(0);
             seconds.sort_by(f64::total_cmp);
             let median = seconds[seconds.len() / 2];
-            show(&format!("{form:8} d = {width:4} first {first:.3} s, then {median:.4} s an epoch, the last {last:.3} s"));
+            show(&format!(
+                "{form:8} d = {width:4} first {first:.3} s, then {median:.4} s an epoch, the last {last:.3} s"
+            ));
         }
     }
     Ok(())

@@ -13,8 +13,8 @@ use nightshelf_model::kernels::tensor::{SPENT, Turned, into_basis};
 use nightshelf_model::kernels::{HalfStep, LONG, STEPS, Side};
 use nightshelf_model::tensors::numbers;
 
-use crate::products::{self, PART, UNITS};
 use crate::kernels::{RowsLaunch, Shape, approach, solve};
+use crate::products::{self, PART, UNITS};
 
 type Gpu<R> = CubeBackend<R, f32, i32, u8>;
 
@@ -50,9 +50,8 @@ impl Layout {
         };
         let long = first(256, |Shape { d, stride, tile, units, .. }| tile * stride + 6 * d + tile + units)?;
         let units = d.next_power_of_two().clamp(LONG, 128);
-        let short = first(units, |Shape { d, stride, tile, units, .. }| {
-            tile * (stride + tile + 2) + 2 * d + units
-        });
+        let short =
+            first(units, |Shape { d, stride, tile, units, .. }| tile * (stride + tile + 2) + 2 * d + units);
         Some(Self { long, short })
     }
 }
@@ -96,7 +95,8 @@ pub fn half_step<R: CubeRuntime>(
         let Some(shape) = shape.filter(|_| !places.is_empty()) else { continue };
         let wide = places.len().min(GRID);
         let grid = CubeCount::Static(wide as u32, places.len().div_ceil(wide) as u32, 1);
-        let (begin, end, cube) = (places.start as u32, places.end as u32, CubeDim::new_1d(shape.units as u32));
+        let (begin, end, cube) =
+            (places.start as u32, places.end as u32, CubeDim::new_1d(shape.units as u32));
         let (x, y) = (solutions.clone().into_array_arg(), sums.clone().into_array_arg());
         let (near, steps, enough) = match way {
             Way::Near => (true, STEPS, 0.0),
@@ -106,15 +106,33 @@ pub fn half_step<R: CubeRuntime>(
         // the kernels read no further, and each cube writes to the one row that is its own.
         unsafe {
             match way {
-                Way::Dual => solve::launch_unchecked::<R>(&client, grid, cube, arguments(), x, y, begin, end, shape),
+                Way::Dual => {
+                    solve::launch_unchecked::<R>(&client, grid, cube, arguments(), x, y, begin, end, shape)
+                }
                 Way::Near | Way::Exact => approach::launch_unchecked::<R>(
-                    &client, grid, cube, arguments(), x, y, begin, end, steps as u32, enough, near, shape,
+                    &client,
+                    grid,
+                    cube,
+                    arguments(),
+                    x,
+                    y,
+                    begin,
+                    end,
+                    steps as u32,
+                    enough,
+                    near,
+                    shape,
                 ),
             }
         }
     }
     let sums = numbers(tensor::<R, 2>(sums).sum_dim(0))?;
-    Ok(HalfStep { features, solutions: tensor(solutions), loss: f64::from(sums[0]), penalty: f64::from(sums[1]) })
+    Ok(HalfStep {
+        features,
+        solutions: tensor(solutions),
+        loss: f64::from(sums[0]),
+        penalty: f64::from(sums[1]),
+    })
 }
 
 /// Rows of Y whose products one cube adds up.
@@ -130,7 +148,14 @@ fn gram<R: CubeRuntime>(y: &Tensor<Gpu<R>, 2>) -> Tensor<Gpu<R>, 2> {
     // SAFETY: the kernel reads `rows` rows of d numbers, and writes `chunks` matrices.
     unsafe {
         products::gram::launch_unchecked::<R>(
-            &R::client(&device), grid, cube, floats(y), into, rows as u32, CHUNK as u32, d,
+            &R::client(&device),
+            grid,
+            cube,
+            floats(y),
+            into,
+            rows as u32,
+            CHUNK as u32,
+            d,
         );
     }
     tensor::<R, 2>(sums).sum_dim(0).reshape([d, d])
@@ -150,7 +175,16 @@ fn rotate<R: CubeRuntime>(y: Tensor<Gpu<R>, 2>, matrix: Tensor<Gpu<R>, 2>) -> Te
     // SAFETY: the kernel reads and writes `rows` rows of d numbers, and reads a matrix of d × d.
     unsafe {
         products::rotate::launch_unchecked::<R>(
-            &R::client(&device), grid, cube, floats(&y), floats(&matrix), into, rows as u32, d, tile, lanes,
+            &R::client(&device),
+            grid,
+            cube,
+            floats(&y),
+            floats(&matrix),
+            into,
+            rows as u32,
+            d,
+            tile,
+            lanes,
         );
     }
     tensor(turned)

@@ -435,7 +435,18 @@ pub fn approach(
             k += CUBE_DIM as usize;
         }
         pass(
-            rows, first, last, &scale, &direction, &mut applied, &mut right, &mut w, &mut q, &mut buffer, false, shape,
+            rows,
+            first,
+            last,
+            &scale,
+            &direction,
+            &mut applied,
+            &mut right,
+            &mut w,
+            &mut q,
+            &mut buffer,
+            false,
+            shape,
         );
         let length = norm / inner(&direction, &applied, &mut buffer, d);
         let mut k = unit;

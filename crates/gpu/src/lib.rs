@@ -25,11 +25,14 @@ impl<R: CubeRuntime> Kernels for GpuKernels<R> {
         previous: Option<Tensor<Self::Backend, 2>>,
         interrupt: &Interrupt,
     ) -> Result<HalfStep<Self::Backend>> {
-        let device = features.device();
-        match half_step::Layout::new(&R::client(&device).properties().hardware, features.dims()[1]) {
-            Some(layout) => half_step::half_step(side, features, previous, layout, interrupt),
-            // More factors than fit in the memory that the units of a cube share.
-            None => tensor::half_step(side, features, previous, interrupt),
+        let (device, [_, d]) = (features.device(), features.dims());
+        let rows = side.ridge.rows().max(side.ridge.columns.len());
+        // Kernels count with 32 bits.
+        let is_countable = rows.max(features.shape().num_elements()) < i32::MAX as usize;
+        match half_step::Layout::new(&R::client(&device).properties().hardware, d) {
+            Some(layout) if is_countable => half_step::half_step(side, features, previous, layout, interrupt),
+            // Or more factors than fit in the memory that the units of a cube share.
+            _ => tensor::half_step(side, features, previous, interrupt),
         }
     }
 }

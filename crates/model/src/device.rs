@@ -66,7 +66,8 @@ pub trait Accelerator: Send + Sync {
 }
 
 /// By [`Kind`].
-static ACCELERATORS: [OnceLock<Box<dyn Accelerator>>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
+static ACCELERATORS: [OnceLock<Box<dyn Accelerator>>; Kind::ALL.len()] =
+    [const { OnceLock::new() }; Kind::ALL.len()];
 
 /// Makes devices of a kind available to this process. Only the first call of a kind counts.
 pub fn install(kind: Kind, accelerator: Box<dyn Accelerator>) {

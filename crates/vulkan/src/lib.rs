@@ -27,7 +27,8 @@ struct Vulkan;
 
 impl Accelerator for Vulkan {
     fn look(&self, number: usize) -> Result<String, String> {
-        let devices = panics::caught(devices).map_err(|_| "its driver stopped while it was asked".to_owned())?;
+        let devices =
+            panics::caught(devices).map_err(|_| "its driver stopped while it was asked".to_owned())?;
         match devices.get(number) {
             Some((_, name)) => Ok(name.clone()),
             None if devices.is_empty() => Err("no Vulkan driver on this machine has a device".into()),
@@ -50,8 +51,10 @@ fn devices() -> Vec<(WgpuDevice, String)> {
     let backends = AutoGraphicsApi::backend().into();
     let instance =
         Instance::new(InstanceDescriptor { backends, ..InstanceDescriptor::new_without_display_handle() });
-    let found: Vec<AdapterInfo> =
-        pollster::block_on(instance.enumerate_adapters(backends)).iter().map(wgpu::Adapter::get_info).collect();
+    let found: Vec<AdapterInfo> = pollster::block_on(instance.enumerate_adapters(backends))
+        .iter()
+        .map(wgpu::Adapter::get_info)
+        .collect();
     let of = |wanted: DeviceType, device: fn(usize) -> WgpuDevice| {
         let of_type = found.iter().filter(move |info| info.device_type == wanted);
         of_type.enumerate().map(move |(nth, info)| (device(nth), info.name.clone())).collect::<Vec<_>>()

@@ -1,5 +1,11 @@
 //! A Vulkan device beside the CPU.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test stops where something is wrong, and says what it skips"
+)]
+
 #[path = "../../gpu/agreement.rs"]
 mod agreement;
 

@@ -296,7 +296,10 @@ fn examine(
         Some(given) => {
             let factors = given.judged()?;
             lines.push(format!("factors by {}", given.engine));
-            (evaluator.with_factors(Some(factors)), judged(&Config { model: given.model.clone(), ..context.config.clone() }))
+            (
+                evaluator.with_factors(Some(factors)),
+                judged(&Config { model: given.model.clone(), ..context.config.clone() }),
+            )
         }
     };
     let config = &config;

@@ -174,7 +174,9 @@ impl<'a> Half<'a> {
         let write = |row: usize, values: &mut [f32]| layout.write(factors, row, values);
         let on_gpu = match device {
             Device::Cpu => None,
-            Device::Gpu(kind, number) => device::gpu(kind, number)?.candidates(factors.width, layout.rows(), &write),
+            Device::Gpu(kind, number) => {
+                device::gpu(kind, number)?.candidates(factors.width, layout.rows(), &write)
+            }
         };
         Ok(Self { layout, on_gpu, unlaid: Vec::new() })
     }
