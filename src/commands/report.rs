@@ -8,17 +8,17 @@ use crate::cli::Report;
 use crate::context::Context;
 use crate::error::Result;
 use crate::files;
-use crate::pipeline::{fleet, page_facts};
+use crate::pipeline::fleet::{self, Named};
+use crate::pipeline::page_facts;
 use crate::report::page::page;
 use crate::text::count;
 
 pub fn report(context: Context<'_>, args: &Report) -> Result<Outcome> {
-    let files = fleet::files(&args.fleet.dbs)?;
     let mut outcome = Outcome::default();
-    let html = match files.as_slice() {
-        [db] => page(&page_facts::gather(context, db, args.readers as usize)?)?,
-        files => {
-            let shops = fleet::look(context, files);
+    let html = match fleet::files(&args.fleet.dbs)? {
+        Named::One(db) => page(&page_facts::gather(context, &db, args.readers as usize)?)?,
+        Named::Many(files) => {
+            let shops = fleet::look(context, &files);
             outcome.json = json!({ "databases": as_json(&shops)? });
             outcome.failure = fleet::unreadable(&shops);
             crate::report::fleet::page(&shops, &Local::now().format("on %Y-%m-%d at %H:%M").to_string())

@@ -12,7 +12,7 @@ use crate::cli::Runs;
 use crate::context::Context;
 use crate::database::runs;
 use crate::error::Result;
-use crate::pipeline::fleet;
+use crate::pipeline::fleet::{self, Named};
 use crate::report::fleet::{HEADER, NUMBERS};
 use crate::run_summary::{RunRecord, RunStatus};
 use crate::text::{count, plain};
@@ -42,10 +42,9 @@ fn whole(number: f64) -> String {
 
 /// Shows the last runs of a database, the newest at the bottom; or many databases, the worst first.
 pub fn runs(context: Context<'_>, args: &Runs) -> Result<Outcome> {
-    let files = fleet::files(&args.fleet.dbs)?;
-    match files.as_slice() {
-        [db] => history(context, db, args.last),
-        files => many(context, files),
+    match fleet::files(&args.fleet.dbs)? {
+        Named::One(db) => history(context, &db, args.last),
+        Named::Many(files) => many(context, &files),
     }
 }
 

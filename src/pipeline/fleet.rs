@@ -17,18 +17,27 @@ const OLDEST_HOURS: f64 = 36.0;
 /// How many nights are looked through for the last good one.
 const NIGHTS: u32 = 100;
 
-/// The files that were named, each once; `*`, `?` and `[…]` in a name stand for all files of that shape.
+/// What was named.
+#[derive(Debug, PartialEq)]
+pub enum Named {
+    One(PathBuf),
+    /// Several files, each once, or those of a shape, be there only one today.
+    Many(Vec<PathBuf>),
+}
+
+/// The files that were named; `*`, `?` and `[…]` in a name stand for all files of that shape.
 ///
 /// # Errors
 /// [`Kind::NoInput`] if a name of that shape finds no file.
-pub fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+pub fn files(named: &[PathBuf]) -> Result<Named> {
+    let (mut files, mut has_shape) = (Vec::new(), false);
     for path in named {
         let pattern = path.to_str().filter(|name| name.contains(['*', '?', '[']) && !path.exists());
         let Some(pattern) = pattern else {
             files.push(path.clone());
             continue;
         };
+        has_shape = true;
         let found = glob::glob(pattern).map_err(|error| {
             Error::new(Kind::Config, format!("--db {}: {error}", plain(pattern)))
                 .hint("name the files one by one")
@@ -42,7 +51,13 @@ pub fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     files.dedup();
-    Ok(files)
+    Ok(match (files.pop(), files.is_empty() && !has_shape) {
+        (Some(one), true) => Named::One(one),
+        (last, _) => {
+            files.extend(last);
+            Named::Many(files)
+        }
+    })
 }
 
 /// All of these databases, the worst first. One that cannot be read is the worst of all, and stops nothing.
