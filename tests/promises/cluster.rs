@@ -317,6 +317,58 @@ fn factors_that_are_damaged_lost_or_of_something_else_are_not_taken() {
 }
 
 #[test]
+fn a_half_step_says_what_is_wrong_with_what_it_gets() {
+    let shop = Shop::with_tastes(60, 40, 8);
+    let folder = shop.beside().with_extension("training");
+    shop.call(&["export", "training", "--out", folder.to_str().unwrap()]).ok();
+    let part = Part::open(&folder, "all");
+    let (readers, d) = (part.by_reader.user_count(), part.d());
+    let features = part.prepare("readers", Some(table(&vec![0.5; readers * d], d)));
+    let answer = |bytes: &[u8]| -> crate::common::Ran {
+        let mut words = part.words("solve", "books");
+        words.extend(["--features", features.to_str().unwrap()]);
+        let mut command = nightshelf();
+        command.arg("half-step").args(&words);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        let done = child.wait_with_output().unwrap();
+        assert!(done.stdout.is_empty());
+        done.into()
+    };
+    let rows = |code: i32, column: i32, weight: f32, lengths: (usize, usize)| -> Vec<u8> {
+        let mut table = DataFrame::new_infer_height(vec![
+            Column::new("code".into(), vec![0, code]),
+            lists::<Int32Type>("columns", &[vec![1], vec![column; lengths.0]]),
+            lists::<Float32Type>("weights", &[vec![1.0], vec![weight; lengths.1]]),
+        ])
+        .unwrap();
+        let mut bytes = Vec::new();
+        IpcStreamWriter::new(&mut bytes).finish(&mut table).unwrap();
+        bytes
+    };
+    let whole = rows(1, 1, 1.0, (2, 2));
+    for (bytes, says) in [
+        (b"no arrow".to_vec(), "no Arrow stream"),
+        (whole[..whole.len() / 3].to_vec(), "no Arrow stream"),
+        (rows(0, 1, 1.0, (2, 2)), "code 0 comes twice"),
+        (rows(-1, 1, 1.0, (2, 2)), "code -1"),
+        (rows(1_000_000, 1, 1.0, (2, 2)), "code 1000000"),
+        (rows(1, 1_000_000, 1.0, (2, 2)), "1000000 in columns"),
+        (rows(1, -1, 1.0, (2, 2)), "-1 in columns"),
+        (rows(1, 1, f32::NAN, (2, 2)), "NaN in weights"),
+        (rows(1, 1, 1.0, (2, 3)), "not of the same lengths"),
+    ] {
+        answer(&bytes).failed(65, says);
+    }
+    // Features of something else.
+    fs::write(&features, b"no features").unwrap();
+    answer(&whole).failed(65, ".features");
+    fs::remove_file(&features).unwrap();
+    answer(&whole).failed(66, ".features");
+}
+
+#[test]
 fn what_no_cluster_can_fit_is_not_exported() {
     let shop = Shop::with_tastes(60, 40, 8);
     shop.call(&["export", "training", "--out", "x", "--solver", "adam"]).failed(78, "als");
