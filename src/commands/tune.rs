@@ -15,7 +15,7 @@ use crate::database::trials::Trial;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::pipeline::tuning::{self, Confirmed, Effort};
-use crate::recommender::evaluator::Measure;
+use crate::recommender::measure::Measure;
 
 /// The beginning of a file that may be written over.
 const HEAD: &str = "# Settings found by `nightshelf tune`";

@@ -26,7 +26,8 @@ use crate::model::ranker::Ranker;
 use crate::pipeline::dataset::{Dataset, Job};
 use crate::pipeline::search_space::{SearchSpace, Shape};
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::recommender::evaluator::{Evaluator, Holdout};
+use crate::recommender::measure::Measure;
 use crate::recommender::training::has_ranker;
 use crate::run_summary::Lead;
 

@@ -1,7 +1,7 @@
 //! The recommender itself, without SQLite: trains, makes lists, and measures them.
 //!
 //! [`training`] trains both models and shows the progress, [`lists`] makes rows from them, [`evaluator`]
-//! measures them on held-out ratings; [`trial`] asks whether a device can be trusted. [`api`] offers the same to other programs.
+//! predicts and compares on held-out ratings, [`measure`] names the figure that decides; [`trial`] asks whether a device can be trusted. [`api`] offers the same to other programs.
 
 mod api;
 mod blend;
@@ -10,6 +10,7 @@ mod engine;
 pub mod evaluator;
 mod foretold;
 pub mod lists;
+pub mod measure;
 pub mod order;
 mod prices;
 pub mod ranking;

@@ -6,7 +6,8 @@ use crate::config::{Language, Rules};
 use crate::error::Result;
 use crate::model::ranker::Ranker;
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Evaluator, HoldoutModel, Measure};
+use crate::recommender::evaluator::{Evaluator, HoldoutModel};
+use crate::recommender::measure::Measure;
 use crate::run_summary::Lead;
 
 /// With more readers, a price is hardly more certain.

@@ -13,7 +13,8 @@ use crate::model::ranker::{Examples, Ranker};
 use crate::quality::metrics;
 use crate::recommender::blend;
 use crate::recommender::cases::Window;
-use crate::recommender::evaluator::{Evaluator, Holdout, HoldoutModel, Measure, Predictions};
+use crate::recommender::evaluator::{Evaluator, Holdout, HoldoutModel, Predictions};
+use crate::recommender::measure::Measure;
 use crate::recommender::training::has_ranker;
 use crate::run_summary::Lead;
 

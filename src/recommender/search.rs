@@ -7,7 +7,8 @@ use crate::error::{Kind, Result};
 use crate::model::data::HALF_LIVES as HALF_LIVES_OF_POPULARITY;
 use crate::model::ranker::{Feature, Ranker};
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::recommender::evaluator::{Evaluator, Holdout};
+use crate::recommender::measure::Measure;
 
 /// The half-lives that are tried.
 const HALF_LIVES: [HalfLife; 5] = [

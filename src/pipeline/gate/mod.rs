@@ -24,7 +24,8 @@ use crate::model::ranker::Ranker;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::dataset::Dataset;
 use crate::quality::metrics;
-use crate::recommender::evaluator::{Evaluator, Holdout, Measure};
+use crate::recommender::evaluator::{Evaluator, Holdout};
+use crate::recommender::measure::Measure;
 use crate::recommender::ranking::{Choice, WINDOWS};
 use crate::run_summary::{
     Baseline, Before, GateMetrics, Lead, Losses, Metrics, QualityFigures, Stage, Verdict,
