@@ -15,7 +15,11 @@ fn main() -> ExitCode {
     #[cfg(feature = "cuda")]
     nightshelf_cuda::install();
     #[cfg(feature = "vulkan")]
-    nightshelf_vulkan::install();
+    {
+        // SAFETY: this program has started no other thread yet.
+        unsafe { std::env::set_var("RUST_MIN_STACK", nightshelf_vulkan::STACK.to_string()) };
+        nightshelf_vulkan::install();
+    }
     let cli = Cli::parse();
     let console = Console::new(cli.verbosity());
     let work = || {

@@ -40,6 +40,11 @@ struct Listed {
     rows: usize,
 }
 
+/// Where a folder says what was fitted.
+pub fn listing(folder: &Path) -> PathBuf {
+    folder.join("factors.json")
+}
+
 /// Factors of one training, in the place of our own.
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -72,31 +77,28 @@ impl FittedElsewhere {
         let manifest = Manifest::read(folder)?;
         manifest.check_digest(folder, digest)?;
         check_settings(folder, settings, &manifest.settings)?;
-        let path = folder.join("factors.json");
+        let path = listing(folder);
         let text = fs::read_to_string(&path).map_err(|error| {
             Error::file(&error, "read", &path)
                 .hint("the training has not come to its end; jobs/spark/train.py goes on with it")
         })?;
         let unusable = |what: String| Error::new(Kind::NoRatings, format!("{}: {what}", path.display()));
-        let listing: Listing = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-        if listing.format != FORMAT {
-            return Err(unusable(format!(
-                "its format is {}, and this program reads {FORMAT}",
-                listing.format
-            )));
+        let about: Listing = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        if about.format != FORMAT {
+            return Err(unusable(format!("its format is {}, and this program reads {FORMAT}", about.format)));
         }
-        if listing.digest != manifest.digest {
+        if about.digest != manifest.digest {
             return Err(unusable(format!(
                 "these factors are of other ratings than the manifest beside them: {} and {}",
-                listing.digest, manifest.digest
+                about.digest, manifest.digest
             ))
             .hint("train again with this folder"));
         }
-        let Losses { judged, all } = &listing.losses;
-        let given = |part: Part, about: &PartManifest, losses: &[f64]| -> Result<Given> {
-            let side = |side| read_side(folder, &listing.files, part, side, about);
+        let Losses { judged, all } = &about.losses;
+        let given = |part: Part, training: &PartManifest, losses: &[f64]| -> Result<Given> {
+            let side = |side| read_side(folder, &about.files, part, side, training);
             let (users, items) = (side(Side::Readers)?, side(Side::Books)?);
-            let factors = Factors { width: about.model.factors, users, items };
+            let factors = Factors { width: training.model.factors, users, items };
             Ok(Given { factors, losses: losses.to_vec(), folder: folder.to_owned(), part })
         };
         Ok(Self {
@@ -104,7 +106,7 @@ impl FittedElsewhere {
             judged: manifest.judged.as_ref().map(|about| given(Part::Judged, about, judged)).transpose()?,
             all: given(Part::All, &manifest.all, all)?,
             model: manifest.model.clone(),
-            engine: listing.engine,
+            engine: about.engine,
         })
     }
 
@@ -201,7 +203,7 @@ fn read_side(
     let (rows, d) = (about.rows(side), about.model.factors);
     let own = files.iter().filter(|listed| listed.part == part.name() && listed.side == side.name());
     let (mut all, mut seen) = (vec![0.0; rows * d], vec![false; rows]);
-    let mut last = folder.join("factors.json");
+    let mut last = listing(folder);
     for listed in own {
         let path = folder.join(&listed.file);
         let unusable = |what: String| {

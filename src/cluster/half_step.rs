@@ -23,8 +23,7 @@ pub fn gathered(solved: Solved, rows: usize, d: usize) -> Vec<f32> {
 }
 
 /// Solves rows exactly against the features of the other side and their eigenvalues, as [`super::features`] keeps them. Also
-/// returns the sum of the rows' losses and, for readers, nothing of the books' penalty; for books, their penalty alone, so
-/// that an epoch's two sums make the whole loss.
+/// returns their share of an epoch's loss: of books, which are solved first, only the penalty; of readers all the rest.
 ///
 /// # Errors
 /// [`crate::error::Kind::Interrupted`] on a signal.

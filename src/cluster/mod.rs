@@ -12,11 +12,12 @@ pub mod half_step;
 pub mod tables;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Model;
+use crate::config::{MOST_FACTORS, Model};
 use crate::error::{Error, Kind, Result};
 use crate::files;
 
@@ -142,7 +143,41 @@ impl Manifest {
                     .hint("export and train again with this program"));
             }
         }
-        serde_json::from_value(value).map_err(|error| unusable(format!("no manifest: {error}")))
+        let manifest: Self =
+            serde_json::from_value(value).map_err(|error| unusable(format!("no manifest: {error}")))?;
+        let parts = [manifest.judged.as_ref(), Some(&manifest.all)];
+        for part in parts.into_iter().flatten() {
+            let PartManifest { readers, books, model, .. } = part;
+            let cells = readers.max(books).checked_mul(model.factors);
+            if !(1..=MOST_FACTORS).contains(&model.factors)
+                || cells.is_none()
+                || *readers.max(books) > i32::MAX as usize
+            {
+                return Err(unusable(format!(
+                    "{readers} readers and {books} books by {} factors",
+                    model.factors
+                )));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Makes `folder`, and room in it for another training: factors of the one before must not be taken for those of the new
+    /// one.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if that fails.
+    pub fn make_room(folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
+        for path in [Self::path(folder), factors::listing(folder)] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file(&error, "remove", &path));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Writes it into `folder`.

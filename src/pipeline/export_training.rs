@@ -37,7 +37,7 @@ pub fn export_training(context: Context<'_>, db: &Path, folder: &Path) -> Result
             .ok(),
         false => None,
     };
-    fs::create_dir_all(folder).map_err(|error| Error::file(&error, "make", folder))?;
+    Manifest::make_room(folder)?;
     let epochs = config.model.epochs;
     let (model, judged) = match &split {
         None => (config.model.clone(), None),

@@ -309,6 +309,19 @@ fn factors_that_are_damaged_lost_or_of_something_else_are_not_taken() {
     write(&table(&vec![0.0; rows * d], d).slice(codes[0] as i64, last as usize));
     refused(&[], &["all/factors", "has no factors"]);
     fs::write(&file, &whole).unwrap();
+    // Factors of an export before, with other settings: they are gone, not taken for those of the new one.
+    let other = shop.beside().with_extension("other");
+    fs::create_dir_all(&other).unwrap();
+    fs::copy(folder.join("factors.json"), other.join("factors.json")).unwrap();
+    let other = other.to_str().unwrap();
+    shop.call(&["export", "training", "--out", other, "--seed", "7"]).ok();
+    shop.call(&["run", "--seed", "7", "--factors", other]).failed(66, "factors.json");
+    // A manifest that cannot be.
+    let manifest = folder.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"factors\": 8", "\"factors\": 0")).unwrap();
+    refused(&[], &["manifest.json", "by 0 factors"]);
+    fs::write(&manifest, &text).unwrap();
     // Other ratings.
     shop.add(7, crate::common::isbn(33), 9.0);
     refused(&[], &["manifest.json", "of other ratings"]);

@@ -10,13 +10,14 @@ use nightshelf_model::engine::{BurnEngine, Engine};
 use nightshelf_model::panics;
 use wgpu::{AdapterInfo, DeviceType, Instance, InstanceDescriptor};
 
+/// Bytes that are enough for lavapipe to compile our kernels.
+pub const STACK: usize = 32 << 20;
+
 /// Makes Vulkan's devices available to the models of this process.
 ///
-/// To be called before any thread is started.
+/// A driver made of CPU compiles kernels by recursion, on a thread of burn's with the usual stack of 2 MiB: where there may
+/// be one, set `RUST_MIN_STACK` to [`STACK`] before any thread is started.
 pub fn install() {
-    // Drivers made of CPU compile kernels by recursion, on a thread of burn's, which takes the usual 2 MiB for its stack.
-    // SAFETY: no other thread reads the environment yet.
-    unsafe { std::env::set_var("RUST_MIN_STACK", (32 << 20).to_string()) };
     make_known(Kind::Vulkan, Box::new(Vulkan));
 }
 
