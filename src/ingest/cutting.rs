@@ -54,7 +54,7 @@ impl fmt::Display for Separator {
 
 /// How quotes are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotes {
+enum Quotes {
     /// A quote within quotes is written `\"` or `""`.
     Escaped,
     /// A quote within quotes is written `""`; a backslash is a plain character.
@@ -63,23 +63,35 @@ pub(super) enum Quotes {
     Ignored,
 }
 
+/// The fields of a line.
+pub(super) type Fields = Vec<Vec<u8>>;
+
+/// One way to read a line.
+struct Reading {
+    fields: Fields,
+    /// A quote stands where a writer that reads quotes in this way would not have put one.
+    is_strained: bool,
+}
+
 /// Cuts a line into fields; `None` if a quoted field is still open at the end.
-pub(super) fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<Vec<Vec<u8>>> {
+fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<Reading> {
     let quotable = separator != Separator::Colons;
     let mark = separator.text().as_bytes();
-    let mut fields = Vec::new();
+    let (mut fields, mut is_strained) = (Vec::new(), false);
     let mut at = 0;
     loop {
         let start = at + blanks(&line[at..]);
         let opened = quotable && quotes != Quotes::Ignored && line.get(start) == Some(&b'"');
         let end = if opened {
-            let (field, end) = quoted(line, start + 1, mark, quotes)?;
+            let (field, end, has_strays) = quoted(line, start + 1, mark, quotes)?;
             fields.push(field);
+            is_strained |= has_strays;
             end
         } else {
             let found = line[at..].windows(mark.len()).position(|bytes| bytes == mark);
             let end = found.map_or(line.len(), |found| at + found);
             let mut field = line[at..end].trim_ascii();
+            is_strained |= field.contains(&b'"');
             if quotable && quotes == Quotes::Ignored {
                 field = field.strip_prefix(b"\"").unwrap_or(field);
                 field = field.strip_suffix(b"\"").unwrap_or(field);
@@ -88,16 +100,16 @@ pub(super) fn cut(line: &[u8], separator: Separator, quotes: Quotes) -> Option<V
             end
         };
         if end == line.len() {
-            return Some(fields);
+            return Some(Reading { fields, is_strained });
         }
         at = end + mark.len();
     }
 }
 
-/// The quoted field whose content begins at `at`, and where the separator after it begins. Only a
-/// quote before a separator or the line's end closes the field: any other is part of the text.
-fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Vec<u8>, usize)> {
-    let mut field = Vec::new();
+/// The quoted field whose content begins at `at`, where the separator after it begins, and whether stray quotes
+/// are in it. Only a quote before a separator or the line's end closes the field: any other is part of the text.
+fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Vec<u8>, usize, bool)> {
+    let (mut field, mut has_strays) = (Vec::new(), false);
     while let Some(&byte) = line.get(at) {
         let next = line.get(at + 1).copied();
         at += 1;
@@ -113,9 +125,10 @@ fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Ve
             (b'"', _) => {
                 let end = at + blanks(&line[at..]);
                 if end == line.len() || line[end..].starts_with(mark) {
-                    return Some((field, end));
+                    return Some((field, end, has_strays));
                 }
                 field.push(b'"');
+                has_strays = true;
             }
             _ => field.push(byte),
         }
@@ -124,21 +137,36 @@ fn quoted(line: &[u8], mut at: usize, mark: &[u8], quotes: Quotes) -> Option<(Ve
 }
 
 /// The fields of a line that is a record by itself: every quote closed, and one field per column.
-pub(super) fn whole(line: &[u8], separator: Separator, columns: usize) -> Option<Vec<Vec<u8>>> {
-    [Quotes::Escaped, Quotes::Doubled]
-        .into_iter()
-        .filter_map(|quotes| cut(line, separator, quotes))
-        .find(|fields| fields.len() == columns)
+pub(super) fn whole(line: &[u8], separator: Separator, columns: usize) -> Option<Fields> {
+    closed(line, separator, |fields| fields.len() == columns)
+}
+
+/// The fields of a line in which every quote is closed, and that are `right`.
+///
+/// The standard's way comes first where it has no stray quote, so that what a standard writer wrote comes back as it
+/// was, with all its backslashes; then `\"`, as in Book-Crossing.
+fn closed(line: &[u8], separator: Separator, right: impl Fn(&Fields) -> bool) -> Option<Fields> {
+    let read = |quotes| cut(line, separator, quotes).filter(|reading| right(&reading.fields));
+    let doubled = read(Quotes::Doubled);
+    let reading = match doubled {
+        Some(Reading { is_strained: false, .. }) => doubled,
+        _ => read(Quotes::Escaped).or(doubled),
+    };
+    reading.map(|reading| reading.fields)
+}
+
+/// Whether a quoted field is still open at the end of a line, in one way of reading it or the other.
+pub(super) fn may_go_on(line: &[u8], separator: Separator) -> bool {
+    [Quotes::Doubled, Quotes::Escaped].into_iter().any(|quotes| cut(line, separator, quotes).is_none())
 }
 
 /// Fields of any line: with quotes ignored if that gives one per column, else in a way that closes them all.
-pub(super) fn cut_somehow(line: &[u8], separator: Separator, columns: usize) -> Vec<Vec<u8>> {
-    let ignored = cut(line, separator, Quotes::Ignored).unwrap_or_default();
+pub(super) fn cut_somehow(line: &[u8], separator: Separator, columns: usize) -> Fields {
+    let ignored = cut(line, separator, Quotes::Ignored).map(|reading| reading.fields).unwrap_or_default();
     if ignored.len() == columns {
         return ignored;
     }
-    let closed = cut(line, separator, Quotes::Escaped).or_else(|| cut(line, separator, Quotes::Doubled));
-    closed.unwrap_or(ignored)
+    closed(line, separator, |_| true).unwrap_or(ignored)
 }
 
 fn blanks(bytes: &[u8]) -> usize {

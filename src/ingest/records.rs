@@ -1,6 +1,6 @@
 //! Reads the records of a file one by one, however the file is packed.
 
-use super::cutting::{Quotes, cut, cut_somehow, decode, whole};
+use super::cutting::{cut_somehow, decode, may_go_on, whole};
 use super::dialect::{BYTE_ORDER_MARK, Dialect};
 use super::json::JsonRows;
 use super::lines::{Format, Lines};
@@ -23,7 +23,7 @@ pub struct Record {
 /// The records of a file, one by one.
 ///
 /// A line is a record if it can be cut into as many fields as there are columns, with quotes within
-/// quotes written `\"` or `""` as in Book-Crossing, else only `""` as in standard CSV. If a quote stays
+/// quotes written `""` as in standard CSV, else also `\"` as in Book-Crossing. If a quote stays
 /// open, a few more lines are tried, up to the first that is a record by itself: so a title may span
 /// lines, but an unclosed quote costs one record and no more. A line for which none of that works is cut
 /// at every separator if that gives one field per column, and its quotes are dropped.
@@ -138,7 +138,7 @@ fn fields_of_lines(lines: &mut Lines, dialect: &Dialect) -> Result<Option<Vec<St
 /// Fields of a line that is no record by itself, joined with following lines if that makes it one.
 fn mend(line: &[u8], lines: &mut Lines, dialect: &Dialect) -> Result<Vec<Vec<u8>>> {
     let (separator, columns) = (dialect.separator, dialect.columns.len());
-    if cut(line, separator, Quotes::Escaped).is_none() {
+    if may_go_on(line, separator) {
         let mut joined = line.to_vec();
         for ahead in 0..FOLLOWING {
             let Some(next) = lines.peek(ahead)? else { break };
