@@ -12,6 +12,8 @@
 #SBATCH --mem=1G
 #SBATCH --time=06:00:00
 #SBATCH --requeue
+# What a run said before it was put back stays.
+#SBATCH --open-mode=append
 #SBATCH --output=nightshelf-%A_%a.log
 
 set -u
