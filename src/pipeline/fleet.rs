@@ -73,18 +73,31 @@ pub fn look(context: Context<'_>, files: &[PathBuf]) -> Vec<Shop> {
 
 /// An error if some of them cannot be read: whoever asks by machine must not take that for a good morning.
 pub fn unreadable(shops: &[Shop]) -> Option<Error> {
-    let number = shops.iter().filter(|shop| shop.state == State::Unreadable).count();
-    (number > 0).then(|| {
-        Error::new(Kind::NoInput, format!("{number} of {} databases cannot be read", shops.len()))
-            .hint("they stand first, each with the reason")
-    })
+    let number = |state: State| shops.iter().filter(|shop| shop.state == state).count();
+    match (number(State::Unreadable), number(State::Busy)) {
+        (0, 0) => None,
+        (0, busy) => Some(
+            Error::new(Kind::Busy, format!("{busy} of {} databases stayed busy", shops.len()))
+                .hint("try again later; they stand first"),
+        ),
+        (broken, busy) => Some(
+            Error::new(
+                Kind::NoInput,
+                format!("{} of {} databases cannot be read", broken + busy, shops.len()),
+            )
+            .hint("they stand first, each with the reason"),
+        ),
+    }
 }
 
 fn shop(context: Context<'_>, path: &Path, now: DateTime<Utc>) -> Shop {
     let db = plain(&path.display().to_string());
     match history(context, path) {
         Ok(history) => of_history(db, &history, now),
-        Err(error) => Shop { db, remark: Some(plain(&error.to_string())), ..Shop::default() },
+        Err(error) => {
+            let state = if error.kind() == Kind::Busy { State::Busy } else { State::Unreadable };
+            Shop { db, state, remark: Some(plain(&error.to_string())), ..Shop::default() }
+        }
     }
 }
 

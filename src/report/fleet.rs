@@ -15,6 +15,8 @@ pub enum State {
     /// It cannot be read.
     #[default]
     Unreadable,
+    /// Others kept it locked for as long as we waited.
+    Busy,
     /// No night yet.
     Never,
     Failed,

@@ -76,6 +76,23 @@ fn the_worst_stand_first_and_what_cannot_be_read_is_no_good_morning() {
 }
 
 #[test]
+fn one_that_stays_busy_is_to_be_asked_again() {
+    let folder = fleet();
+    let other = rusqlite::Connection::open(folder.path().join("well.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let ran = nightshelf()
+        .current_dir(folder.path())
+        .env("NIGHTSHELF_PATIENCE", "1")
+        .args(["runs", "--json", "--db", "well.db", "--db", "old.db"])
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(told["databases"][0]["state"], "busy");
+    assert_eq!(ran.status.code(), Some(75), "{}", text(&ran.stderr));
+    assert!(text(&ran.stderr).contains("1 of 2 databases stayed busy"), "{}", text(&ran.stderr));
+}
+
+#[test]
 fn a_page_has_a_line_for_each() {
     let folder = fleet();
     let ran = call(folder.path(), &["report", "--db", "*.db", "--out", "fleet.html"]);
