@@ -138,8 +138,9 @@ fn key_of(variable: &str) -> Option<String> {
 ///
 /// They change nothing. Kubernetes sets some for every service of that name, and images set their own.
 pub fn unknown_variables(variables: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
-    // Variables of flags that are no settings, and the one that tests set.
-    const OTHERS: [&str; 3] = ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG", failpoint::VARIABLE];
+    // Variables of flags that are no settings, and those that tests set.
+    const OTHERS: [&str; 4] =
+        ["NIGHTSHELF_DB", "NIGHTSHELF_CONFIG", "NIGHTSHELF_TEST_GPU", failpoint::VARIABLE];
     let defaults = default_table()?;
     let known: Vec<String> = names(&defaults).collect();
     let is_unknown = |name: &String| {

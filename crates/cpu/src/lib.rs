@@ -8,7 +8,7 @@ use burn_ndarray::{NdArray, NdArrayDevice};
 use nightshelf_model::engine::{BurnEngine, Engine};
 use nightshelf_model::error::Result;
 use nightshelf_model::interrupt::Interrupt;
-use nightshelf_model::kernels::{DeviceOf, HalfStep, Kernels, Side, cpu};
+use nightshelf_model::kernels::{DeviceOf, HalfStep, Kernels, Pending, Side, cpu};
 use nightshelf_model::neighbours::batched::Batched;
 use nightshelf_model::tensors::{numbers, table};
 use nightshelf_model::top_k::gpu_candidates::{CandidateSource, WriteRow};
@@ -43,7 +43,7 @@ impl Kernels for CpuKernels {
         };
         let sums = cpu::half_step_in_place(&side.ridge, &mut features, &mut solutions, d, near, interrupt)?;
         let (features, solutions) = (table(features, d, &device), table(solutions, d, &device));
-        Ok(HalfStep { features, solutions, loss: sums.loss, penalty: sums.penalty })
+        Ok(HalfStep { features, solutions, sums: Pending::Known(sums) })
     }
 
     fn candidates(

@@ -1,29 +1,28 @@
-//! Launches the kernels for all rows of a side. Nothing as long as the rows or the ratings leaves the device; the d × d
-//! matrix of the spectrum and two sums do.
+//! Launches the kernels for all rows of a side. Nothing comes back to the host, which goes on to launch what follows.
 
-use burn::tensor::{Int, Tensor, TensorPrimitive};
-use burn_cubecl::kernel::into_contiguous;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
-use burn_cubecl::{CubeBackend, CubeRuntime};
+use cubecl::client::ComputeClient;
 use cubecl::ir::HardwareProperties;
-use cubecl::prelude::{ArrayArg, CubeCount, CubeDim};
+use cubecl::prelude::CubeDim;
 use nightshelf_model::error::Result;
 use nightshelf_model::interrupt::Interrupt;
-use nightshelf_model::kernels::tensor::{SPENT, Turned, into_basis};
-use nightshelf_model::kernels::{HalfStep, LONG, STEPS, Side};
-use nightshelf_model::tensors::numbers;
+use nightshelf_model::kernels::resident::{PIECE, Pieces, Resident};
+use nightshelf_model::kernels::tensor::SPENT;
+use nightshelf_model::kernels::{HalfStep, LONG, Pending, STEPS, Side};
 
-use crate::kernels::{RowsLaunch, Shape, approach, solve};
-use crate::products::{self, PART, UNITS};
-
-type Gpu<R> = CubeBackend<R, f32, i32, u8>;
+use crate::all_rows::total;
+use crate::arrays::{Gpu, floats, grid, integers, owned, tensor};
+use crate::basis::{Turned, into_basis};
+use crate::kernels::{RowsLaunch, Shape, dual, gradients, pieces};
 
 /// Bytes of shared memory that a cube may take: with more, too few cubes are at work at a time.
-const SHARED: usize = 32 << 10;
+pub const SHARED: usize = 32 << 10;
 /// Steps beyond min(L, d) that a row may take to be solved: in exact arithmetic one is enough.
 const MORE: usize = 8;
-/// Cubes along the first side of a grid.
-const GRID: usize = 1 << 15;
 
 /// How rows are spread over cubes.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,7 @@ impl Layout {
             let sizes = [32, 16, 8, 4].into_iter().filter(|size| *size <= units);
             sizes.map(|tile| shape(units, tile)).find(|shape| needs(shape) <= shared)
         };
-        let long = first(256, |Shape { d, stride, tile, units, .. }| tile * stride + 6 * d + tile + units)?;
+        let long = first(256, |Shape { d, stride, tile, units, .. }| tile * stride + 5 * d + tile + units)?;
         let units = d.next_power_of_two().clamp(LONG, 128);
         let short =
             first(units, |Shape { d, stride, tile, units, .. }| tile * (stride + tile + 2) + 2 * d + units);
@@ -64,157 +63,163 @@ pub fn half_step<R: CubeRuntime>(
     layout: Layout,
     interrupt: &Interrupt,
 ) -> Result<HalfStep<Gpu<R>>> {
+    interrupt.check()?;
     let device = features.device();
-    let (rows, near) = (side.ridge.rows(), previous.is_some());
-    let Turned { features, previous, values } = into_basis(&side.ridge, features, previous, gram, rotate)?;
+    let (rows, near, Layout { long, short }) = (side.ridge.rows(), previous.is_some(), layout);
+    let Turned { features, previous, values } = into_basis(features, previous, side.ridge.unobserved_weight);
     let resident = side.resident(&device);
-    let solutions = owned(previous.unwrap_or_else(|| Tensor::zeros([rows, layout.long.d], &device)));
-    let sums = owned(Tensor::<Gpu<R>, 2>::zeros([rows, 2], &device));
-    let arguments = || {
-        RowsLaunch::new(
-            integers(&resident.order),
-            integers(&resident.offsets),
-            integers(&resident.columns),
-            floats(&resident.weights),
-            floats(&resident.targets),
-            floats(&resident.penalties),
-            floats(&values),
-            floats(&features),
-        )
+    let launches = Launches {
+        client: R::client(&device),
+        resident,
+        features: &features,
+        values: &values,
+        solutions: owned(previous.unwrap_or_else(|| Tensor::zeros([rows, long.d], &device))),
+        sums: owned(Tensor::zeros([rows, 2], &device)),
     };
-    let client = R::client(&device);
-    let long = resident.at_least(if near { LONG } else { usize::MAX });
-    let short = resident.at_least(layout.short.map_or(0, |shape| shape.tile + 1));
-    let launches = [
-        (Some(layout.long), Way::Near, 0..long),
-        (Some(layout.long), Way::Exact, long..short.max(long)),
-        (layout.short, Way::Dual, short.max(long)..rows),
-    ];
-    for (shape, way, places) in launches {
-        interrupt.check()?;
-        let Some(shape) = shape.filter(|_| !places.is_empty()) else { continue };
-        let wide = places.len().min(GRID);
-        let grid = CubeCount::Static(wide as u32, places.len().div_ceil(wide) as u32, 1);
-        let (begin, end, cube) =
-            (places.start as u32, places.end as u32, CubeDim::new_1d(shape.units as u32));
-        let (x, y) = (solutions.clone().into_array_arg(), sums.clone().into_array_arg());
-        let (near, steps, enough) = match way {
-            Way::Near => (true, STEPS, 0.0),
-            _ => (false, 4 * (shape.d + MORE), SPENT),
-        };
-        // SAFETY: `Resident` and `Turned` have the lengths and codes of one `Ridge`, whose columns are rows of the features;
-        // the kernels read no further, and each cube writes to the one row that is its own.
+    let to_the_end = Way { steps: 4 * (long.d + MORE), enough: SPENT };
+    let of_long = if near { Way { steps: STEPS, enough: 0.0 } } else { to_the_end };
+    // The longest first, so that nothing is waited for.
+    let cut = resident.pieces.as_ref().map_or(0, |pieces| pieces.rows);
+    let many = resident.at_least(LONG);
+    let too_many = resident.at_least(short.map_or(0, |shape| shape.tile + 1)).max(many);
+    if let Some(pieces) = &resident.pieces {
+        launches.pieces(pieces, of_long, long);
+    }
+    launches.approach(cut..many, of_long, long);
+    launches.approach(many..too_many, to_the_end, long);
+    if let Some(shape) = short {
+        launches.solve(too_many..rows, shape);
+    }
+    let Launches { solutions, sums, .. } = launches;
+    let sums = total::<R>(tensor(sums)).reshape([2]);
+    Ok(HalfStep { solutions: tensor(solutions), sums: Pending::OnDevice(sums), features })
+}
+
+/// How far rows go.
+#[derive(Clone, Copy)]
+struct Way {
+    /// At most.
+    steps: usize,
+    /// The squared norm of the residual that is small enough, as a share of what it was at first.
+    enough: f32,
+}
+
+/// What every launch of a half-step is about.
+struct Launches<'a, R: CubeRuntime> {
+    client: ComputeClient<R>,
+    resident: &'a Resident<Gpu<R>>,
+    features: &'a Tensor<Gpu<R>, 2>,
+    values: &'a Tensor<Gpu<R>, 2>,
+    /// `[rows, d]`: where the rows stand, and in the end their solutions.
+    solutions: CubeTensor<R>,
+    /// Loss and penalty of each row: `[rows, 2]`.
+    sums: CubeTensor<R>,
+}
+
+// SAFETY of all launches: `Resident` has the lengths and codes of one `Ridge`, whose columns are rows of the features; the
+// kernels read no further, and what a cube writes is of the row or the piece that is its own.
+impl<R: CubeRuntime> Launches<'_, R> {
+    fn rows(&self) -> RowsLaunch<R> {
+        let Resident { order, offsets, columns, weights, targets, penalties, .. } = self.resident;
+        RowsLaunch::new(
+            integers(order),
+            integers(offsets),
+            integers(columns),
+            floats(weights),
+            floats(targets),
+            floats(penalties),
+            floats(self.values),
+            floats(self.features),
+        )
+    }
+
+    /// Solves the rows at these places of `order`, which fit in a tile.
+    fn solve(&self, places: Range<usize>, shape: Shape) {
+        if places.is_empty() {
+            return;
+        }
+        // SAFETY: see above.
         unsafe {
-            match way {
-                Way::Dual => {
-                    solve::launch_unchecked::<R>(&client, grid, cube, arguments(), x, y, begin, end, shape)
-                }
-                Way::Near | Way::Exact => approach::launch_unchecked::<R>(
-                    &client,
-                    grid,
+            dual::solve::launch_unchecked::<R>(
+                &self.client,
+                grid(places.len()),
+                CubeDim::new_1d(shape.units as u32),
+                self.rows(),
+                self.solutions.clone().into_array_arg(),
+                self.sums.clone().into_array_arg(),
+                places.start as u32,
+                places.end as u32,
+                shape,
+            );
+        }
+    }
+
+    /// Moves the rows at these places of `order`.
+    fn approach(&self, places: Range<usize>, way: Way, shape: Shape) {
+        if places.is_empty() {
+            return;
+        }
+        // SAFETY: see above.
+        unsafe {
+            gradients::approach::launch_unchecked::<R>(
+                &self.client,
+                grid(places.len()),
+                CubeDim::new_1d(shape.units as u32),
+                self.rows(),
+                self.solutions.clone().into_array_arg(),
+                self.sums.clone().into_array_arg(),
+                places.start as u32,
+                places.end as u32,
+                way.steps as u32,
+                way.enough,
+                shape,
+            );
+        }
+    }
+
+    /// Moves the rows in pieces: two launches a step, though nobody looks whether all have arrived.
+    fn pieces(&self, cut: &Pieces<Gpu<R>>, way: Way, shape: Shape) {
+        let device = self.features.device();
+        let room = |lines, width| owned(Tensor::<Gpu<R>, 2>::zeros([lines, width], &device));
+        let kept = room(cut.rows, pieces::of_row(shape.d));
+        let found = room(cut.count, pieces::of_piece(shape.d));
+        let cube = CubeDim::new_1d(shape.units as u32);
+        for step in 0..=way.steps {
+            let (is_first, is_last) = (step == 0, step == way.steps);
+            // SAFETY: see above; `owners` are rows, and each has room for what is kept.
+            unsafe {
+                pieces::pass_over::launch_unchecked::<R>(
+                    &self.client,
+                    grid(cut.count),
                     cube,
-                    arguments(),
-                    x,
-                    y,
-                    begin,
-                    end,
-                    steps as u32,
-                    enough,
-                    near,
+                    self.rows(),
+                    integers(&cut.owners),
+                    integers(&cut.offsets),
+                    self.solutions.clone().into_array_arg(),
+                    kept.clone().into_array_arg(),
+                    found.clone().into_array_arg(),
+                    cut.count as u32,
+                    PIECE as u32,
+                    u32::from(is_first),
                     shape,
-                ),
+                );
+                pieces::take_step::launch_unchecked::<R>(
+                    &self.client,
+                    grid(cut.rows),
+                    cube,
+                    self.rows(),
+                    integers(&cut.offsets),
+                    found.clone().into_array_arg(),
+                    kept.clone().into_array_arg(),
+                    self.solutions.clone().into_array_arg(),
+                    self.sums.clone().into_array_arg(),
+                    cut.rows as u32,
+                    way.enough,
+                    u32::from(is_first),
+                    u32::from(is_last),
+                    shape,
+                );
             }
         }
     }
-    let sums = numbers(tensor::<R, 2>(sums).sum_dim(0))?;
-    Ok(HalfStep {
-        features,
-        solutions: tensor(solutions),
-        loss: f64::from(sums[0]),
-        penalty: f64::from(sums[1]),
-    })
-}
-
-/// Rows of Y whose products one cube adds up.
-const CHUNK: usize = 4096;
-
-/// Yᵀ Y.
-fn gram<R: CubeRuntime>(y: &Tensor<Gpu<R>, 2>) -> Tensor<Gpu<R>, 2> {
-    let ([rows, d], device) = (y.dims(), y.device());
-    let (parts, chunks) = (d.div_ceil(PART) as u32, rows.div_ceil(CHUNK).max(1));
-    let sums = owned(Tensor::<Gpu<R>, 2>::zeros([chunks, d * d], &device));
-    let grid = CubeCount::Static(parts, parts, chunks as u32);
-    let (cube, into) = (CubeDim::new_1d(UNITS as u32), sums.clone().into_array_arg());
-    // SAFETY: the kernel reads `rows` rows of d numbers, and writes `chunks` matrices.
-    unsafe {
-        products::gram::launch_unchecked::<R>(
-            &R::client(&device),
-            grid,
-            cube,
-            floats(y),
-            into,
-            rows as u32,
-            CHUNK as u32,
-            d,
-        );
-    }
-    tensor::<R, 2>(sums).sum_dim(0).reshape([d, d])
-}
-
-/// Y B.
-fn rotate<R: CubeRuntime>(y: Tensor<Gpu<R>, 2>, matrix: Tensor<Gpu<R>, 2>) -> Tensor<Gpu<R>, 2> {
-    let ([rows, d], device) = (y.dims(), y.device());
-    let tile = (SHARED / size_of::<f32>() / 2 / d).next_power_of_two().clamp(1, 64) / 2;
-    let tile = tile.max(1);
-    let turned = owned(Tensor::<Gpu<R>, 2>::zeros([rows, d], &device));
-    let cubes = rows.div_ceil(tile).max(1);
-    let wide = cubes.min(GRID);
-    let grid = CubeCount::Static(wide as u32, cubes.div_ceil(wide) as u32, 1);
-    let (cube, into) = (CubeDim::new_1d(UNITS as u32), turned.clone().into_array_arg());
-    let lanes = d.next_power_of_two().min(UNITS);
-    // SAFETY: the kernel reads and writes `rows` rows of d numbers, and reads a matrix of d × d.
-    unsafe {
-        products::rotate::launch_unchecked::<R>(
-            &R::client(&device),
-            grid,
-            cube,
-            floats(&y),
-            floats(&matrix),
-            into,
-            rows as u32,
-            d,
-            tile,
-            lanes,
-        );
-    }
-    tensor(turned)
-}
-
-/// How rows are solved.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    /// A few steps from the last solution.
-    Near,
-    /// Steps until they change nothing.
-    Exact,
-    /// A system as large as the row.
-    Dual,
-}
-
-/// A tensor that nothing else holds, to be written to.
-fn owned<R: CubeRuntime>(tensor: Tensor<Gpu<R>, 2>) -> CubeTensor<R> {
-    let tensor = into_contiguous(tensor.into_primitive().tensor());
-    if tensor.handle.can_mut() { tensor } else { tensor.copy() }
-}
-
-fn tensor<R: CubeRuntime, const D: usize>(tensor: CubeTensor<R>) -> Tensor<Gpu<R>, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(tensor))
-}
-
-fn floats<R: CubeRuntime, const D: usize>(tensor: &Tensor<Gpu<R>, D>) -> ArrayArg<R> {
-    into_contiguous(tensor.clone().into_primitive().tensor()).into_array_arg()
-}
-
-fn integers<R: CubeRuntime>(tensor: &Tensor<Gpu<R>, 1, Int>) -> ArrayArg<R> {
-    into_contiguous(tensor.clone().into_primitive()).into_array_arg()
 }

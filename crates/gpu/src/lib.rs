@@ -1,9 +1,11 @@
 //! GPUs for nightshelf: burn's CubeCL backend with our own kernels, written once for CUDA, Vulkan and whatever else
 //! CubeCL compiles for. Generic, so that nothing is compiled here: crates/cuda and crates/vulkan name a runtime.
 
+mod all_rows;
+mod arrays;
+mod basis;
 mod half_step;
 mod kernels;
-mod products;
 
 use std::marker::PhantomData;
 

@@ -87,11 +87,13 @@ pub fn fit_ranking<K: Kernels>(
     for epoch in 1..=epochs {
         let step = K::half_step(&items_side, users, Some(items), watch.interrupt)?;
         (users, items) = (step.features, step.solutions);
-        let penalty = step.penalty;
+        let moved = step.sums;
         let near = (epoch < epochs).then_some(users);
         let step = K::half_step(&users_side, items, near, watch.interrupt)?;
         (items, users) = (step.features, step.solutions);
-        report(epoch, step.loss + penalty, by_user.len(), watch)?;
+        // Not before both half-steps are on their way.
+        let loss = moved.read()?.penalty + step.sums.read()?.loss;
+        report(epoch, loss, by_user.len(), watch)?;
     }
     Ok(Factors { width: d, users: numbers(users)?, items: numbers(items)? })
 }

@@ -369,7 +369,7 @@ pub fn factors<K: Kernels>(
             let side = Side::<K::Backend>::new(ridge(&by_item, &targets, &of_items));
             let features = table(std::mem::take(&mut factors.users), width, device);
             let step = K::half_step(&side, features, near, watch.interrupt)?;
-            (factors.items, moved) = (numbers(step.solutions)?, step.penalty);
+            (factors.items, moved) = (numbers(step.solutions)?, step.sums.read()?.penalty);
             directions.add(1.0, &ranking.items, width, &mut factors.items);
             // In the last epoch users are solved exactly, so that fold-in gives the same factors.
             users = Some(step.features).filter(|_| epoch < parameters.rating_epochs);
@@ -378,7 +378,7 @@ pub fn factors<K: Kernels>(
         let side = Side::<K::Backend>::new(ridge(left, &left.ratings, &of_users));
         let step = K::half_step(&side, items, users, watch.interrupt)?;
         (factors.items, factors.users) = (numbers(step.features)?, numbers(step.solutions)?);
-        als::report(epoch, step.loss + moved, left.len(), watch)?;
+        als::report(epoch, step.sums.read()?.loss + moved, left.len(), watch)?;
         if enough(&factors) {
             break;
         }

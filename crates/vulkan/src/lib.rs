@@ -1,4 +1,4 @@
-//! Vulkan, behind [`Accelerator`]: GPUs of AMD, Intel and others, and Mesa's lavapipe, which is one made of CPU.
+//! Vulkan, behind [`Accelerator`]: GPUs of AMD, Intel and others, and for tests Mesa's lavapipe, which is one made of CPU.
 //!
 //! A crate of its own for the same reasons as crates/cuda.
 
@@ -12,6 +12,10 @@ use wgpu::{AdapterInfo, DeviceType, Instance, InstanceDescriptor};
 
 /// Bytes that are enough for lavapipe to compile our kernels.
 pub const STACK: usize = 32 << 20;
+
+/// Set where a device made of CPU will do: it is slower than the CPU itself, and lavapipe leaves a kernel's loops after 65,535
+/// turns without a word, which is enough for tests alone.
+pub const TEST: &str = "NIGHTSHELF_TEST_GPU";
 
 /// Makes Vulkan's devices available to the models of this process.
 ///
@@ -31,8 +35,11 @@ impl Accelerator for Vulkan {
         let devices =
             panics::caught(devices).map_err(|_| "its driver stopped while it was asked".to_owned())?;
         match devices.get(number) {
-            Some((_, name)) => Ok(name.clone()),
             None if devices.is_empty() => Err("no Vulkan driver on this machine has a device".into()),
+            Some((WgpuDevice::Cpu, name)) if std::env::var_os(TEST).is_none() => {
+                Err(format!("{name} is a device made of CPU: the CPU itself is quicker"))
+            }
+            Some((_, name)) => Ok(name.clone()),
             None => Err(format!("there are {} Vulkan devices, counted from 0", devices.len())),
         }
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::row::RowSystem;
 use super::spectrum::{self, Spectrum};
-use super::{LONG, Ridge, simd};
+use super::{LONG, Ridge, Sums, simd};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 
@@ -36,14 +36,6 @@ impl<'f> Prepared<'f> {
         };
         Ok(Self { features, spectrum })
     }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sums {
-    /// The sum of the rows' losses.
-    pub loss: f64,
-    /// The part of `loss` that is Σ λ |x|².
-    pub penalty: f64,
 }
 
 /// Solves consecutive rows, in the vector registers of this processor.

@@ -43,6 +43,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::kernels::resident::Resident;
 use crate::neighbours::batched::{self, Batched};
+use crate::tensors::numbers;
 use crate::top_k::gpu_candidates::{CandidateSource, OnDevice, WriteRow};
 
 /// A row with this many ratings or more only takes a few steps where that is enough. A direct solution of L ratings takes
@@ -112,10 +113,40 @@ pub struct HalfStep<B: Backend> {
     pub features: Tensor<B, 2>,
     /// The rows' solutions in the same basis: `[rows, d]`.
     pub solutions: Tensor<B, 2>,
+    pub sums: Pending<B>,
+}
+
+/// What the rows come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
     /// The sum of the rows' losses: the whole loss except the penalty of the features.
     pub loss: f64,
     /// The part of `loss` that is Σ λ |x|² of the rows.
     pub penalty: f64,
+}
+
+/// Sums that may still be in the making: a device goes on with what follows until somebody reads them.
+#[derive(Debug)]
+pub enum Pending<B: Backend> {
+    Known(Sums),
+    /// Loss and penalty: `[2]`.
+    OnDevice(Tensor<B, 1>),
+}
+
+impl<B: Backend<FloatElem = f32>> Pending<B> {
+    /// Waits for the device, if they are there.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::DeviceFailed`] if the device fails.
+    pub fn read(self) -> Result<Sums> {
+        Ok(match self {
+            Self::Known(sums) => sums,
+            Self::OnDevice(sums) => {
+                let sums = numbers(sums)?;
+                Sums { loss: f64::from(sums[0]), penalty: f64::from(sums[1]) }
+            }
+        })
+    }
 }
 
 /// A backend of burn, and the operations that burn lacks.
@@ -132,7 +163,8 @@ pub trait Kernels: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`crate::error::Error::Interrupted`] or [`crate::error::Error::Terminated`] on a signal;
-    /// [`crate::error::Error::Diverged`] if the numbers are not finite.
+    /// [`crate::error::Error::Diverged`] if the numbers are not finite and the host sees them; on a device they show in the
+    /// sums.
     fn half_step(
         side: &Side<'_, Self::Backend>,
         features: Tensor<Self::Backend, 2>,

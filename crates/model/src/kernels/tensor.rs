@@ -1,4 +1,4 @@
-//! The half-step in plain tensor operations: what a GPU runs, and what the fused version is tested against.
+//! The half-step in plain tensor operations: what any backend runs, and what the fused versions are tested against.
 //!
 //! Rows are sorted by degree and cut into tiles of a bounded size, padded to the longest row of the tile.
 //! Each tile solves (I + WᵀW) z = Wᵀ t for all of its rows at once by conjugate gradients: products only, no
@@ -6,14 +6,14 @@
 //! are exact after that many steps.
 //!
 //! The places of the ratings go to the device once, before the first epoch, and stay there. After that only
-//! the d × d matrix of [`Spectrum`] and the loss come back in each half-step; a tile that is solved to the
-//! end also reports its residual now and then.
+//! the d × d matrix of [`Spectrum`] comes back in each half-step; a tile that is solved to the end also
+//! reports its residual now and then.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::spectrum::Spectrum;
-use super::{HalfStep, Ridge, STEPS, Side};
+use super::{HalfStep, Pending, Ridge, STEPS, Side};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::tensors::{integers, numbers, reciprocal, table};
@@ -36,9 +36,7 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     interrupt: &Interrupt,
 ) -> Result<HalfStep<B>> {
     let ([_, d], device) = (features.dims(), features.device());
-    let gram = |y: &Tensor<B, 2>| y.clone().transpose().matmul(y.clone());
-    let rotate = |y: Tensor<B, 2>, basis: Tensor<B, 2>| y.matmul(basis);
-    let Turned { features, previous, values } = into_basis(&side.ridge, features, previous, gram, rotate)?;
+    let Turned { features, previous, values } = into_basis(&side.ridge, features, previous)?;
     let Tiles { tiles, places } = side.tiles.get_or_init(|| Tiles::new(&side.ridge, d, &device));
     let mut solved = Vec::with_capacity(tiles.len() + 1);
     let mut sums = Tensor::<B, 1>::zeros([2], &device);
@@ -52,38 +50,34 @@ pub fn half_step<B: Backend<FloatElem = f32>>(
     // Rows without a rating share one row of zeros, behind all others.
     solved.push(Tensor::zeros([1, d], &device));
     let solutions = Tensor::cat(solved, 0).select(0, places.clone());
-    let sums = numbers(sums)?;
-    Ok(HalfStep { features, solutions, loss: f64::from(sums[0]), penalty: f64::from(sums[1]) })
+    Ok(HalfStep { features, solutions, sums: Pending::OnDevice(sums) })
 }
 
 /// Features and solutions in the basis of [`Spectrum`].
-pub struct Turned<B: Backend> {
+struct Turned<B: Backend> {
     /// `[columns, d]`.
-    pub features: Tensor<B, 2>,
+    features: Tensor<B, 2>,
     /// `[rows, d]`, if there are any.
-    pub previous: Option<Tensor<B, 2>>,
+    previous: Option<Tensor<B, 2>>,
     /// Λ: `[1, d]`.
-    pub values: Tensor<B, 2>,
+    values: Tensor<B, 2>,
 }
 
-/// Turns features, and solutions that go with them, into the basis in which every row's base matrix is diagonal: `gram`
-/// gives Yᵀ Y, `rotate` Y Q.
+/// Turns features, and solutions that go with them, into the basis in which every row's base matrix is diagonal.
 ///
 /// # Errors
 /// [`crate::error::Error::Diverged`] if the features are not finite; [`crate::error::Error::DeviceFailed`] if the device
 /// fails.
-pub fn into_basis<B: Backend<FloatElem = f32>>(
+fn into_basis<B: Backend<FloatElem = f32>>(
     ridge: &Ridge<'_>,
     features: Tensor<B, 2>,
     previous: Option<Tensor<B, 2>>,
-    gram: impl Fn(&Tensor<B, 2>) -> Tensor<B, 2>,
-    rotate: impl Fn(Tensor<B, 2>, Tensor<B, 2>) -> Tensor<B, 2>,
 ) -> Result<Turned<B>> {
     let ([_, d], device) = (features.dims(), features.device());
     let spectrum = match ridge.unobserved_weight {
         0.0 => Spectrum { values: vec![0.0; d], basis: Vec::new() },
         weight => {
-            let gram = numbers(gram(&features))?;
+            let gram = numbers(features.clone().transpose().matmul(features.clone()))?;
             let gram: Vec<f64> = gram.into_iter().map(f64::from).collect();
             Spectrum::of_gram(&gram, d, weight)?
         }
@@ -93,8 +87,8 @@ pub fn into_basis<B: Backend<FloatElem = f32>>(
         true => Turned { features, previous, values },
         false => {
             let basis = table::<B>(spectrum.basis, d, &device);
-            let previous = previous.map(|previous| rotate(previous, basis.clone()));
-            Turned { features: rotate(features, basis), previous, values }
+            let previous = previous.map(|previous| previous.matmul(basis.clone()));
+            Turned { features: features.matmul(basis), previous, values }
         }
     })
 }

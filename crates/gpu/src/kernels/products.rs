@@ -1,7 +1,9 @@
-//! The two products of a half-step, in whole 32-bit numbers. The library's own matrix product takes a GPU's matrix units,
-//! which keep ten bits of each factor: too few for what every row is solved with.
+//! The products and sums of all rows. The library's own matrix product takes a GPU's matrix units, which keep ten bits of
+//! each factor: too few for what every row is solved with. And its sum over rows takes one unit a column.
 
 use cubecl::prelude::*;
+
+use super::sum;
 
 /// Rows and columns of a cube's part of a Gram matrix.
 pub const PART: usize = 32;
@@ -122,5 +124,29 @@ pub fn rotate(
             }
         }
         k += lanes;
+    }
+}
+
+/// The sums of both columns of `chunk` rows of two numbers at a time, a chunk a cube: `[chunks, 2]`.
+#[cube(launch_unchecked)]
+pub fn add_up(pairs: &Array<f32>, sums: &mut Array<f32>, rows: u32, chunk: u32) {
+    let mut last = (CUBE_POS + 1) * chunk as usize;
+    if last > rows as usize {
+        last = rows as usize;
+    }
+    let mut one = 0.0f32;
+    let mut other = 0.0f32;
+    let mut row = CUBE_POS * chunk as usize + UNIT_POS as usize;
+    while row < last {
+        one += pairs[2 * row];
+        other += pairs[2 * row + 1];
+        row += UNITS;
+    }
+    let mut buffer = SharedMemory::<f32>::new(UNITS);
+    let one = sum(one, &mut buffer);
+    let other = sum(other, &mut buffer);
+    if UNIT_POS == 0 && CUBE_POS * (chunk as usize) < rows as usize {
+        sums[2 * CUBE_POS] = one;
+        sums[2 * CUBE_POS + 1] = other;
     }
 }
