@@ -17,10 +17,16 @@ pub fn grid(cubes: usize) -> CubeCount {
     CubeCount::Static(wide as u32, cubes.div_ceil(wide).max(1) as u32, 1)
 }
 
-/// A tensor that nothing else holds, to be written to.
+/// A tensor that nothing else holds, to be written to: row by row, without the gaps that CUDA leaves behind rows. A copy has
+/// them again.
 pub fn owned<R: CubeRuntime>(tensor: Tensor<Gpu<R>, 2>) -> CubeTensor<R> {
-    let tensor = into_contiguous(tensor.into_primitive().tensor());
-    if tensor.handle.can_mut() { tensor } else { tensor.copy() }
+    let tensor = tensor.into_primitive().tensor();
+    into_contiguous(if tensor.handle.can_mut() { tensor } else { tensor.copy() })
+}
+
+/// The same numbers without gaps, so that a launch need not copy them.
+pub fn compact<R: CubeRuntime, const D: usize>(numbers: Tensor<Gpu<R>, D>) -> Tensor<Gpu<R>, D> {
+    tensor(into_contiguous(numbers.into_primitive().tensor()))
 }
 
 pub fn tensor<R: CubeRuntime, const D: usize>(tensor: CubeTensor<R>) -> Tensor<Gpu<R>, D> {

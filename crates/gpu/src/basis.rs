@@ -5,7 +5,7 @@ use burn_cubecl::CubeRuntime;
 use cubecl::prelude::CubeDim;
 
 use crate::all_rows::{gram, rotate};
-use crate::arrays::{Gpu, floats, grid, owned, tensor};
+use crate::arrays::{Gpu, compact, floats, grid, owned, tensor};
 use crate::kernels::eigen::{self, SWEEPS, lines, rounds_at_once};
 use crate::kernels::products::UNITS;
 
@@ -25,8 +25,9 @@ pub fn into_basis<R: CubeRuntime>(
     previous: Option<Tensor<Gpu<R>, 2>>,
     unobserved_weight: f32,
 ) -> Turned<R> {
+    let features = compact(features);
     if unobserved_weight == 0.0 {
-        let values = Tensor::zeros([1, features.dims()[1]], &features.device());
+        let values = compact(Tensor::zeros([1, features.dims()[1]], &features.device()));
         return Turned { features, previous, values };
     }
     let (values, basis) = eigen(&gram(&features), unobserved_weight);

@@ -17,6 +17,7 @@ use nightshelf_model::kernels::{HalfStep, LONG, Pending, STEPS, Side};
 use crate::all_rows::total;
 use crate::arrays::{Gpu, floats, grid, integers, owned, tensor};
 use crate::basis::{Turned, into_basis};
+use crate::kernels::products::UNITS;
 use crate::kernels::{RowsLaunch, Shape, dual, gradients, pieces};
 
 /// Bytes of shared memory that a cube may take: with more, too few cubes are at work at a time.
@@ -29,28 +30,29 @@ const MORE: usize = 8;
 pub struct Layout {
     /// Of rows that pass through in tiles.
     long: Shape,
-    /// Of rows that fit in one, if there is room for any.
-    short: Option<Shape>,
+    /// Of rows that fit in one.
+    short: Shape,
 }
 
 impl Layout {
-    /// `None` if not even a few features fit.
+    /// `None` if not even a few features fit, or a cube has fewer units than the kernels count on.
     pub fn new(hardware: &HardwareProperties, d: usize) -> Option<Self> {
         let shared = hardware.max_shared_memory_size.min(SHARED) / size_of::<f32>();
-        let most = hardware.max_units_per_cube as usize;
+        if (hardware.max_units_per_cube as usize) < UNITS {
+            return None;
+        }
         let shape = |units: usize, tile: usize| {
             let lanes = d.next_power_of_two().min(units);
             Shape { d, stride: d + 1 + d % 2, tile, units, lanes }
         };
         let first = |units: usize, needs: fn(&Shape) -> usize| {
-            let units = units.min(most);
-            let sizes = [32, 16, 8, 4].into_iter().filter(|size| *size <= units);
+            let sizes = [32, 16, 8, 4].into_iter();
             sizes.map(|tile| shape(units, tile)).find(|shape| needs(shape) <= shared)
         };
-        let long = first(256, |Shape { d, stride, tile, units, .. }| tile * stride + 5 * d + tile + units)?;
+        let long = first(UNITS, |Shape { d, stride, tile, units, .. }| tile * stride + 5 * d + tile + units)?;
         let units = d.next_power_of_two().clamp(LONG, 128);
         let short =
-            first(units, |Shape { d, stride, tile, units, .. }| tile * (stride + tile + 2) + 2 * d + units);
+            first(units, |Shape { d, stride, tile, units, .. }| tile * (stride + tile + 2) + 2 * d + units)?;
         Some(Self { long, short })
     }
 }
@@ -81,15 +83,13 @@ pub fn half_step<R: CubeRuntime>(
     // The longest first, so that nothing is waited for.
     let cut = resident.pieces.as_ref().map_or(0, |pieces| pieces.rows);
     let many = resident.at_least(LONG);
-    let too_many = resident.at_least(short.map_or(0, |shape| shape.tile + 1)).max(many);
+    let too_many = resident.at_least(short.tile + 1).max(many);
     if let Some(pieces) = &resident.pieces {
         launches.pieces(pieces, of_long, long);
     }
     launches.approach(cut..many, of_long, long);
     launches.approach(many..too_many, to_the_end, long);
-    if let Some(shape) = short {
-        launches.solve(too_many..rows, shape);
-    }
+    launches.solve(too_many..rows, short);
     let Launches { solutions, sums, .. } = launches;
     let sums = total::<R>(tensor(sums)).reshape([2]);
     Ok(HalfStep { solutions: tensor(solutions), sums: Pending::OnDevice(sums), features })

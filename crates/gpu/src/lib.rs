@@ -28,9 +28,9 @@ impl<R: CubeRuntime> Kernels for GpuKernels<R> {
         interrupt: &Interrupt,
     ) -> Result<HalfStep<Self::Backend>> {
         let (device, [_, d]) = (features.device(), features.dims());
-        let rows = side.ridge.rows().max(side.ridge.columns.len());
-        // Kernels count with 32 bits.
-        let is_countable = rows.max(features.shape().num_elements()) < i32::MAX as usize;
+        // Kernels count with 32 bits: ratings, and the numbers of either side.
+        let numbers = side.ridge.rows().max(features.dims()[0]) * d;
+        let is_countable = numbers.max(side.ridge.columns.len()) < i32::MAX as usize;
         match half_step::Layout::new(&R::client(&device).properties().hardware, d) {
             Some(layout) if is_countable => half_step::half_step(side, features, previous, layout, interrupt),
             // Or more factors than fit in the memory that the units of a cube share.

@@ -1,8 +1,8 @@
 //! Alternating least squares: one side, then the other, a few times over.
 //!
-//! The losses stand in the documentation of the [`crate`]; a half-step is [`Kernels::half_step`]. On the CPU it
-//! solves short rows in closed form, and moves long ones a few steps of conjugate gradients from their last
-//! solution; a GPU takes steps for all. Each epoch ends with the users. The last epoch solves them exactly, so
+//! The losses stand in the documentation of the [`crate`]; a half-step is [`Kernels::half_step`]. It solves
+//! short rows in closed form, and moves long ones a few steps of conjugate gradients from their last solution
+//! (in plain tensors, all rows take steps). Each epoch ends with the users. The last epoch solves them exactly, so
 //! that their factors are the exact solution for the item factors that are kept: folding a user in later gives
 //! the same numbers, and contributions add up to scores.
 

@@ -1,7 +1,7 @@
 //! Eigenvectors of a symmetric matrix, by Jacobi's rotations, in one cube: so that a half-step needs nothing of the host.
 //!
 //! A rotation of two lines and the same two columns makes the number where they meet zero. A round rotates d / 2 pairs at
-//! once, none of which shares a line with another; a sweep has d - 1 rounds, in which each pair comes up once, as in a
+//! once, none of which shares a line with another; a sweep has one round less than lines, and in it each pair comes up once, as in a
 //! tournament. What lies off the diagonal shrinks with its square from sweep to sweep once it is small: eight sweeps are enough
 //! from anywhere, five or six for the factors of an epoch before. See Golub and Van Loan, Matrix Computations, 8.5.
 
@@ -27,6 +27,13 @@ pub const fn rounds_at_once(d: usize, units: usize) -> usize {
     let turns = half.div_ceil(units) + (half * half).div_ceil(units) + (half * lines(d)).div_ceil(units) + 1;
     let rounds = 32_768 / turns;
     if rounds == 0 { 1 } else { rounds }
+}
+
+/// Waits for all units of a cube, and for what they wrote: into shared memory and into the device's.
+#[cube]
+fn in_step() {
+    sync_cube();
+    sync_storage();
 }
 
 /// Begins: `matrix` is `weight` times a Gram matrix `[d, d]`, `vectors` are the axes (both of [`lines`]), a unit for each
@@ -120,7 +127,7 @@ pub fn rotate(
             others[pair] = j as u32;
             pair += units;
         }
-        sync_cube();
+        in_step();
         // Where the lines of one pair meet the columns of another: four numbers that no other unit reads.
         let mut at = unit;
         while at < comptime!(half * half) {
@@ -160,7 +167,7 @@ pub fn rotate(
             }
             at += units;
         }
-        sync_storage();
+        in_step();
     }
     let rotated = before + sum(own, &mut buffer);
     if unit == 0 {

@@ -180,7 +180,12 @@ pub(super) fn advance(
         state.product[k] += state.direction[k];
         k += CUBE_DIM as usize;
     }
-    let length = *norm / inner(&state.direction, &state.product, buffer, d);
+    let curvature = inner(&state.direction, &state.product, buffer, d);
+    // Numbers that are nearly zero may have a product of zero: there is nowhere to go.
+    let mut length = 0.0f32;
+    if curvature > 0.0 {
+        length = *norm / curvature;
+    }
     let mut k = UNIT_POS as usize;
     while k < d {
         state.z[k] += length * state.direction[k];

@@ -24,8 +24,8 @@ const TILE: usize = 1 << 24;
 /// Steps between two looks at the residual: looking stalls a GPU.
 const STRIDE: usize = 8;
 
-/// The squared norm of the residual, as a share of that of the right-hand side, at which 32-bit precision is
-/// used up.
+/// The squared norm of the residual, as a share of that of the right-hand side (the first residual, from zero), at
+/// which 32-bit precision is used up.
 pub const SPENT: f32 = 1e-12;
 
 /// See [`super::Kernels::half_step`].
