@@ -181,10 +181,11 @@ pub(super) fn advance(
         k += CUBE_DIM as usize;
     }
     let curvature = inner(&state.direction, &state.product, buffer, d);
-    // Numbers that are nearly zero may have a product of zero: there is nowhere to go.
-    let mut length = 0.0f32;
-    if curvature > 0.0 {
-        length = *norm / curvature;
+    let mut length = *norm / curvature;
+    // Numbers that are nearly zero may have a product of zero: there is nowhere to go. What is no number stays one, and is seen
+    // in the loss.
+    if curvature == 0.0 {
+        length = 0.0;
     }
     let mut k = UNIT_POS as usize;
     while k < d {
